@@ -1,0 +1,56 @@
+# Two commands show and prove it all: `make demo` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3.11
+ENV := .venv
+STAMP := $(ENV)/.installed
+# The stages' commands are found on PATH; libraries inside the tools need no more threads than the stages get.
+export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check format report status lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make the environment in .venv (does nothing when it is there)
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)
+	python -m pip install --quiet --requirement requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP) ## run the whole pipeline on two cores and say where the report is
+	snakemake --cores 2
+	@echo "The report: $(CURDIR)/reports/index.html (tables alone: reports/evaluation.md)"
+
+test: $(STAMP) ## run all tests, two at a time
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+
+test-fast: $(STAMP) ## run the tests without those that take long
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -m "not slow"
+
+check: $(STAMP) ## format, lint, types, floors
+	ruff format --check .
+	ruff check .
+	snakefmt --check Snakefile workflow
+	basedpyright --level error
+	lint-imports
+
+format: $(STAMP) ## put the code in its format
+	ruff format .
+	snakefmt Snakefile workflow
+
+report: $(STAMP) ## bring the report up to date, and all that it needs
+	snakemake --cores 2 --until report
+
+status: $(STAMP) ## say which stages are not up to date
+	dvc status
+
+lock: $(STAMP) ## write requirements.lock from the environment
+	sed '/^[^#]/,$$d' requirements.lock > $(ENV)/lock
+	python -m pip freeze --all --exclude-editable --exclude pip | sed -E 's/\+cpu$$//' | LC_ALL=C sort -f >> $(ENV)/lock
+	mv $(ENV)/lock requirements.lock
+
+clean: ## remove what tools leave behind; data, models, caches of DVC and the environment stay
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .snakemake logs build
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
