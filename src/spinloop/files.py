@@ -1,0 +1,119 @@
+"""Reading and writing files so that a half-written one never looks finished."""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinloop.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; move it into place when the block ends without an error.
+
+    Args:
+        path: where the finished file (or folder) shall stand; its parent is made if absent.
+
+    Yields:
+        The temporary name, in the same folder and with the same suffix. On an error it is removed
+        (a folder with all it holds) and `path` keeps its old content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    _remove(temporary)
+    try:
+        yield temporary
+        _sync(temporary)
+        if path.is_dir():
+            _remove(path)
+        temporary.replace(path)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def require_file(path: Path, cure: str) -> Path:
+    """Return `path` if it is a file.
+
+    Args:
+        path: the file that is needed.
+        cure: what the user should do about it, e.g. "run `spinloop prepare_body` first".
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {cure}")
+    return path
+
+
+def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """Parse a JSON file.
+
+    Args:
+        path: the file.
+        keep: given each object as it is parsed, returns what stands for it; lets a large file be read
+            without the parts that are not needed.
+
+    Raises:
+        UserError: the file is absent, or is not JSON; the line and column of the fault are named.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=keep)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); restore or remake the file") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON with sorted keys, atomically; the same value gives the same bytes."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_npz(path: Path, cure: str, keys: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Arrays of an npz file; nothing in it is unpickled.
+
+    Args:
+        path: the file.
+        cure: what the user should do if it is absent or damaged.
+        keys: read only those of these that the file has; None reads all.
+
+    Raises:
+        UserError: the file is absent, truncated or no npz, or an array to be read is a pickled object.
+    """
+    require_file(path, cure)
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UserError(f"{path}: a single array, not an npz archive; {cure}")
+        with archive:
+            return {key: archive[key] for key in archive.files if keys is None or key in keys}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable npz ({reason}); {cure}") from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        for child in path.iterdir():
+            _remove(child)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Flush a finished file to the disk, so that a power cut cannot leave an empty one in its place."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())

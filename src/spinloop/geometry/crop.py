@@ -1,0 +1,71 @@
+"""The square crop of a person: its affine map, its pixels.
+
+A box is a center (px of the original image) and a scale (side of the square in units of 200 px, as in MPII).
+Sub-pixel throughout: the affine map takes a point to a point. The published code's integer rounding is a
+different function, kept apart for compatibility.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from spinloop.geometry.camera import CROP_PX
+
+BOX_UNIT_PX = 200.0
+
+
+def crop_affine(
+    center: Float[np.ndarray, " 2"],
+    scale: float,
+    rotation_deg: float = 0.0,
+    size_px: float = CROP_PX,
+) -> Float[np.ndarray, "2 3"]:
+    """Affine map from pixels of the original image to pixels of the crop.
+
+    Args:
+        center: middle of the box, px of the original image; it maps to the crop's middle.
+        scale: side of the box / 200 px.
+        rotation_deg: turns the picture counter-clockwise as seen (x right, y down) for positive values.
+        size_px: side of the crop.
+
+    Source:
+        SPIN's `utils/imutils.py`, without its rounding.
+    """
+    zoom = size_px / (BOX_UNIT_PX * scale)
+    angle = -np.deg2rad(rotation_deg)
+    turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shift = size_px / 2 - turn @ np.asarray(center, dtype=np.float64)
+    return np.concatenate([turn, shift[:, None]], axis=1)
+
+
+def transform_points(
+    affine: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*N 2"]
+) -> Float[np.ndarray, "*N 2"]:
+    """Points after an affine map."""
+    return points @ affine[:, :2].T + affine[:, 2]
+
+
+def invert_affine(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
+    """The map back."""
+    inverse = np.linalg.inv(affine[:, :2])
+    return np.concatenate([inverse, -inverse @ affine[:, 2:]], axis=1)
+
+
+def warp(
+    image: UInt8[np.ndarray, "H W 3"], affine: Float[np.ndarray, "2 3"], size_px: int
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Pixels of the crop; black outside the image.
+
+    Bilinear; an image that shrinks by more than two is first averaged down, so that nothing aliases.
+    """
+    zoom = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    shrink = int(0.5 / zoom) if zoom < 0.5 else 1
+    if shrink > 1:
+        height, width = (max(1, side // shrink) for side in image.shape[:2])
+        ratio = np.array([image.shape[1] / width, image.shape[0] / height])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        affine = np.concatenate([affine[:, :2] * ratio, affine[:, 2:]], axis=1)
+    # cv2 puts pixel centres at whole numbers; ours lie at halves.
+    shifted = affine.copy()
+    shifted[:, 2] += 0.5 * affine[:, :2].sum(1) - 0.5
+    return cv2.warpAffine(image, shifted, (size_px, size_px), flags=cv2.INTER_LINEAR)

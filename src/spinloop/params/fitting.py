@@ -1,0 +1,90 @@
+"""Sections `fitting` and `fit_initial`: how a body is fitted to keypoints, and how a data set is."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from spinloop.params.loader import Section
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class StageWeights(Section):
+    """Weights of one stage of the fit from the mean pose; each is squared in the objective."""
+
+    pose: NotNegative
+    """Of the mixture prior."""
+    angle: NotNegative
+    """Of the penalty on elbows and knees that bend the wrong way."""
+    shape: NotNegative
+    """Of the squared shape coefficients."""
+
+
+class MeanStartParams(Section):
+    """The fit from the mean pose, after the original SMPLify."""
+
+    n_camera_iterations: Count
+    """Iterations on root rotation and translation alone, from the torso's four joints."""
+    n_iterations: Count
+    """Iterations of each stage."""
+    stages: Annotated[list[StageWeights], Field(min_length=1)]
+    """From strong to weak priors; the last is the objective."""
+    side_view_px: NotNegative
+    """Shoulders nearer to each other than this (pixels of the crop) are tried facing both ways."""
+
+
+class FittingParams(Section):
+    """The objective and the solver of a fit; shared by the offline fits and the loop."""
+
+    solver: Literal["lm", "adam"]
+    """`lm`: Levenberg-Marquardt; `adam`: the published procedure."""
+    n_iterations: Count
+    """Of `lm` from a given start; of each of the two stages of `adam`."""
+    camera: Literal["free", "staged"]
+    """`free`: translation fitted with the body; `staged`: on the torso first, then frozen (published)."""
+    sigma_px: Positive
+    """Geman-McClure scale: errors far above it stop counting."""
+    weights: StageWeights
+    """Weights of the objective."""
+    depth_weight: NotNegative
+    """Holds the depth of the translation at its start, per metre; squared in the objective."""
+    damping: Positive
+    """First damping of `lm`, relative to the curvature."""
+    tolerance: NotNegative
+    """A step that lowers the objective by less than this share of it ends a sample's fit."""
+    step_size: Positive
+    """Of `adam`."""
+    anchor: Literal["none", "fixed", "adaptive"]
+    """Pull of the pose to its start: none (published), one weight, or one per joint by its quality."""
+    anchor_weight: NotNegative
+    """Of `fixed`, px² per rad² and joint; the inverse variance of the start if keypoints are off by 1 px."""
+    anchor_noise_px: Positive
+    """Of `adaptive`: the keypoints' noise; the weight of a joint is (noise / its deviation in radians)²."""
+    chunk_size: Count
+    """People solved side by side; larger chunks overflow the processor's cache."""
+    mean_start: MeanStartParams
+    """The fit from the mean pose."""
+
+
+class FitInitialParams(Section):
+    """The offline fits of a split."""
+
+    shards: Annotated[list[int], Field(min_length=1)]
+    """Numbers of the parts that a split is cut into, from 0 on; they are fitted side by side."""
+    batch_size: Count
+    """People that are read, fitted and stored at once."""
+    min_joints: Count
+    """Fewer fitted joints seen: `too_few_joints`."""
+    max_reprojection: Positive
+    """Mean robust reprojection (px², over the 49 joints) above which a fit is `rejected_reprojection`."""
+    max_beta: Positive
+    """A shape coefficient beyond this makes a fit `shape_out_of_range`."""
+
+    @field_validator("shards")
+    @classmethod
+    def _are_counted_from_zero(cls, shards: list[int]) -> list[int]:
+        if shards != list(range(len(shards))):
+            raise ValueError("expected 0, 1, 2, … without a gap")
+        return shards

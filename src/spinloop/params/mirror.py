@@ -1,0 +1,145 @@
+"""Sections `mirror_coco` and `mirror_pw3d`: how much is rendered, and how imperfect it is."""
+
+from pydantic import Field, model_validator
+
+from spinloop.params.loader import Section
+
+
+class Range(Section):
+    """Bounds that a value is drawn between, evenly."""
+
+    low: float
+    """Lower bound."""
+    high: float
+    """Upper bound."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) must not lie above high ({self.high})")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(low, high)."""
+        return self.low, self.high
+
+
+class PeopleParams(Section):
+    """Bodies and how they stand."""
+
+    betas_std: float = Field(ge=0)
+    """Standard deviation of the shape coefficients, in units of the body's own standard deviations."""
+    betas_limit: float = Field(gt=0)
+    """Shape coefficients are clipped to this size."""
+    facing_std_deg: float = Field(ge=0)
+    """Spread of the directions of those who face the camera."""
+    any_direction: float = Field(ge=0, le=1)
+    """Share of people who look in any direction whatever."""
+    tilt_std_deg: float = Field(ge=0)
+    """Spread of the lean of the whole body from upright, about both horizontal axes."""
+
+
+class CameraParams(Section):
+    """Cameras: real perspective, at a person's distance."""
+
+    field_of_view_deg: Range
+    """Angle along the picture's longer side."""
+    fill: Range
+    """Share of the picture's height that a standing person of 1.7 m takes up."""
+    height_m: Range
+    """Height of the camera over the floor."""
+    roll_std_deg: float = Field(ge=0)
+    """Spread of the camera's turn about its axis."""
+    off_center: float = Field(ge=0)
+    """Spread of the aim beside the person's middle, as a share of the picture."""
+    cut_off: float = Field(ge=0, le=1)
+    """Share of pictures whose aim is so far off that the border cuts the person."""
+
+
+class PictureParams(Section):
+    """What a lens, a sensor and a file format do to a picture."""
+
+    long_side_px: int = Field(ge=32)
+    """Longer side of a picture."""
+    short_side_px: int = Field(ge=32)
+    """Shorter side; pictures are upright or lying."""
+    occluder: float = Field(ge=0, le=1)
+    """Share of pictures with a thing in front of the people; half as many have two."""
+    occluder_m: Range
+    """Sides of such a thing at the person's distance."""
+    blur_px: Range
+    """Standard deviation of the blur."""
+    noise: Range
+    """Standard deviation of the sensor's noise, in [0, 1] of full brightness."""
+    jpeg_quality: Range
+    """Quality of the JPEG file, 1–100."""
+
+
+class DetectorParams(Section):
+    """OpenPose's imperfections. `size` is the square root of the person's area on the picture."""
+
+    noise: float = Field(ge=0)
+    """Error of a seen joint, in units of its spread among human annotators, which grows with size."""
+    hidden_noise: float = Field(ge=0)
+    """The same for a joint that is hidden."""
+    miss: float = Field(ge=0, le=1)
+    """Chance that a seen joint is not reported (score 0)."""
+    hidden_miss: float = Field(ge=0, le=1)
+    """Chance that a hidden joint is not reported."""
+    outlier: float = Field(ge=0, le=1)
+    """Chance that a reported joint is thrown off by about a quarter of the size."""
+    swap: float = Field(ge=0, le=1)
+    """Chance, each for arms and for legs, that left and right are exchanged."""
+    person_miss: float = Field(ge=0, le=1)
+    """Chance that a person is not found at all."""
+    false_person: float = Field(ge=0, le=1)
+    """Chance of a person where there is none."""
+
+
+class CocoParams(Section):
+    """Section `mirror_coco`."""
+
+    seed: int = Field(ge=0)
+    """Seed of everything that is drawn."""
+    n_images: int = Field(ge=1)
+    """Pictures."""
+    second_person: float = Field(ge=0, le=1)
+    """Share of pictures with two people."""
+    annotation_noise: float = Field(ge=0)
+    """Error of an annotated joint, in units of its spread among COCO's human annotators."""
+    hidden_not_annotated: float = Field(ge=0, le=1)
+    """Chance that a hidden joint is left out by the annotator (visibility 0 instead of 1)."""
+    people: PeopleParams
+    """Bodies and how they stand."""
+    camera: CameraParams
+    """Cameras."""
+    picture: PictureParams
+    """Picture quality and occluders."""
+    detector: DetectorParams
+    """The OpenPose files beside the pictures."""
+
+
+class Pw3dParams(Section):
+    """Section `mirror_pw3d`."""
+
+    seed: int = Field(ge=0)
+    """Seed of everything that is drawn."""
+    n_sequences: int = Field(ge=1)
+    """Videos."""
+    n_frames: int = Field(ge=2)
+    """Frames of each."""
+    frames_per_pose: int = Field(ge=1)
+    """Frames between two poses of the mixture; the frames between them are interpolated."""
+    second_person: float = Field(ge=0, le=1)
+    """Share of videos with two people."""
+    invalid_camera: float = Field(ge=0, le=1)
+    """Share of frames whose camera pose is marked as not valid."""
+    people: PeopleParams
+    """Bodies and how they stand."""
+    camera: CameraParams
+    """Cameras."""
+    picture: PictureParams
+    """Picture quality and occluders."""
+    detector: DetectorParams
+    """The detections in `poses2d`."""

@@ -1,0 +1,118 @@
+"""Sections `network`, `train` and `settings`: the regressor, how it learns, and what is compared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from spinloop.params.loader import Section
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class NetworkParams(Section):
+    """The regressor: a ResNet and an iterative head."""
+
+    backbone: Literal["resnet18", "resnet34", "resnet50"]
+    """Blocks of the network, as torchvision names them."""
+    width: Count
+    """Channels after the first convolution; 64 is the published network, less makes every layer narrower."""
+    head_width: Count
+    """Units of the head's two layers; 1024 in the published network."""
+    image_px: Annotated[int, Field(ge=32)]
+    """Side of the square image that the network sees."""
+    n_iterations: Count
+    """Times that the head corrects its estimate."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the head's units silenced in training, also in the estimates that start the fits."""
+
+
+class LossWeights(Section):
+    """Weight of each loss term."""
+
+    keypoints_2d: NotNegative
+    """Annotated joints projected, squared, in units of half the crop."""
+    openpose: NotNegative
+    """Factor of OpenPose's joints within `keypoints_2d`; 0 leaves them to the fits, as published."""
+    keypoints_3d: NotNegative
+    """Annotated 3D joints from the middle of the hips, squared, in metres."""
+    pose: NotNegative
+    """Entries of the rotation matrices against the target's, squared."""
+    shape: NotNegative
+    """Shape coefficients against the target's, squared."""
+    mesh: NotNegative
+    """Vertices against the target's, absolute, in metres; 0 leaves the mesh out, which is much faster."""
+    camera: NotNegative
+    """Keeps the camera's scale s positive: exp(−20 s)."""
+    total: Positive
+    """Factor of the whole sum."""
+
+
+class AugmentationParams(Section):
+    """How a training image is varied."""
+
+    flip_probability: Share
+    """Chance of a mirrored image."""
+    channel_noise: Annotated[float, Field(ge=0, lt=1)]
+    """Each color channel is multiplied by a number from 1 ∓ this."""
+    rotation_deg: NotNegative
+    """Standard deviation of the turn in the image plane; cut off at twice this."""
+    upright_probability: Share
+    """Chance that the image is not turned at all."""
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    """Standard deviation of the box's size, relative; cut off at this."""
+
+
+class MixtureGroup(Section):
+    """Training splits that share one probability in proportion to their sizes."""
+
+    splits: list[str]
+    """Names of the splits, as they begin the ids of their rows."""
+    probability: Share
+    """Chance that a sample comes from this group; the groups' chances sum to one."""
+
+
+class TrainParams(Section):
+    """How the network learns; the same for every setting."""
+
+    seed: Annotated[int, Field(ge=0)]
+    """Of the weights, the order of the samples, their augmentation and dropout."""
+    n_steps: Count
+    """Gradient steps."""
+    batch_size: Count
+    """Samples of a step."""
+    learning_rate: Positive
+    """Of Adam, at its highest."""
+    schedule: Literal["constant", "cosine"]
+    """`constant` is the published training; `cosine` falls to zero at the last step."""
+    gradient_clip: Positive | None
+    """Longest gradient (2-norm over all weights); null does not clip, as published."""
+    mixture: list[MixtureGroup]
+    """From where the samples come."""
+    augmentation: AugmentationParams
+    """Variation of the images."""
+    weights: LossWeights
+    """Weights of the loss terms."""
+    max_fit_error: Positive
+    """A best fit whose mean robust reprojection error is not below this (px²) supervises nothing."""
+    max_beta: Positive
+    """A best fit with a shape coefficient beyond ± this teaches the mean shape instead of its own."""
+    min_joints: Count
+    """People of whom fewer joints are seen (of those that a fit counts) are left out."""
+    history_every: Count
+    """Steps averaged in one row of the history."""
+    snapshot_every: Count
+    """Steps between two copies of the dictionary of fits, kept for comparison with the truth."""
+    checkpoint_every: Count
+    """Steps between two checkpoints."""
+
+
+class SettingParams(Section):
+    """One of the trainings that are compared."""
+
+    loop: bool
+    """Fit from the network's estimate in every step and keep the better fit; false keeps the static fits."""
+    use_3d: bool
+    """Use annotated 3D joints and bodies where a row has them; false is the paper's unpaired training."""
