@@ -1,0 +1,163 @@
+"""The body file: the arrays of one SMPL-format body, with the regressors and labels that this project adds.
+
+Keys, shapes and axes are those of SMPL's own file, so that a real SMPL file and the free body are one format:
+metres, y up, the body faces +z, its left hand points to +x; the root's parent is −1 (or 2³²−1, its unsigned
+form).
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from spinloop.errors import UserError
+from spinloop.files import atomic, read_npz
+from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL_PARENTS
+
+N_VERTICES = 6890
+N_JOINTS = len(SMPL24)
+N_SHAPE = 10
+N_POSE_FEATURES = (N_JOINTS - 1) * 9
+PART_NAMES = ("left_arm", "right_arm", "head", "left_leg", "right_leg", "torso")
+GENDERS = ("neutral", "female", "male")
+
+_CURE = "remake it with `spinloop prepare_body` or `spinloop convert-body`"
+
+
+@dataclass(frozen=True)
+class BodyFile:
+    """One body as plain arrays; the names are the keys of the file. V = 6890 vertices, F faces."""
+
+    v_template: Float[np.ndarray, "V 3"]
+    """Mean shape in the T-pose, metres."""
+    shapedirs: Float[np.ndarray, "V 3 10"]
+    """Metres that a vertex moves per standard deviation of each shape coefficient."""
+    posedirs: Float[np.ndarray, "V 3 207"]
+    """Metres that a vertex moves per entry of (rotation − identity) of joints 1–23, row by row."""
+    J_regressor: Float[np.ndarray, "24 V"]
+    """Joints of the T-pose from its vertices."""
+    weights: Float[np.ndarray, "V 24"]
+    """Share of each joint in a vertex's motion; rows sum to one."""
+    kintree_table: Int[np.ndarray, "2 24"]
+    """First row the parents, second row the joints."""
+    f: Int[np.ndarray, "F 3"]
+    """Triangles, counter-clockwise seen from outside."""
+    J_regressor_extra: Float[np.ndarray, "9 V"]
+    """Rows `joints.EXTRA9`, applied to posed vertices."""
+    J_regressor_h36m: Float[np.ndarray, "17 V"]
+    """Rows `joints.H36M17`, applied to posed vertices; for evaluation."""
+    part_labels: UInt8[np.ndarray, " F"]
+    """1–6 per face: `PART_NAMES` in order."""
+    gender: str
+    """One of `GENDERS`."""
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """Parent of each of the 24 joints, −1 for the root."""
+        return (-1, *(int(parent) for parent in self.kintree_table[0, 1:]))
+
+
+def load_body(path: Path) -> BodyFile:
+    """Read a body file and check it.
+
+    Raises:
+        UserError: the file is absent, truncated, or an array in it is missing, of the wrong shape, not finite
+            or not what its name promises; the key is named.
+    """
+    wanted = [field.name for field in fields(BodyFile)]
+    arrays = read_npz(path, _CURE, wanted)
+    for key in wanted:
+        if key not in arrays:
+            raise UserError(f"{path}: {key}: missing; {_CURE}")
+    return check_body(path, arrays)
+
+
+def save_body(path: Path, body: BodyFile) -> None:
+    """Write a body file, atomically; the same arrays give the same bytes."""
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **{field.name: getattr(body, field.name) for field in fields(body)})
+
+
+def check_body(path: Path, arrays: dict[str, np.ndarray]) -> BodyFile:
+    """Arrays of a body file in the types of `BodyFile`, after every check that needs no second file.
+
+    Args:
+        path: named in the message.
+        arrays: by key; more than ten shape directions are cut to ten.
+
+    Raises:
+        UserError: see `load_body`.
+    """
+    body = BodyFile(
+        v_template=_floats(path, arrays, "v_template", (N_VERTICES, 3)),
+        shapedirs=_shape_directions(path, arrays),
+        posedirs=_floats(path, arrays, "posedirs", (N_VERTICES, 3, N_POSE_FEATURES)),
+        J_regressor=_regressor(path, arrays, "J_regressor", N_JOINTS),
+        weights=_floats(path, arrays, "weights", (N_VERTICES, N_JOINTS)),
+        kintree_table=_tree(path, arrays["kintree_table"]),
+        f=_faces(path, arrays["f"]),
+        J_regressor_extra=_regressor(path, arrays, "J_regressor_extra", len(EXTRA9)),
+        J_regressor_h36m=_regressor(path, arrays, "J_regressor_h36m", len(H36M17)),
+        part_labels=_labels(path, arrays["part_labels"], len(arrays["f"])),
+        gender=str(arrays["gender"]),
+    )
+    if np.abs(body.weights.sum(1) - 1).max() > 1e-3 or body.weights.min() < -1e-6:
+        raise UserError(f"{path}: weights: rows must be non-negative and sum to one; {_CURE}")
+    if body.gender not in GENDERS:
+        raise UserError(
+            f"{path}: gender: expected one of {', '.join(GENDERS)}, found {body.gender!r}; {_CURE}"
+        )
+    return body
+
+
+def _shape(path: Path, key: str, found: np.ndarray, wanted: tuple[int, ...]) -> None:
+    if found.shape != wanted:
+        raise UserError(f"{path}: {key}: expected shape {wanted}, found {found.shape}; {_CURE}")
+
+
+def _floats(path: Path, arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
+    array = arrays[key]
+    _shape(path, key, array, shape)
+    if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
+        raise UserError(f"{path}: {key}: not all entries are finite numbers; {_CURE}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _shape_directions(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    # SMPL 1.1 files hold 300 directions, the first ten of which are those of 1.0.
+    cut = {"shapedirs": arrays["shapedirs"][..., :N_SHAPE]}
+    return _floats(path, cut, "shapedirs", (N_VERTICES, 3, N_SHAPE))
+
+
+def _regressor(path: Path, arrays: dict[str, np.ndarray], key: str, n_rows: int) -> np.ndarray:
+    rows = _floats(path, arrays, key, (n_rows, N_VERTICES))
+    # Published regressors sum to one within 4e-4; a transposed or shifted file does not come near.
+    if np.abs(rows.sum(1) - 1).max() > 1e-2:
+        worst = int(np.abs(rows.sum(1) - 1).argmax())
+        raise UserError(f"{path}: {key}: row {worst} sums to {rows[worst].sum():.3f}, not 1; {_CURE}")
+    return rows
+
+
+def _tree(path: Path, table: np.ndarray) -> np.ndarray:
+    _shape(path, "kintree_table", table, (2, N_JOINTS))
+    table = table.astype(np.int64)
+    table[0, 0] = -1
+    if tuple(table[0]) != SMPL_PARENTS or tuple(table[1]) != tuple(range(N_JOINTS)):
+        raise UserError(f"{path}: kintree_table: not SMPL's tree of 24 joints; {_CURE}")
+    return table
+
+
+def _faces(path: Path, faces: np.ndarray) -> np.ndarray:
+    if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
+        raise UserError(f"{path}: f: expected whole numbers of shape (F, 3), found {faces.shape}; {_CURE}")
+    if faces.min() < 0 or faces.max() >= N_VERTICES:
+        raise UserError(f"{path}: f: a triangle names a vertex outside 0–{N_VERTICES - 1}; {_CURE}")
+    return faces.astype(np.int32)
+
+
+def _labels(path: Path, labels: np.ndarray, n_faces: int) -> np.ndarray:
+    _shape(path, "part_labels", labels, (n_faces,))
+    if labels.min() < 1 or labels.max() > len(PART_NAMES):
+        raise UserError(f"{path}: part_labels: expected 1–{len(PART_NAMES)}; {_CURE}")
+    return labels.astype(np.uint8)

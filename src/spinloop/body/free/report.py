@@ -1,0 +1,101 @@
+"""How good a free body is, in numbers."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from spinloop.body.free.build import Mesh, Points, Population, Regressors
+from spinloop.body.free.shape_space import ShapeSpace, volume
+
+# Density of a living body at mid-breath, kg/m³.
+_DENSITY = 985.0
+
+# Published adult figures beside which the population's are shown.
+PUBLISHED = {
+    "who_2007_stature_at_19_years_m": {
+        "female": {"mean": 1.632, "deviation": 0.065},
+        "male": {"mean": 1.765, "deviation": 0.073},
+        "source": "WHO growth reference for 5-19 years (2007), height for age at 19 years",
+    },
+    "united_states_2015_2018": {
+        "female": {"stature_m": 1.613, "mass_kg": 77.5},
+        "male": {"stature_m": 1.753, "mass_kg": 90.6},
+        "source": "Fryar et al., Vital and Health Statistics 3(46), 2021: adults of 20 years and over",
+    },
+    "world_2005_mass_kg": {
+        "all": 62.0,
+        "source": "Walpole et al., The weight of nations, BMC Public Health 12:439, 2012",
+    },
+}
+
+
+def stature(vertices: Float[ndarray, "N V 3"]) -> Float[ndarray, " N"]:
+    """From sole to crown, metres."""
+    return vertices[..., 1].max(axis=1) - vertices[..., 1].min(axis=1)
+
+
+def mass(vertices: Float[ndarray, "N V 3"], faces: Int[ndarray, "F 3"]) -> Float[ndarray, " N"]:
+    """Volume of the closed mesh times the density of a living body, kilograms."""
+    return _DENSITY * volume(vertices, faces)
+
+
+def report(
+    mesh: Mesh,
+    regressors: Regressors,
+    spaces: dict[str, ShapeSpace],
+    people: dict[str, Population],
+    unseen: dict[str, Population],
+) -> dict[str, Any]:
+    """Numbers on the population, the shape directions and the joint regressors.
+
+    Args:
+        mesh: the mesh.
+        regressors: its joint regressors.
+        spaces: shape directions by gender.
+        people: the population by gender.
+        unseen: bodies that took no part in any fit, by kind.
+    """
+    return {
+        "population": {gender: _figures(mesh, bodies) for gender, bodies in people.items()},
+        "published": PUBLISHED,
+        "variance_share": {name: _rounded(space.variance_share) for name, space in spaces.items()},
+        "regressor_error_mm": {kind: _all_errors(regressors, bodies) for kind, bodies in unseen.items()},
+        "weights_per_vertex_most": int((mesh.weights > 0).sum(axis=1).max()),
+    }
+
+
+def _figures(mesh: Mesh, people: Population) -> dict[str, Any]:
+    tall, heavy = stature(people.vertices), mass(people.vertices, mesh.faces)
+    figures = {"stature_m": tall, "mass_kg": heavy, "body_mass_index": heavy / tall**2}
+    return {
+        name: {
+            "mean": round(float(values.mean()), 3),
+            "deviation": round(float(values.std(ddof=1)), 3),
+            "percentiles_5_50_95": _rounded(np.percentile(values, [5, 50, 95])),
+        }
+        for name, values in figures.items()
+    }
+
+
+def _all_errors(regressors: Regressors, people: Population) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        "joints24": _errors(regressors.joints, people.joints, people.vertices),
+        "extra9": _errors(regressors.extra, people.extra, people.vertices),
+        "h36m17": _errors(regressors.h36m, people.h36m, people.vertices),
+    }
+
+
+def _errors(
+    rows: Float[ndarray, "J V"], points: Points, vertices: Float[ndarray, "N V 3"]
+) -> dict[str, dict[str, float]]:
+    errors = {}
+    for row, (name, target) in zip(rows, points.items(), strict=True):
+        distance = 1000 * np.linalg.norm(np.einsum("v,nvi->ni", row, vertices) - target, axis=1)
+        errors[name] = {"mean": round(float(distance.mean()), 2), "most": round(float(distance.max()), 2)}
+    return errors
+
+
+def _rounded(values: ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]

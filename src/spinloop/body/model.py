@@ -1,0 +1,101 @@
+"""The forward pass of an SMPL-format body: pose and shape → vertices and joints.
+
+Nothing is centered and no translation is added: the body turns about its T-pose pelvis, which is not the
+origin.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from spinloop.body.files import BodyFile
+from spinloop.body.skinning import blend_skin, chain, from_rest, pose_features, pose_to_matrices
+from spinloop.joints import MODEL49_FROM_SOURCE54, VERTEX_JOINTS
+
+
+class BodyOutput(NamedTuple):
+    """A posed body, metres, in the frame that the root's rotation turns it to."""
+
+    vertices: Float[Tensor, "B V 3"]
+    joints24: Float[Tensor, "B 24 3"]
+    """`joints.SMPL24`, from the kinematic chain."""
+    joints49: Float[Tensor, "B 49 3"]
+    """`joints.MODEL49`: chain, single vertices and regressed joints, as the network and the fit use them."""
+
+
+class BodyModel(nn.Module):
+    """SMPL's forward pass on the arrays of a `BodyFile`, differentiable in pose and shape."""
+
+    template: Tensor
+    shapedirs: Tensor
+    posedirs: Tensor
+    joint_template: Tensor
+    joint_shapedirs: Tensor
+    weights: Tensor
+    extra_regressor: Tensor
+    h36m_regressor: Tensor
+    faces: Int[Tensor, "F 3"]
+
+    def __init__(self, body: BodyFile, dtype: torch.dtype = torch.float32) -> None:
+        """Make the model; its arrays follow `.to(device)` but stay out of `state_dict`.
+
+        Args:
+            body: the arrays.
+            dtype: of the arrays, and so of pose and shape.
+        """
+        super().__init__()
+        regressor = body.J_regressor.astype(np.float64)
+        arrays = {
+            "template": body.v_template.reshape(-1),
+            "shapedirs": body.shapedirs.reshape(-1, body.shapedirs.shape[-1]).T,
+            "posedirs": body.posedirs.reshape(-1, body.posedirs.shape[-1]).T,
+            "joint_template": regressor @ body.v_template,
+            "joint_shapedirs": np.einsum("jv,vck->kjc", regressor, body.shapedirs.astype(np.float64)),
+            "weights": body.weights,
+            "extra_regressor": body.J_regressor_extra,
+            "h36m_regressor": body.J_regressor_h36m,
+        }
+        for name, array in arrays.items():
+            tensor = torch.tensor(np.ascontiguousarray(array), dtype=dtype)
+            self.register_buffer(name, tensor, persistent=False)
+        self.register_buffer("faces", torch.tensor(body.f, dtype=torch.int64), persistent=False)
+        self.parents = body.parents
+        self._vertex_joints = list(VERTEX_JOINTS.values())
+        self._gather49 = list(MODEL49_FROM_SOURCE54)
+
+    def forward(self, pose: Float[Tensor, "B ..."], betas: Float[Tensor, "B 10"]) -> BodyOutput:
+        """Posed vertices and joints.
+
+        Args:
+            pose: axis-angle (B, 72) in radians, six numbers a joint (B, 144), or matrices (B, 24, 3, 3);
+                zero axis-angle is the T-pose.
+            betas: shape coefficients, standard deviations; zero is the mean body.
+
+        Returns:
+            Metres.
+        """
+        vertices, joints24 = self._pose(pose_to_matrices(pose), betas)
+        landmarks = vertices[:, self._vertex_joints]
+        extra = self.extra_regressor @ vertices
+        source = torch.cat([joints24, landmarks, extra], dim=1)
+        return BodyOutput(vertices, joints24, source[:, self._gather49])
+
+    def vertices(self, pose: Float[Tensor, "B ..."], betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B V 3"]:
+        """Posed vertices only; arguments as in `forward`."""
+        return self._pose(pose_to_matrices(pose), betas)[0]
+
+    def regress_h36m(self, vertices: Float[Tensor, "B V 3"]) -> Float[Tensor, "B 17 3"]:
+        """`joints.H36M17` of posed vertices, for evaluation."""
+        return self.h36m_regressor @ vertices
+
+    def _pose(
+        self, rotations: Float[Tensor, "B J 3 3"], betas: Float[Tensor, "B 10"]
+    ) -> tuple[Float[Tensor, "B V 3"], Float[Tensor, "B 24 3"]]:
+        joints = self.joint_template + torch.einsum("bk,kjc->bjc", betas, self.joint_shapedirs)
+        points = self.template + betas @ self.shapedirs + pose_features(rotations) @ self.posedirs
+        posed = chain(rotations, joints, self.parents)
+        motions = from_rest(posed, joints)
+        return blend_skin(points.unflatten(-1, (-1, 3)), self.weights, motions), posed.translation

@@ -1,0 +1,61 @@
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from spinloop.body.doctor import body_assets, examine, named_asset
+from spinloop.body.smpl import SPIN_FILES
+from spinloop.errors import UserError
+from spinloop.stages import doctor
+
+
+@pytest.fixture
+def home(tmp_path, smpl_folder):
+    """A user's folder: a neutral body, a damaged female one, two of SPIN's files."""
+    folder = tmp_path / "raw"
+    (folder / "smpl").mkdir(parents=True)
+    (folder / "smpl" / "SMPL_NEUTRAL.pkl").write_bytes(pickle.dumps(smpl_folder.arrays, protocol=2))
+    (folder / "smpl" / "SMPL_FEMALE.pkl").write_bytes(b"\x80\x02}q")
+    for name in SPIN_FILES[:2]:
+        shutil.copy(smpl_folder.regressors / name, folder)
+    return folder
+
+
+def test_found_missing_and_faulty_files_are_told_apart(home):
+    findings = {finding.asset.name: finding for finding in examine(home, body_assets())}
+    states = {name: finding.state for name, finding in findings.items()}
+    assert states == {
+        "SMPL neutral": "found",
+        "SMPL female": "faulty",
+        "SMPL male": "missing",
+        "J_regressor_extra.npy": "found",
+        "J_regressor_h36m.npy": "found",
+        "vertex_texture.npy": "missing",
+        "cube_parts.npy": "missing",
+    }
+    assert findings["SMPL neutral"].detail.endswith("SMPL_NEUTRAL.pkl")
+    assert "damaged" in findings["SMPL female"].detail
+    assert "smpl.is.tue.mpg.de" in findings["SMPL male"].detail
+
+
+def test_every_asset_says_what_it_enables_and_where_it_is_obtained():
+    assert all(asset.enables and asset.obtained for asset in body_assets())
+
+
+def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    before = sorted((path, path.stat().st_mtime_ns) for path in home.rglob("*"))
+    np.savez(home / "gmm.npz", means=np.zeros(3))
+    (home / "gmm.npz").unlink()
+    doctor.run(folder=home)
+    printed = capsys.readouterr().out
+    for name in ("SMPL male", "gmm_08.pkl", "smpl_mean_params.npz", "model_checkpoint.pt"):
+        assert printed.count(name) >= 1
+    assert "3 of 10 found" in printed
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in home.rglob("*"))
+
+
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match="absent: no such folder"):
+        examine(tmp_path / "absent", [named_asset("a.npy", "b")])

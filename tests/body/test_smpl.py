@@ -1,0 +1,173 @@
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from spinloop.body.files import load_body, save_body
+from spinloop.body.smpl import convert, convert_folder, find_smpl, gender_of, read_smpl
+from spinloop.errors import UserError
+from spinloop.stages import convert_body, prepare_body
+
+
+@pytest.fixture
+def write(tmp_path, smpl_folder):
+    """Write an SMPL file; `changes` replaces arrays, None leaves one out."""
+
+    def _write(name="SMPL_NEUTRAL.pkl", protocol=4, **changes):
+        arrays = {key: value for key, value in (smpl_folder.arrays | changes).items() if value is not None}
+        path = tmp_path / name
+        if path.suffix == ".npz":
+            np.savez(path, **arrays)
+        else:
+            path.write_bytes(pickle.dumps(arrays, protocol=protocol))
+        return path
+
+    return _write
+
+
+@pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "SMPL_NEUTRAL.npz"])
+def test_a_file_becomes_a_body_with_spins_additions(write, smpl_folder, tmp_path, name):
+    body = convert(write(name), None, smpl_folder.regressors)
+    assert body.gender == "neutral"
+    assert body.parents[:3] == (-1, 0, 0)
+    np.testing.assert_allclose(body.v_template, smpl_folder.arrays["v_template"], rtol=1e-6)
+    np.testing.assert_array_equal(body.part_labels, np.arange(13776) % 6 + 1)
+    assert body.J_regressor_extra[2, 26] == 1
+    save_body(tmp_path / "out.npz", body)
+    np.testing.assert_array_equal(load_body(tmp_path / "out.npz").f, smpl_folder.arrays["f"])
+
+
+def test_sparse_and_dense_regressors_and_300_shape_columns_are_the_same_body(write, smpl_folder):
+    plain = convert(write(), None, smpl_folder.regressors)
+    more = np.pad(smpl_folder.arrays["shapedirs"], ((0, 0), (0, 0), (0, 290)), constant_values=7)
+    regressor = sparse.csc_matrix(smpl_folder.arrays["J_regressor"])
+    path = write(shapedirs=more.astype(np.float32), J_regressor=regressor, protocol=2)
+    other = convert(path, None, smpl_folder.regressors)
+    np.testing.assert_array_equal(other.J_regressor, plain.J_regressor)
+    np.testing.assert_array_equal(other.shapedirs, plain.shapedirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "gender"),
+    [
+        ("SMPL_NEUTRAL.pkl", "neutral"),
+        ("SMPL_FEMALE.npz", "female"),
+        ("basicModel_neutral_lbs_10_207_0_v1.0.0.pkl", "neutral"),
+        ("basicModel_f_lbs_10_207_0_v1.0.0.pkl", "female"),
+        ("basicmodel_m_lbs_10_207_0_v1.1.0.pkl", "male"),
+        ("model.pkl", None),
+        ("SMPLX_NEUTRAL.pkl", None),
+    ],
+)
+def test_names_tell_the_gender(tmp_path, name, gender):
+    assert gender_of(tmp_path / name) == gender
+
+
+def test_files_are_found_in_subfolders_and_smplx_names_come_first(tmp_path):
+    for name in (
+        "a/basicModel_f_lbs_10_207_0_v1.0.0.pkl",
+        "b/SMPL_FEMALE.pkl",
+        "b/SMPL_MALE.npz",
+        "b/notes.pkl",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = {gender: path.name for gender, path in find_smpl(tmp_path).items()}
+    assert found == {"female": "SMPL_FEMALE.pkl", "male": "SMPL_MALE.npz"}
+    with pytest.raises(UserError, match="no such folder"):
+        find_smpl(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": None}, "weights: missing or not an array"),
+        ({"v_template": np.zeros((10475, 3))}, r"v_template: expected shape \(6890, 3\).* other models"),
+        ({"J_regressor": np.zeros((55, 6890))}, "J_regressor: expected shape"),
+        ({"posedirs": np.zeros((6890, 3, 9))}, "posedirs: expected shape"),
+        ({"v_template": "text"}, "v_template: missing or not an array"),
+    ],
+)
+def test_wrong_content_is_one_line(write, smpl_folder, changes, message):
+    path = write(**changes)
+    with pytest.raises(UserError, match=message) as caught:
+        convert(path, None, smpl_folder.regressors)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "SMPL_NEUTRAL.npz"])
+def test_a_truncated_file_is_one_line(write, name):
+    path = write(name)
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(UserError, match=r"(damaged|not a readable)") as caught:
+        read_smpl(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_genders_that_contradict_each_other_are_refused(write, smpl_folder):
+    path = write("SMPL_FEMALE.pkl")
+    with pytest.raises(UserError, match="gender: asked for male, its name says female"):
+        convert(path, "male", smpl_folder.regressors)
+    path = write("SMPL_FEMALE.npz", gender=np.array("male"))
+    with pytest.raises(UserError, match="the file says male, its name says female"):
+        convert(path, None, smpl_folder.regressors)
+    with pytest.raises(UserError, match="gender unknown; give --gender"):
+        convert(write("model.pkl"), None, smpl_folder.regressors)
+    assert convert(write("model.pkl"), "male", smpl_folder.regressors).gender == "male"
+
+
+def test_one_body_under_two_names_is_refused(write, tmp_path, smpl_folder):
+    for gender in ("NEUTRAL", "FEMALE"):
+        write(f"SMPL_{gender}.pkl")
+    with pytest.raises(UserError, match=r"no male SMPL file"):
+        convert_folder(tmp_path, smpl_folder.regressors)
+    write("SMPL_MALE.pkl")
+    with pytest.raises(UserError, match=r"SMPL_FEMALE\.pkl: the same body as .*SMPL_NEUTRAL\.pkl"):
+        convert_folder(tmp_path, smpl_folder.regressors)
+    shorter = smpl_folder.arrays["v_template"] * 0.99
+    write("SMPL_FEMALE.pkl", v_template=shorter)
+    write("SMPL_MALE.pkl", v_template=shorter * 0.99)
+    assert set(convert_folder(tmp_path, smpl_folder.regressors)) == {"neutral", "female", "male"}
+
+
+def test_the_command_writes_the_body(write, smpl_folder, tmp_path):
+    out = tmp_path / "body" / "neutral.npz"
+    convert_body.run(write(), out=out, regressors=smpl_folder.regressors)
+    assert load_body(out).gender == "neutral"
+    with pytest.raises(UserError, match="--gender: expected one of"):
+        convert_body.run(write(), out=out, regressors=smpl_folder.regressors, gender="robot")
+
+
+BODY_PARAMS = """body:
+  source: smpl
+  smpl_folder: {folder}
+  seed: 0
+  n_bodies: 300
+  n_rig_bodies: 100
+  n_held_out: 40
+  youngest_years: 18.0
+  oldest_years: 80.0
+"""
+
+
+def test_real_smpl_takes_the_place_of_the_free_body(write, smpl_folder, tmp_path):
+    for size, gender in ((1.0, "NEUTRAL"), (0.98, "FEMALE"), (1.02, "MALE")):
+        write(f"SMPL_{gender}.pkl", v_template=size * smpl_folder.arrays["v_template"])
+    for path in smpl_folder.regressors.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    params = tmp_path / "params.yaml"
+    params.write_text(BODY_PARAMS.format(folder=tmp_path))
+    prepare_body.run(out=tmp_path / "out", report=tmp_path / "body.json", params=params)
+    for gender in ("neutral", "female", "male"):
+        assert load_body(tmp_path / "out" / f"{gender}.npz").gender == gender
+    assert (tmp_path / "body.json").read_text() == '{\n  "source": "smpl"\n}\n'
+
+
+def test_a_missing_folder_of_smpl_files_is_named(tmp_path):
+    params = tmp_path / "params.yaml"
+    for folder, message in (("null", r"body\.smpl_folder: missing"), (tmp_path / "absent", "no such folder")):
+        params.write_text(BODY_PARAMS.format(folder=folder))
+        with pytest.raises(UserError, match=message):
+            prepare_body.run(out=tmp_path, report=tmp_path / "r.json", params=params)

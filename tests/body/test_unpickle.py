@@ -1,0 +1,224 @@
+"""Pickles are written with stand-in modules named as chumpy and old scipy; reading them has none."""
+
+import pickle
+import sys
+from contextlib import contextmanager
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from spinloop.body.unpickle import load_arrays
+from spinloop.errors import UserError
+
+
+@contextmanager
+def _classes(*names):
+    """Classes of the given dotted names, importable only inside the block."""
+    made, modules = [], []
+    for dotted in names:
+        module, _, name = dotted.rpartition(".")
+        parts = module.split(".")
+        for count in range(1, len(parts) + 1):
+            path = ".".join(parts[:count])
+            if path not in sys.modules:
+                sys.modules[path] = ModuleType(path)
+                modules.append(path)
+        made.append(type(name, (), {"__module__": module}))
+        setattr(sys.modules[module], name, made[-1])
+    try:
+        yield made
+    finally:
+        for path in modules:
+            del sys.modules[path]
+
+
+def _instance(kind, **state):
+    made = kind()
+    made.__dict__.update(state)
+    return made
+
+
+def _dump(path, value, protocol):
+    # Python 3 writes Python 2's names of its modules with protocols below 3.
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+def test_chumpy_arrays_give_their_stored_value(tmp_path, protocol):
+    value = np.random.default_rng(0).normal(size=(5, 3))
+    with _classes("chumpy.ch.Ch") as (kind,):
+        stored = _instance(kind, x=value, _dirty_vars=set(), _itr=None, dterms=("x",))
+        path = _dump(tmp_path / "a.pkl", {"v_template": stored, "bs_style": "lbs"}, protocol)
+    assert "chumpy" not in sys.modules
+    loaded = load_arrays(path)
+    np.testing.assert_array_equal(loaded["v_template"], value)
+    assert loaded["bs_style"] == "lbs"
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_selection_gives_the_chosen_entries(tmp_path, protocol, is_wrapped):
+    value = np.random.default_rng(0).normal(size=(7, 3, 30))
+    indices = np.arange(value.size).reshape(value.shape)[:, :, :10].ravel()
+    with _classes("chumpy.ch.Ch", "chumpy.reordering.Select") as (kind, select):
+        source = _instance(kind, x=value) if is_wrapped else value
+        stored = _instance(select, a=source, idxs=indices, preferred_shape=(7, 3, 10), _dirty_vars={"a"})
+        path = _dump(tmp_path / "a.pkl", {"shapedirs": stored}, protocol)
+    np.testing.assert_array_equal(load_arrays(path)["shapedirs"], value[:, :, :10])
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("form", ["csc", "csr", "coo"])
+@pytest.mark.parametrize("module", ["", "_"])
+def test_sparse_matrices_come_back_dense_under_their_old_and_new_names(tmp_path, protocol, form, module):
+    dense = np.random.default_rng(0).normal(size=(4, 9)) * (np.random.default_rng(1).random((4, 9)) < 0.3)
+    matrix = sparse.csc_matrix(dense).asformat(form)
+    state = {"_shape": (4, 9), "data": matrix.data, "maxprint": 50, "format": form}
+    if form == "coo":
+        state |= {"row": matrix.row, "col": matrix.col}
+    else:
+        state |= {"indices": matrix.indices, "indptr": matrix.indptr}
+    real = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "scipy"}
+    try:
+        with _classes(f"scipy.sparse.{module}{form}.{form}_matrix") as (kind,):
+            path = _dump(tmp_path / "a.pkl", {"J_regressor": _instance(kind, **state)}, protocol)
+    finally:
+        sys.modules.update(real)
+    np.testing.assert_array_equal(load_arrays(path)["J_regressor"], dense)
+
+
+@pytest.mark.parametrize("form", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "coo_array"])
+def test_what_todays_scipy_pickles_comes_back(tmp_path, form):
+    dense = np.eye(3, 6, k=2)
+    path = _dump(tmp_path / "a.pkl", {"J_regressor": getattr(sparse, form)(dense)}, 2)
+    np.testing.assert_array_equal(load_arrays(path)["J_regressor"], dense)
+
+
+def test_python_2_names_of_builtins_are_known(tmp_path):
+    # What Python 2 writes for {'a': Ch(x=array)} with protocol 0, bookkeeping included.
+    text = (
+        b"(dp1\nS'a'\np2\nccopy_reg\n_reconstructor\np3\n(cchumpy.ch\nCh\np4\nc__builtin__\nobject\np5\nNtp6\nRp7\n"
+        b"(dp8\nS'_dirty_vars'\np9\nc__builtin__\nset\np10\n((lp11\ntp12\nRp13\nsS'x'\np14\n"
+        b"cnumpy.core.multiarray\n_reconstruct\np15\n(cnumpy\nndarray\np16\n(I0\ntp17\nS'b'\np18\ntp19\nRp20\n"
+        b"(I1\n(I2\ntp21\ncnumpy\ndtype\np22\n(S'f8'\np23\nI0\nI1\ntp24\nRp25\n"
+        b"(I3\nS'<'\np26\nNNNI-1\nI-1\nI0\ntp27\nbI00\n"
+        b"S'\\x00\\x00\\x00\\x00\\x00\\x00\\xf8?\\x00\\x00\\x00\\x00\\x00\\x00\\x04@'\np28\ntp29\nbsbs."
+    )
+    (tmp_path / "a.pkl").write_bytes(text)
+    np.testing.assert_array_equal(load_arrays(tmp_path / "a.pkl")["a"], [1.5, 2.5])
+
+
+class _Runs:
+    def __init__(self, function, *arguments):
+        self._call = function, arguments
+
+    def __reduce__(self):
+        return self._call
+
+
+@pytest.mark.parametrize(
+    ("harm", "name"),
+    [
+        (_Runs(exec, "raise SystemExit"), "exec"),
+        (_Runs(eval, "1"), "eval"),
+        (_Runs(print, "hello"), "print"),
+        (_Runs(getattr, {}, "clear"), "getattr"),
+        (_Runs(__import__, "os"), "__import__"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path, capsys, harm, name, protocol):
+    path = _dump(tmp_path / "a.pkl", {"v_template": harm}, protocol)
+    with pytest.raises(UserError, match=name) as caught:
+        load_arrays(path)
+    assert "refused" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_other_classes_of_chumpy_are_refused_by_name(tmp_path):
+    with _classes("chumpy.ch.Ch", "chumpy.linalg.Svd") as (_, other):
+        path = _dump(tmp_path / "a.pkl", {"v_template": _instance(other, x=np.zeros(3))}, 2)
+    with pytest.raises(UserError, match=r"chumpy\.linalg\.Svd"):
+        load_arrays(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"cchumpy.ch\nCh\n}S'array'\nNsb.",  # sets the state of the class itself
+        b"ccopy_reg\n_reconstructor\n}S'_call'\nNsb.",  # changes a known function
+        b"ccopy_reg\n_reconstructor\n(cnumpy\nndarray\nc__builtin__\nobject\nNtR.",
+        b"c__builtin__\nobject\n}S'x'\nNsb.",
+    ],
+)
+def test_what_is_known_cannot_be_changed(tmp_path, text):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=r"a\.pkl: (damaged|expected a dictionary)"):
+        load_arrays(path)
+    test_chumpy_arrays_give_their_stored_value(tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "build"),
+    [
+        (("chumpy.ch.Ch",), lambda ch: _instance(ch)),
+        (("chumpy.ch.Ch",), lambda ch: _instance(ch, x="text")),
+        (("chumpy.ch.Ch",), lambda ch: _instance(ch, x=np.array([None, "a"]))),
+        (("chumpy.reordering.Select",), lambda s: _instance(s, a=np.zeros(3), idxs=np.array([5]))),
+        (("chumpy.reordering.Select",), lambda s: _instance(s, a=_instance(s), idxs=np.array([0]))),
+        (
+            ("chumpy.reordering.Select",),
+            lambda s: _instance(s, a=np.zeros(3), idxs=np.array([0]), preferred_shape=(7,)),
+        ),
+    ],
+)
+def test_a_stored_array_that_is_none_names_its_key(tmp_path, names, build):
+    with _classes(*names) as kinds:
+        path = _dump(tmp_path / "a.pkl", {"v_template": build(*kinds)}, 2)
+    with pytest.raises(UserError, match="v_template: not a stored array"):
+        load_arrays(path)
+
+
+def test_a_sparse_matrix_with_indices_out_of_range_is_refused(tmp_path):
+    matrix = sparse.csc_matrix(np.eye(3))
+    matrix.indices = matrix.indices + 5
+    path = _dump(tmp_path / "a.pkl", {"J_regressor": matrix}, 2)
+    with pytest.raises(UserError, match="J_regressor: not a stored array"):
+        load_arrays(path)
+
+
+def test_something_else_than_a_dictionary_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected a dictionary of arrays, found list"):
+        load_arrays(_dump(tmp_path / "a.pkl", [1, 2], 2))
+
+
+@given(cut=st.floats(0, 0.999), protocol=st.sampled_from([0, 2, 4]))
+@settings(max_examples=40, deadline=None)
+def test_a_truncated_pickle_is_one_line_wherever_it_ends(tmp_path_factory, cut, protocol):
+    content = pickle.dumps(
+        {"v_template": np.arange(30.0), "J": sparse.csc_matrix(np.eye(3))}, protocol=protocol
+    )
+    path = tmp_path_factory.mktemp("cut") / "a.pkl"
+    path.write_bytes(content[: int(cut * len(content))])
+    with pytest.raises(UserError) as caught:
+        load_arrays(path)
+    assert "\n" not in str(caught.value)
+
+
+@given(content=st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_end_in_one_line_or_a_dictionary(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "fuzz.pkl"
+    path.write_bytes(content)
+    try:
+        line = str(sorted(load_arrays(path)))
+    except UserError as error:
+        line = str(error)
+    assert "\n" not in line
