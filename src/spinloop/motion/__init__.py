@@ -1,0 +1,4 @@
+"""Recorded human motion, and the distribution of poses learnt from it.
+
+A body pose is the 69 axis-angle numbers of SMPL's joints 1–23 (radians, no root).
+"""
