@@ -1,0 +1,1 @@
+"""What people annotated and detectors found: every source's own format to one record."""

@@ -1,0 +1,77 @@
+"""The readers by name: which function turns which dataset into records."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spinloop.annotations.coco import read_coco
+from spinloop.annotations.lsp import read_lsp, read_lspet
+from spinloop.annotations.mpii import read_mpii
+from spinloop.annotations.photos import read_photos
+from spinloop.annotations.pw3d import read_pw3d
+from spinloop.annotations.record import Record
+from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
+from spinloop.params.annotations import (
+    CocoSource,
+    LspetSource,
+    LspSource,
+    MpiiSource,
+    PhotosSource,
+    Pw3dSource,
+)
+from spinloop.params.loader import Section
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One dataset's format."""
+
+    source: type[Section]
+    """What `sources.<split>` must look like for it."""
+    read: Callable[..., Iterator[Record]]
+    """(raw, split, source, is_official, tally) → records."""
+
+
+READERS: dict[str, Reader] = {
+    "coco": Reader(CocoSource, read_coco),
+    "lsp": Reader(LspSource, read_lsp),
+    "lspet": Reader(LspetSource, read_lspet),
+    "mpii": Reader(MpiiSource, read_mpii),
+    "photos": Reader(PhotosSource, read_photos),
+    "pw3d": Reader(Pw3dSource, read_pw3d),
+}
+
+
+def reader(name: str) -> Reader:
+    """The reader of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in READERS:
+        raise UserError(f"--source {name}: no such reader; one of {', '.join(sorted(READERS))}")
+    return READERS[name]
+
+
+def read_source(
+    name: str, raw: Path, split: str, source: Section, is_official: bool, tally: Tally
+) -> Iterator[Record]:
+    """Records of one split.
+
+    Args:
+        name: the reader's.
+        raw: the dataset's folder.
+        split: the split's key.
+        source: the reader's rules.
+        is_official: the people and the order of the published preprocessing.
+        tally: counts what is left out.
+
+    Raises:
+        UserError: there is no such folder, its content is not the dataset's, or nobody was kept.
+    """
+    if not raw.is_dir():
+        raise UserError(f"{raw}: no such folder; unpack the dataset there or correct sources.{split}.raw")
+    yield from reader(name).read(raw, split, source, is_official, tally)
+    if not tally.n_kept:
+        raise UserError(f"{raw}: {tally.summary()}; check the folder, or loosen the rules in sources.{split}")

@@ -1,0 +1,148 @@
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from spinloop.annotations.crops import CropReader, pack_crop, pack_crops
+from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
+
+
+def _dots(folder, name: str, places: list[tuple[int, int]]) -> None:
+    """A grey image with white discs around the middles of pixels."""
+    image = np.full((240, 320, 3), 60, np.uint8)
+    for place in places:
+        cv2.circle(image, place, 5, (255, 255, 255), -1, cv2.LINE_AA)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / name), image)
+
+
+def _spot(image: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Center of brightness around a place, px, pixel middles at halves."""
+    x, y = np.round(near).astype(int)
+    window = image[y - 9 : y + 9, x - 9 : x + 9, 1].astype(float)
+    weight = np.clip(window - 100, 0, None)
+    rows, columns = np.mgrid[y - 9 : y + 9, x - 9 : x + 9] + 0.5
+    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+
+
+def _packed(tmp_path, make_record, params, count=5):
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(count):
+        image = f"images/{number // 2}.png"
+        center = rng.uniform([100, 80], [220, 160])
+        records.append(make_record(number, image, center=center, scale=rng.uniform(0.3, 0.9)))
+        _dots(tmp_path, image, [(160, 120), (130, 100)])
+    tally = Tally()
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, params, tally)
+    return records, tally
+
+
+def test_affine_takes_points_of_the_original_to_the_packed_image(tmp_path, make_record, crops_params):
+    _packed(tmp_path, make_record, crops_params)
+    reader = CropReader(tmp_path / "crops.h5")
+    checked = 0
+    for index in range(len(reader)):
+        image, affine = reader.image(index)
+        for place in ((160.5, 120.5), (130.5, 100.5)):
+            there = affine @ [*place, 1.0]
+            if (there > 10).all() and (there < 86).all():
+                assert np.abs(_spot(image, there) - there).max() < 0.25
+                checked += 1
+    assert checked >= 5
+
+
+def test_the_box_is_size_px_wide_and_the_center_in_the_middle(tmp_path, make_record, crops_params):
+    records, _ = _packed(tmp_path, make_record, crops_params)
+    reader = CropReader(tmp_path / "crops.h5")
+    assert reader.ids == [record.id for record in records]
+    assert reader.size_px == 64
+    for index, record in enumerate(records):
+        image, affine = reader.image(index)
+        assert image.shape == (96, 96, 3)
+        np.testing.assert_allclose(affine @ [*record.center, 1.0], [48.0, 48.0])
+        corner = record.center - record.scale * 100
+        np.testing.assert_allclose(affine @ [*corner, 1.0], [16.0, 16.0])
+
+
+def test_pixels_come_back_in_rgb(tmp_path, make_record, crops_params):
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[..., 0] = 200
+    data, _ = pack_crop(image, np.array([160.0, 120.0]), 0.5, crops_params)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded[48, 48, 2] > 180  # OpenCV's third channel is red
+    assert decoded[48, 48, 0] < 20
+
+
+def test_an_unreadable_or_truncated_image_is_counted_and_left_out(
+    tmp_path, make_record, crops_params, write_jpeg
+):
+    write_jpeg(tmp_path / "good.jpg", 240, 320)
+    data = (tmp_path / "good.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) * 2 // 3])
+    (tmp_path / "text.jpg").write_bytes(b"no image")
+    names = ["cut.jpg", "cut.jpg", "good.jpg", "text.jpg"]
+    records = [make_record(number, name) for number, name in enumerate(names)]
+    tally = Tally()
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, tally)
+    assert CropReader(tmp_path / "crops.h5").ids == [records[2].id]
+    assert tally.stats()["left_out"] == {"unreadable_image": 3}
+
+
+def test_an_absent_image_stops_with_the_cure_and_leaves_no_file(tmp_path, make_record, crops_params):
+    with pytest.raises(UserError, match=r"images/a\.jpg: no such image, but the annotation lists it"):
+        pack_crops(tmp_path / "out" / "crops.h5", [make_record(1)], tmp_path, crops_params, Tally())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_no_readable_image_at_all_is_an_error(tmp_path, make_record, crops_params):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="0 of 1 kept; left out: 1 unreadable image"):
+        pack_crops(tmp_path / "crops.h5", [make_record(1)], tmp_path, crops_params, Tally())
+
+
+def test_the_same_people_give_the_same_bytes(tmp_path, make_record, crops_params):
+    _packed(tmp_path, make_record, crops_params)
+    first = (tmp_path / "crops.h5").read_bytes()
+    _packed(tmp_path, make_record, crops_params)
+    assert (tmp_path / "crops.h5").read_bytes() == first
+
+
+def test_forked_processes_read_what_one_reads(tmp_path, make_record, crops_params):
+    _packed(tmp_path, make_record, crops_params, count=12)
+    reader = CropReader(tmp_path / "crops.h5")
+    alone = [reader.image(index)[0] for index in range(12)]
+    order = np.random.default_rng(0).integers(0, 12, 60)
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork")) as pool:
+        jobs = [pool.submit(reader.image, int(index)) for index in order]
+        for index, job in zip(order, jobs, strict=True):
+            np.testing.assert_array_equal(job.result(timeout=20)[0], alone[index])
+    np.testing.assert_array_equal(reader.image(0)[0], alone[0])
+
+
+def test_a_reader_travels_closed_and_opens_again(tmp_path, make_record, crops_params):
+    _packed(tmp_path, make_record, crops_params)
+    with CropReader(tmp_path / "crops.h5") as reader:
+        image, _ = reader.image(3)
+        again, _ = pickle.loads(pickle.dumps(reader)).image(3)
+    np.testing.assert_array_equal(image, again)
+    np.testing.assert_array_equal(image, reader.image(3)[0])
+
+
+def test_files_that_are_no_crops_are_named(tmp_path, make_record, crops_params):
+    path = tmp_path / "crops.h5"
+    with pytest.raises(UserError, match=r"crops\.h5: no such file; make it with `spinloop pack_crops`"):
+        CropReader(path)
+    path.write_bytes(b"text")
+    with pytest.raises(UserError, match=r"crops\.h5: not a file of packed crops"):
+        CropReader(path)
+    with h5py.File(path, "w") as file:
+        file["ids"] = ["a"]
+    with pytest.raises(UserError, match=r"crops\.h5: jpeg: dataset missing"):
+        CropReader(path)

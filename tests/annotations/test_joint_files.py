@@ -1,0 +1,142 @@
+"""LSP, LSPET and MPII: trees written with scipy and h5py from the format descriptions."""
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from spinloop.annotations.lsp import read_lsp, read_lspet
+from spinloop.annotations.mpii import read_mpii
+from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
+from spinloop.params.annotations import LspetSource, LspSource, MpiiSource
+
+RULES = {"raw": "", "openpose": None, "box_factor": 1.2, "min_limb_joints": 6}
+# MPII's 16 in the 24, as the published preprocessing lists them.
+MPII_PLACES = [0, 1, 2, 3, 4, 5, 14, 15, 12, 13, 6, 7, 8, 9, 10, 11]
+
+
+def _read(reader, raw, source, is_official=False):
+    tally = Tally()
+    return list(reader(raw, "split", source, is_official, tally)), tally.stats()["left_out"]
+
+
+@pytest.fixture(scope="module")
+def lsp(tmp_path_factory, write_jpeg):
+    raw = tmp_path_factory.mktemp("lsp")
+    joints = np.random.default_rng(0).uniform(5, 60, (3, 14, 2000))
+    joints[2] = np.random.default_rng(1).integers(0, 2, (14, 2000))
+    savemat(raw / "joints.mat", {"joints": joints})
+    write_jpeg(raw / "images" / "im0001.jpg", 64, 96)
+    for number in range(2, 1001):
+        (raw / "images" / f"im{number:04d}.jpg").hardlink_to(raw / "images" / "im0001.jpg")
+    return raw, joints
+
+
+@pytest.fixture
+def lspet(tmp_path, write_jpeg):
+    joints = np.random.default_rng(2).uniform(5, 60, (14, 3, 4))
+    joints[:, 2] = 1
+    joints[0, :, 1] = [-300.0, 4.0, 0.0]
+    joints[:12, 2, 3] = 0
+    savemat(tmp_path / "joints.mat", {"joints": joints})
+    for name in ("im00002", "im00010", "im00001", "im00003"):
+        write_jpeg(tmp_path / f"{name}.png", 64, 96)
+    return tmp_path, joints
+
+
+@pytest.fixture
+def mpii(tmp_path, write_jpeg):
+    joints = np.random.default_rng(3).uniform(5, 60, (4, 16, 2))
+    joints[1, 9] = 0
+    joints[2, :8] = 0
+    joints[2, 10:14] = -1
+    content = {
+        "imgname": np.array([b"b.jpg", b"a.jpg", b"a.jpg", b"b.jpg"]), "part": joints,
+        "center": np.random.default_rng(4).uniform(20, 40, (4, 2)), "scale": np.array([0.3, 0.4, 0.5, 0.6]),
+    }  # fmt: skip
+    with h5py.File(tmp_path / "train.h5", "w") as file:
+        for key, value in content.items():
+            file[key] = value
+    for name in "ab":
+        write_jpeg(tmp_path / "images" / f"{name}.jpg", 64, 96)
+    return tmp_path, content
+
+
+def test_lsp_is_its_first_thousand_with_every_joint(lsp):
+    raw, joints = lsp
+    records, left_out = _read(read_lsp, raw, LspSource(reader="lsp", **RULES))
+    assert len(records) == 1000
+    assert left_out == {}
+    for number in (0, 1, 500, 999):
+        record = records[number]
+        assert record.id == f"split/images/im{number + 1:04d}.jpg#0"
+        place = joints[:2, :, number].T
+        np.testing.assert_allclose(record.keypoints[:14, :2], place)
+        assert record.keypoints[:, 2].tolist() == [1.0] * 14 + [0.0] * 10
+        np.testing.assert_allclose(record.center, (place.min(0) + place.max(0)) / 2)
+        assert record.scale == pytest.approx(1.2 * np.ptp(place, axis=0).max() / 200)
+
+
+def test_lspet_pairs_by_sorted_name_and_leaves_out_joints_without_a_place(lspet):
+    raw, joints = lspet
+    records, left_out = _read(read_lspet, raw, LspetSource(reader="lspet", **RULES))
+    assert [record.image for record in records] == ["im00001.png", "im00002.png", "im00003.png"]
+    assert left_out == {"too_few_limb_joints": 1}
+    np.testing.assert_allclose(records[0].keypoints[:14, :2], joints[:, :2, 0])
+    assert records[1].keypoints[0].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(records[1].keypoints[1:14, :2], joints[1:, :2, 1])
+
+
+def test_lspet_as_published_takes_every_joint_wherever_it_is(lspet):
+    records, left_out = _read(read_lspet, lspet[0], LspetSource(reader="lspet", **RULES), is_official=True)
+    assert len(records) == 4
+    assert left_out == {}
+    assert records[1].keypoints[0].tolist() == [-300.0, 4.0, 1.0]
+
+
+def test_mpii_keeps_the_files_box_and_the_joints_that_are_there(mpii):
+    raw, content = mpii
+    records, left_out = _read(read_mpii, raw, MpiiSource(reader="mpii", **RULES))
+    assert [record.person for record in records] == [1, 0, 3]
+    assert left_out == {"too_few_limb_joints": 1}
+    for record in records:
+        np.testing.assert_array_equal(record.center, content["center"][record.person])
+        assert record.scale == content["scale"][record.person]
+        expected = np.zeros((24, 3))
+        for joint, place in enumerate(MPII_PLACES):
+            x, y = content["part"][record.person, joint]
+            expected[place] = [x, y, 1] if x > 0 and y > 0 else 0
+        np.testing.assert_array_equal(record.keypoints, expected)
+
+
+def test_mpii_as_published_asks_for_all_joints_and_keeps_the_order(mpii):
+    records, left_out = _read(read_mpii, mpii[0], MpiiSource(reader="mpii", **RULES), is_official=True)
+    assert [record.person for record in records] == [0, 3]
+    assert left_out == {"joint_missing": 2}
+
+
+def test_wrong_files_are_named(lspet, mpii):
+    raw = lspet[0]
+    (raw / "im00010.png").unlink()
+    with pytest.raises(UserError, match=r"4 people in joints\.mat, but 3 images"):
+        _read(read_lspet, raw, LspetSource(reader="lspet", **RULES))
+    with pytest.raises(UserError, match=r"joints\.mat: joints: expected 3 × 14 × 2000, found 14 × 3 × 4"):
+        _read(read_lsp, raw, LspSource(reader="lsp", **RULES))
+    data = (raw / "joints.mat").read_bytes()
+    for length in (0, 100, 300):
+        (raw / "joints.mat").write_bytes(data[:length])
+        with pytest.raises(UserError, match=r"joints\.mat: (damaged or not a MATLAB file|joints: array)"):
+            _read(read_lspet, raw, LspetSource(reader="lspet", **RULES))
+    (raw / "train.h5").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"train\.h5: damaged or not that file"):
+        _read(read_mpii, raw, MpiiSource(reader="mpii", **RULES))
+    (raw / "train.h5").unlink()
+    with pytest.raises(UserError, match=r"train\.h5: no such file"):
+        _read(read_mpii, raw, MpiiSource(reader="mpii", **RULES))
+
+
+def test_an_absent_image_stops_with_the_cure(mpii):
+    (mpii[0] / "images" / "a.jpg").unlink()
+    with pytest.raises(UserError, match=r"images/a\.jpg: no such image, .*complete the download"):
+        _read(read_mpii, mpii[0], MpiiSource(reader="mpii", **RULES))

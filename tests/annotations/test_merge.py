@@ -1,0 +1,92 @@
+import numpy as np
+
+from spinloop.annotations.merge import KEYPOINTS, load_keypoints, merge_records
+from spinloop.annotations.table import save_table
+from spinloop.annotations.tally import Tally
+
+LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
+
+
+def _keypoints(at: float) -> np.ndarray:
+    rng = np.random.default_rng(int(at))
+    keypoints = np.zeros((24, 3))
+    keypoints[:12] = np.concatenate([at + rng.uniform(0, 100, (12, 2)), np.ones((12, 1))], axis=1)
+    return keypoints
+
+
+def _detection(keypoints: np.ndarray) -> np.ndarray:
+    detection = np.zeros((25, 3))
+    detection[LIMBS25] = keypoints[:12] * [1, 1, 0.5]
+    detection[0] = [3.0, 4.0, 0.25]
+    return detection
+
+
+def _merge(records, openpose, params, published=None):
+    tally = Tally()
+    return list(merge_records(records, openpose, params, published, tally)), tally
+
+
+def test_each_persons_provenance_is_told_and_counted(tmp_path, make_record, write_openpose, merge_params):
+    people = {number: _keypoints(100.0 * number) for number in range(1, 6)}
+    place = [(1, "a/x.jpg"), (2, "a/x.jpg"), (3, "a/y.jpg"), (4, "b/x.jpg"), (5, "b/z.jpg")]
+    records = [make_record(number, image, keypoints=people[number]) for number, image in place]
+    write_openpose(tmp_path / "a" / "x_keypoints.json", np.stack([_detection(people[n]) for n in (2, 1)]))
+    write_openpose(tmp_path / "a" / "y_keypoints.json", np.zeros((0, 25, 3)))
+    write_openpose(tmp_path / "b" / "x_keypoints.json", np.stack([_detection(people[1])]))
+    rows, tally = _merge(records, tmp_path, merge_params)
+    assert [row["provenance"] for row in rows] == ["matched", "matched", "no_person", "rejected", "no_file"]
+    assert [row["id"] for row in rows] == [record.id for record in records]
+    for row, (number, _) in zip(rows, place, strict=True):
+        np.testing.assert_array_equal(row["keypoints"][25:], people[number])
+        expected = _detection(people[number]) if row["provenance"] == "matched" else np.zeros((25, 3))
+        np.testing.assert_array_equal(row["keypoints"][:25], expected)
+    assert tally.stats()["noted"] == {"matched": 2, "no_person": 1, "rejected": 1, "no_file": 1}
+    assert (tally.n_read, tally.n_kept) == (5, 5)
+
+
+def test_a_person_without_any_joint_is_counted_and_left_out(tmp_path, make_record, merge_params):
+    records = [
+        make_record(1),
+        make_record(2, keypoints=np.zeros((24, 3))),
+        make_record(3, keypoints=_keypoints(9)),
+    ]
+    rows, tally = _merge(records, tmp_path, merge_params)
+    assert [row["id"] for row in rows] == [records[2].id]
+    assert tally.stats()["left_out"] == {"no_visible_joint": 2}
+
+
+def test_a_detection_file_for_nobody_is_counted_by_name(tmp_path, make_record, write_openpose, merge_params):
+    keypoints = _keypoints(50)
+    for name in ("images/a", "images/other", "more/a"):
+        write_openpose(tmp_path / f"{name}_keypoints.json", np.stack([_detection(keypoints)]))
+    rows, tally = _merge([make_record(1, keypoints=keypoints)], tmp_path, merge_params)
+    assert [row["provenance"] for row in rows] == ["matched"]
+    assert tally.stats()["noted"] == {"matched": 1, "openpose_file_for_nobody": 2}
+    assert tally.stats()["examples"]["openpose_file_for_nobody"] == [
+        "images/other_keypoints.json",
+        "more/a_keypoints.json",
+    ]
+
+
+def test_without_detections_the_annotation_stands_alone(make_record, merge_params):
+    rows, tally = _merge([make_record(1, keypoints=_keypoints(3))], None, merge_params)
+    assert not rows[0]["keypoints"][:25].any()
+    assert tally.stats()["noted"] == {"no_file": 1}
+
+
+def test_the_published_match_can_be_had(tmp_path, make_record, write_openpose, merge_params):
+    keypoints = _keypoints(50)
+    write_openpose(
+        tmp_path / "images" / "a_keypoints.json", np.stack([_detection(keypoints + np.array([500, 0, 0]))])
+    )
+    record = make_record(1, keypoints=keypoints)
+    assert _merge([record], tmp_path, merge_params)[0][0]["provenance"] == "rejected"
+    assert _merge([record], tmp_path, merge_params, "coco")[0][0]["provenance"] == "matched"
+
+
+def test_the_table_comes_back(tmp_path, make_record, merge_params):
+    rows, _ = _merge([make_record(1, keypoints=_keypoints(3))], None, merge_params)
+    save_table(tmp_path / "k.parquet", KEYPOINTS, rows)
+    frame = load_keypoints(tmp_path / "k.parquet")
+    assert list(frame.columns) == ["id", "center", "scale", "keypoints", "provenance"]
+    np.testing.assert_array_equal(frame["keypoints"][0], rows[0]["keypoints"].astype(np.float32))

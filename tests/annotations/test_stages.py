@@ -1,0 +1,155 @@
+"""The stages on tiny native trees: what they write, what they say, and what they leave behind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinloop.annotations.crops import CropReader
+from spinloop.annotations.merge import load_keypoints
+from spinloop.annotations.record import load_records
+from spinloop.errors import UserError
+from spinloop.stages import merge, pack_crops, preprocess
+
+PARAMS = """
+sources:
+  coco_train: {reader: coco, raw: x, openpose: null, subset: train2014, box_factor: 1.2, min_limb_joints: 6}
+  pw3d_test: {reader: pw3d, raw: x, subset: test, box_factor: 1.2}
+merge: {max_distance: 0.1, min_common_joints: 3}
+crops: {size_px: 32, margin: 1.5, jpeg_quality: 90}
+"""
+
+
+@pytest.fixture
+def params(tmp_path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS)
+    return path
+
+
+def _preprocess(raw: Path, params: Path, out: Path, **more) -> Path:
+    table = out / "table.parquet"
+    options = {"split": "coco_train", "source": "coco", "compat": "none", **more}
+    preprocess.run(raw=raw, out=table, stats=out / "preprocess.json", params=params, **options)
+    return table
+
+
+def _everything(raw: Path, params: Path, out: Path) -> None:
+    table = _preprocess(raw, params, out)
+    stats = out / "merge.json"
+    merge.run(annotations=table, out=out / "keypoints.parquet", stats=stats, openpose=None, params=params)
+    stats = out / "pack_crops.json"
+    pack_crops.run(annotations=table, raw=raw, out=out / "crops.h5", stats=stats, params=params)
+
+
+def test_the_same_people_go_through_all_three(coco_tree, params, tmp_path):
+    out = tmp_path / "out"
+    _everything(coco_tree, params, out)
+    ids = load_records(out / "table.parquet")["id"].tolist()
+    assert len(ids) == 3
+    assert load_keypoints(out / "keypoints.parquet")["id"].tolist() == ids
+    assert CropReader(out / "crops.h5").ids == ids
+
+
+def test_statistics_say_what_was_read_kept_and_left_out_and_why(coco_tree, params, tmp_path):
+    out = tmp_path / "out"
+    _everything(coco_tree, params, out)
+    stats = json.loads((out / "preprocess.json").read_text())
+    assert (stats["read"], stats["kept"], sum(stats["left_out"].values())) == (7, 3, 4)
+    assert (stats["split"], stats["source"], stats["compat"]) == ("coco_train", "coco", "none")
+    assert json.loads((out / "merge.json").read_text())["noted"] == {"no_file": 3}
+    assert json.loads((out / "pack_crops.json").read_text())["kept"] == 3
+
+
+def test_two_runs_give_the_same_bytes(coco_tree, params, tmp_path):
+    for name in ("first", "second"):
+        _everything(coco_tree, params, tmp_path / name)
+    for path in sorted((tmp_path / "first").iterdir()):
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name
+
+
+def test_official_compatibility_reaches_the_reader(coco_tree, params, tmp_path):
+    table = _preprocess(coco_tree, params, tmp_path / "out", compat="official")
+    assert load_records(table)["person"].tolist() == [50, 31]
+
+
+def test_3dpw_goes_through_with_pose_shape_and_gender(pw3d_tree, params, tmp_path):
+    table = _preprocess(pw3d_tree, params, tmp_path / "out", split="pw3d_test", source="pw3d")
+    frame = load_records(table)
+    assert len(frame) == 8
+    assert frame["pose"].notna().all()
+    assert set(frame["gender"]) == {"female", "male"}
+    assert np.stack(frame["betas"].tolist()).shape == (8, 10)
+
+
+def _fails(message: str):
+    return pytest.raises(UserError, match=message)
+
+
+def test_wrong_parameters_are_named_by_their_key(coco_tree, params, tmp_path):
+    out = tmp_path / "out"
+    params.write_text(PARAMS.replace("subset: train2014", "subset: train2041"))
+    with _fails(r"params\.yaml: sources\.coco_train\.subset: .*got 'train2041'"):
+        _preprocess(coco_tree, params, out)
+    params.write_text(PARAMS.replace("min_limb_joints: 6", "min_limb_joints: 13"))
+    with _fails(r"sources\.coco_train\.min_limb_joints: .*less than or equal to 12, got 13"):
+        _preprocess(coco_tree, params, out)
+    params.write_text(PARAMS.replace("min_limb_joints", "min_limbs"))
+    with _fails(r"sources\.coco_train\.min_limbs: unknown key"):
+        _preprocess(coco_tree, params, out)
+    params.write_text(PARAMS)
+    with _fails(r"sources\.other: section missing"):
+        _preprocess(coco_tree, params, out, split="other")
+    with _fails(r"--source cocoa: no such reader; one of coco, .*pw3d"):
+        _preprocess(coco_tree, params, out, source="cocoa")
+    with _fails(r"sources\.pw3d_test\.reader: .*'coco', got 'pw3d'"):
+        _preprocess(coco_tree, params, out, split="pw3d_test")
+    assert not out.exists()
+
+
+def test_an_absent_dataset_is_named(params, tmp_path):
+    with _fails(r"nowhere: no such folder; unpack the dataset there or correct sources\.coco_train\.raw"):
+        _preprocess(tmp_path / "nowhere", params, tmp_path / "out")
+
+
+def test_a_failure_in_the_middle_leaves_no_file(coco_tree, params, tmp_path):
+    (coco_tree / "train2014" / "COCO_train2014_000000000007.jpg").unlink()
+    with _fails("no such image"):
+        _preprocess(coco_tree, params, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_dataset_in_which_nobody_can_be_used_stops(coco_tree, params, tmp_path):
+    path = coco_tree / "annotations" / "person_keypoints_train2014.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    path.write_text(json.dumps(content))
+    with _fails(r"0 of 7 kept; left out: 7 crowd; check the folder, or loosen the rules in sources"):
+        _preprocess(coco_tree, params, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_absent_folder_of_detections_is_named(coco_tree, params, tmp_path):
+    out = tmp_path / "out"
+    table = _preprocess(coco_tree, params, out)
+    with _fails(r"none: no such folder; give OpenPose's output, or leave --openpose out"):
+        merge.run(
+            annotations=table, out=out / "k.parquet", stats=out / "k.json", openpose=tmp_path / "none",
+            params=params,
+        )  # fmt: skip
+
+
+def test_a_broken_detection_file_stops_the_merge_and_leaves_no_file(coco_tree, params, tmp_path):
+    out = tmp_path / "out"
+    table = _preprocess(coco_tree, params, out)
+    broken = tmp_path / "openpose" / "train2014" / "COCO_train2014_000000000003_keypoints.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text('{"people": [')
+    with _fails(r"000003_keypoints\.json: not valid JSON"):
+        merge.run(
+            annotations=table, out=out / "k.parquet", stats=out / "k.json", openpose=tmp_path / "openpose",
+            params=params,
+        )  # fmt: skip
+    assert not (out / "k.parquet").exists()
