@@ -1,0 +1,146 @@
+"""The 3DPW mirror, read back with plain pickle from the format's description."""
+
+import pickle
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from spinloop.annotations.pw3d import read_pw3d
+from spinloop.annotations.tally import Tally
+from spinloop.body.files import load_body
+from spinloop.body.model import BodyModel
+from spinloop.joints import MODEL49, OPENPOSE18
+from spinloop.mirror.truth import load_truth
+from spinloop.params.annotations import Pw3dSource
+
+KEYS = {
+    "sequence", "genders", "betas", "poses", "trans", "jointPositions", "poses2d", "campose_valid",
+    "cam_poses", "cam_intrinsics", "img_frame_ids",
+}  # fmt: skip
+GENDER = {"f": "female", "m": "male"}
+
+
+@pytest.fixture(scope="module")
+def models(studio_files):
+    return {letter: BodyModel(load_body(studio_files[GENDER[letter]])) for letter in GENDER}
+
+
+@pytest.fixture(scope="module")
+def sequences(pw3d):
+    paths = sorted((pw3d.out / "sequenceFiles" / "test").glob("*.pkl"))
+    return {path.stem: pickle.loads(path.read_bytes(), encoding="latin1") for path in paths}
+
+
+def test_sequence_files_have_the_keys_and_shapes_of_the_original(pw3d, sequences):
+    frames = pw3d.section.n_frames
+    assert len(sequences) == pw3d.section.n_sequences
+    n_people = {len(content["poses"]) for content in sequences.values()}
+    assert n_people == {1, 2}
+    for name, content in sequences.items():
+        assert set(content) == KEYS
+        assert content["sequence"] == name
+        assert content["cam_poses"].shape == (frames, 4, 4)
+        assert content["cam_intrinsics"].shape == (3, 3)
+        for person, gender in enumerate(content["genders"]):
+            assert gender in GENDER
+            shapes = [np.shape(content[key][person]) for key in ("poses", "trans", "poses2d", "betas")]
+            assert shapes == [(frames, 72), (frames, 3), (frames, 3, 18), (10,)]
+            assert content["campose_valid"][person].shape == (frames,)
+
+
+def test_every_frame_has_its_picture(pw3d, sequences):
+    for name in sequences:
+        files = sorted(path.name for path in (pw3d.out / "imageFiles" / name).iterdir())
+        assert files == [f"image_{frame:05d}.jpg" for frame in range(pw3d.section.n_frames)]
+        shapes = {cv2.imread(str(pw3d.out / "imageFiles" / name / file)).shape for file in files}
+        assert len(shapes) == 1
+
+
+def world_vertices(content, person, models):
+    body = models[content["genders"][person]]
+    pose = torch.tensor(content["poses"][person], dtype=torch.float32)
+    betas = torch.tensor(content["betas"][person], dtype=torch.float32).expand(len(pose), -1)
+    output = body(pose, betas)
+    trans = content["trans"][person][:, None]
+    return output.vertices.double().numpy() + trans, output.joints24.double().numpy() + trans, output.joints49
+
+
+def test_joint_positions_are_those_of_the_posed_body(sequences, models):
+    for content in sequences.values():
+        for person in range(len(content["poses"])):
+            _, joints24, _ = world_vertices(content, person, models)
+            np.testing.assert_allclose(
+                content["jointPositions"][person].reshape(-1, 24, 3), joints24, atol=1e-5
+            )
+
+
+def test_truth_in_camera_axes_is_the_annotated_body_seen_by_the_annotated_camera(pw3d, sequences, models):
+    rows = {row.id: row for row in load_truth(pw3d.truth).itertuples()}
+    checked = 0
+    for name, content in sequences.items():
+        for person in range(len(content["poses"])):
+            vertices, _, _ = world_vertices(content, person, models)
+            for frame, camera in enumerate(content["cam_poses"]):
+                row = rows.get(f"pw3d_test/imageFiles/{name}/image_{frame:05d}.jpg#{person}")
+                if row is None:
+                    continue
+                assert row.gender == GENDER[content["genders"][person]]
+                body = models[content["genders"][person]]
+                seen = (
+                    body.vertices(torch.tensor(row.pose)[None], torch.tensor(row.betas)[None])[0]
+                    .double()
+                    .numpy()
+                )
+                expected = vertices[frame] @ camera[:3, :3].T + camera[:3, 3]
+                np.testing.assert_allclose(seen + row.translation, expected, atol=2e-5)
+                root = Rotation.from_matrix(camera[:3, :3]) * Rotation.from_rotvec(
+                    content["poses"][person][frame, :3]
+                )
+                assert (root.inv() * Rotation.from_rotvec(row.pose[:3])).magnitude() < 1e-5
+                checked += 1
+    assert checked == len(rows) > 15
+
+
+def test_detections_without_noise_are_the_projected_joints_and_zero_where_missed(sequences, models):
+    order = [MODEL49.index(f"op_{name}") for name in OPENPOSE18]
+    n_found = n_missed = 0
+    for content in sequences.values():
+        for person in range(len(content["poses"])):
+            _, _, joints49 = world_vertices(content, person, models)
+            world = joints49.double().numpy()[:, order] + content["trans"][person][:, None]
+            for frame in np.flatnonzero(content["campose_valid"][person]):
+                camera = content["cam_poses"][frame]
+                rays = (world[frame] @ camera[:3, :3].T + camera[:3, 3]) @ content["cam_intrinsics"].T
+                x, y, score = content["poses2d"][person][frame]
+                found = score > 0
+                np.testing.assert_allclose(
+                    np.stack([x, y], 1)[found], (rays[:, :2] / rays[:, 2:])[found], atol=1e-2
+                )
+                assert (np.stack([x, y])[:, ~found] == 0).all()
+                n_found, n_missed = n_found + found.sum(), n_missed + (~found).sum()
+    assert n_found > 100
+    assert n_missed > 20
+
+
+def test_people_stand_on_the_floor_and_upright(sequences, models):
+    for content in sequences.values():
+        for person in range(len(content["poses"])):
+            vertices, joints24, _ = world_vertices(content, person, models)
+            np.testing.assert_allclose(vertices[..., 1].min(1), 0, atol=1e-5)
+            assert (joints24[:, 12, 1] > joints24[:, 0, 1]).all(), "the neck is above the pelvis"
+
+
+def test_the_reader_knows_the_same_people_by_the_same_ids(pw3d, sequences):
+    source = Pw3dSource(reader="pw3d", raw="", subset="test", box_factor=1.2)
+    tally = Tally()
+    read = [record.id for record in read_pw3d(pw3d.out, "pw3d_test", source, False, tally)]
+    truth = list(load_truth(pw3d.truth)["id"])
+    assert read == truth
+    n_invalid = sum((content["campose_valid"][0] == 0).sum() for content in sequences.values())
+    assert n_invalid > 0
+    pattern = r"pw3d_test/imageFiles/\w+/image_\d{5}\.jpg#[01]"
+    assert all(re.fullmatch(pattern, key) for key in read)
