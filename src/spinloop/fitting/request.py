@@ -1,0 +1,148 @@
+"""What a user hands to `spinloop fit`, checked, and what comes back.
+
+Files are npz archives without pickled objects. Keypoints are pixels of a square crop of `size` pixels (224
+if not given) with a confidence; translations belong to the 5000 px camera of the 224 px crop, whatever
+`size` is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from spinloop.body.files import read_npz
+from spinloop.body.state import BodyState
+from spinloop.errors import UserError
+from spinloop.files import atomic, require_file
+from spinloop.fitting.fit import FitResult
+from spinloop.fitting.status import STATUSES
+from spinloop.geometry.camera import CROP_PX
+from spinloop.joints import MODEL49
+
+_CURE = "see `spinloop fit --help` for what the file must hold"
+_WIDTHS = {"pose": 72, "betas": 10, "cam_t": 3}
+# A joint this many crop sides beyond the border cannot be of the person in the crop.
+_MARGIN = 0.5
+
+
+@dataclass(frozen=True)
+class Request:
+    """People to fit."""
+
+    ids: list[str]
+    keypoints: Float[np.ndarray, "N 49 3"]
+    """Pixels of the 224 px crop, and confidence."""
+    start: BodyState | None
+    """Where to begin; None for the mean pose."""
+    is_outside: Bool[np.ndarray, " N"]
+    """Most of the person's joints lie far outside the crop."""
+
+
+def read_request(path: Path, start: Path | None = None) -> Request:
+    """Read keypoints, and a start if there is one.
+
+    Args:
+        path: `keypoints` (N, 49, 3) or (N, 25, 3) (OpenPose only); if wanted `ids` (N,), `size`.
+        start: npz with `pose` (N, 72), `betas` (N, 10), `cam_t` (N, 3); may be `path` itself.
+
+    Raises:
+        UserError: an array is missing or of the wrong shape, no joint has any confidence, or the
+            coordinates are plainly no pixels of the crop.
+    """
+    require_file(path, _CURE)
+    arrays = read_npz(path, _CURE)
+    if "keypoints" not in arrays:
+        raise UserError(f"{path}: keypoints: missing; {_CURE}")
+    keypoints = _keypoints(path, arrays["keypoints"], _size(path, arrays))
+    n = len(keypoints)
+    ids = [str(id_) for id_ in arrays.get("ids", np.arange(n))]
+    if len(ids) != n or len(set(ids)) != n:
+        raise UserError(f"{path}: ids: expected {n} different ones, found {len(set(ids))}; mend the file")
+    return Request(ids, keypoints, None if start is None else read_start(start, n), _outside(path, keypoints))
+
+
+def read_start(path: Path, n: int) -> BodyState:
+    """Read poses, shapes and translations to begin at.
+
+    Raises:
+        UserError: an array is missing, or not of `n` people.
+    """
+    require_file(path, _CURE)
+    arrays = read_npz(path, _CURE)
+    for key, width in _WIDTHS.items():
+        if key not in arrays:
+            raise UserError(f"{path}: {key}: missing; give pose, betas and cam_t, or use --start mean")
+        found = arrays[key].shape
+        if found != (n, width):
+            raise UserError(f"{path}: {key}: expected shape ({n}, {width}), found {found}; {_CURE}")
+    return BodyState(*(torch.as_tensor(np.asarray(arrays[key], np.float32)) for key in _WIDTHS))
+
+
+def save_fits(
+    path: Path, request: Request, result: FitResult, status: Int[np.ndarray, " N"], seconds: float
+) -> None:
+    """Write the fits, atomically.
+
+    Args:
+        path: npz with `ids`, `pose`, `betas`, `cam_t`, `joints`, `reprojection`, `objective`, `status`,
+            `iterations` and `seconds`.
+        request: who.
+        result: their fits.
+        status: positions in `STATUSES`.
+        seconds: of the solver, without loading.
+    """
+    arrays = {key: part.cpu().numpy() for key, part in zip(_WIDTHS, result.state, strict=True)}
+    for key in ("joints", "reprojection", "objective", "iterations"):
+        arrays[key] = getattr(result, key).cpu().numpy()
+    arrays["ids"] = np.array(request.ids)
+    arrays["status"] = np.array([STATUSES[code] for code in status])
+    arrays["seconds"] = np.array(seconds)
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def _size(path: Path, arrays: dict[str, np.ndarray]) -> float:
+    size = np.asarray(arrays.get("size", CROP_PX))
+    if size.ndim != 0 or not np.issubdtype(size.dtype, np.number) or not 8 <= float(size) <= 1e5:
+        raise UserError(
+            f"{path}: size: expected the crop's side in pixels, one number, found {size}; {_CURE}"
+        )
+    return float(size)
+
+
+def _keypoints(path: Path, given: np.ndarray, size: float) -> Float[np.ndarray, "N 49 3"]:
+    """The 49 keypoints in pixels of the 224 px crop; 25 are OpenPose's, the others then unseen."""
+    n_joints = len(MODEL49)
+    if given.ndim != 3 or given.shape[1] not in (25, n_joints) or given.shape[2] != 3:
+        raise UserError(f"{path}: keypoints: expected shape (N, {n_joints}, 3), found {given.shape}; {_CURE}")
+    if len(given) == 0 or not np.issubdtype(given.dtype, np.number):
+        raise UserError(f"{path}: keypoints: expected numbers of at least one person; {_CURE}")
+    keypoints = np.zeros((len(given), n_joints, 3), np.float32)
+    keypoints[:, : given.shape[1]] = given
+    seen = np.isfinite(keypoints).all(-1) & (keypoints[..., 2] > 0)
+    if not seen.any():
+        raise UserError(
+            f"{path}: keypoints: no joint has a confidence above 0; the third number is the confidence"
+        )
+    if keypoints[seen][:, 2].max() > 1.5:
+        found = keypoints[seen][:, 2].max()
+        raise UserError(f"{path}: keypoints: confidences reach {found:.4g}; divide them so that 1 is certain")
+    if np.abs(keypoints[seen][:, :2]).max() <= 2:
+        raise UserError(f"{path}: keypoints: all within ±2; they look normalised, give pixels of the crop")
+    keypoints[..., :2] *= CROP_PX / size
+    return keypoints
+
+
+def _outside(path: Path, keypoints: Float[np.ndarray, "N 49 3"]) -> Bool[np.ndarray, " N"]:
+    seen = np.isfinite(keypoints).all(-1) & (keypoints[..., 2] > 0)
+    places = np.where(seen[..., None], keypoints[..., :2], 0)
+    far = ((places < -_MARGIN * CROP_PX) | (places > (1 + _MARGIN) * CROP_PX)).any(-1)
+    is_outside = (far & seen).sum(-1) > 0.5 * seen.sum(-1)
+    if is_outside.sum() > 0.5 * seen.any(-1).sum():
+        raise UserError(
+            f"{path}: keypoints: {is_outside.sum()} of {len(keypoints)} people lie outside their crop; give "
+            "pixels of the crop, not of the whole image, and the crop's side as `size`"
+        )
+    return is_outside

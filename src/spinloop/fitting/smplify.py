@@ -1,0 +1,257 @@
+"""Fitting bodies to 2D keypoints, in batches.
+
+The camera: with `camera: free` the translation is fitted together with the body, its depth held near the
+start by a quadratic term; with `camera: staged` root and translation are first fitted to the torso, then
+the translation is frozen, as published. Whenever two fits are compared (`Fitter.place`, `keep_better`) both
+get the translation that reprojects their pose and shape best, so neither profits from how its camera came
+about.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from spinloop.body.moments import BodyArrays
+from spinloop.body.state import BodyState
+from spinloop.fitting.adam import fit_adam
+from spinloop.fitting.body_problem import BodyProblem, FittedBody, body_evidence
+from spinloop.fitting.camera_problem import PlacedPoints, TorsoProblem, TranslationProblem
+from spinloop.fitting.energy import BodyEnergy, Terms, fitted_only, torso
+from spinloop.fitting.fit import Better, Fit, FitResult
+from spinloop.fitting.initial import mean_start, sane_start, turned_around
+from spinloop.fitting.lm import Minimum, minimize
+from spinloop.geometry.camera import estimate_translation
+from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.motion.mixture import Mixture
+from spinloop.params.fitting import FittingParams, StageWeights
+
+_PLACING_ITERATIONS, _PLACING_TOLERANCE = 8, 1e-3
+
+
+class Fitter:
+    """Fits one body model to keypoints (pixels of the 224 px crop)."""
+
+    def __init__(
+        self,
+        body: BodyArrays,
+        prior: Mixture,
+        params: FittingParams,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Prepare a body, a prior and a solver.
+
+        Args:
+            body: arrays of an SMPL-format body.
+            prior: mixture over body poses.
+            params: objective and solver.
+            device: where to compute.
+            dtype: of all numbers.
+        """
+        self.params = params
+        self.energy = BodyEnergy(body, prior, params.sigma_px, dtype).to(device)
+        self._model = FittedBody(body, self.energy.prior, params.sigma_px, dtype).to(device)
+        self._options = {"dtype": dtype, "device": device}
+
+    @torch.no_grad()
+    def fit(
+        self,
+        start: BodyState,
+        keypoints: Float[Tensor, "B 49 3"],
+        anchor_weight: Float[Tensor, " 24"] | None = None,
+    ) -> FitResult:
+        """Fit from a given start.
+
+        Args:
+            start: where to begin. A row that is not finite begins at the mean pose; a translation that is no
+                camera of a crop is estimated anew.
+            keypoints: pixels and confidence; 0, or a number that is not finite, leaves a joint out.
+            anchor_weight: pull of each joint to its start, px² per rad², for `anchor: adaptive` (see
+                `fitting.anchor`).
+
+        Raises:
+            ValueError: `anchor: adaptive` without weights, or weights without it.
+        """
+        held = self._anchor_weight(anchor_weight)
+        return self._in_chunks(
+            lambda *rows: self._fit(BodyState(*rows[:3]), rows[3], held), *start, keypoints
+        )
+
+    @torch.no_grad()
+    def fit_from_mean(self, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
+        """Fit from the mean pose, in stages from strong to weak priors.
+
+        Where the picture does not say which way a person faces, both are fitted and the one with the lower
+        objective is returned.
+
+        Args:
+            keypoints: as in `fit`.
+        """
+        return self._in_chunks(self._fit_from_mean, keypoints)
+
+    @torch.no_grad()
+    def joints(self, state: BodyState) -> Float[Tensor, "B 49 3"]:
+        """The 49 joints, metres, without the translation."""
+        return self.energy.skeleton.joints(state.pose, state.betas)
+
+    @torch.no_grad()
+    def root_joint(self, betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 3"]:
+        """The root joint, metres, without the translation; the pose does not move it."""
+        return self.energy.skeleton.root_joint(betas.to(**self._options))
+
+    @torch.no_grad()
+    def reprojection(self, state: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> Float[Tensor, "B 49"]:
+        """Robust reprojection error of each joint, px²; zero where a joint does not count."""
+        return self.energy.reprojection(state, keypoints)
+
+    @torch.no_grad()
+    def terms(self, state: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> Terms:
+        """All terms of the objective."""
+        return self.energy.terms(state, keypoints, self.params.weights)
+
+    @torch.no_grad()
+    def place(self, state: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
+        """The same pose and shape with the translation that reprojects them best.
+
+        The translation that `state` has plays no part.
+        """
+        joints, known = self.joints(state), fitted_only(keypoints)
+        first = estimate_translation(joints, known[..., :2], known[..., 2].square())
+        problem = TranslationProblem(PlacedPoints(joints, known), self.params.sigma_px)
+        found = minimize(problem, first, _PLACING_ITERATIONS, 1e-3, _PLACING_TOLERANCE)
+        return state._replace(translation=found.unknowns)
+
+    def _in_chunks(self, solve: Callable[..., FitResult], *tensors: Tensor) -> FitResult:
+        size = self.params.chunk_size
+        parts = zip(*(tensor.detach().to(**self._options).split(size) for tensor in tensors), strict=True)
+        results = [solve(*part) for part in parts]
+        if len(results) == 1:
+            return results[0]
+        states = BodyState(*(torch.cat(rows) for rows in zip(*(r.state for r in results), strict=True)))
+        return FitResult(states, *(torch.cat(rows) for rows in zip(*(r[1:] for r in results), strict=True)))
+
+    def _fit(
+        self, start: BodyState, keypoints: Float[Tensor, "B 49 3"], held: Float[Tensor, " 72"]
+    ) -> FitResult:
+        params = self.params
+        start = sane_start(self.energy, start, keypoints, params.mean_start.side_view_px)
+        if params.solver == "adam":
+            state = fit_adam(self.energy, params, start, keypoints)
+            steps = torch.full_like(start.pose[:, 0], 2 * params.n_iterations, dtype=torch.long)
+            return self._result(state, start, keypoints, steps, steps < 0)
+        first = start
+        if params.camera == "staged":
+            first = self._camera_stage(start, keypoints, params.n_iterations)
+        state, found = self._body_stage(
+            first, start.pose, keypoints, params.weights, params.n_iterations, held, params.camera == "free"
+        )
+        return self._result(state, start, keypoints, found.iterations, found.converged)
+
+    def _fit_from_mean(self, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
+        begin = mean_start(self.energy, keypoints, self.params.mean_start.side_view_px)
+        best = self._stages(begin.state, keypoints)
+        doubtful = begin.is_ambiguous.nonzero()[:, 0]
+        if len(doubtful) == 0:
+            return best
+        other_start = BodyState(*(part[doubtful] for part in begin.state))
+        other_start = turned_around(self.energy, other_start, keypoints[doubtful])
+        other = self._stages(other_start, keypoints[doubtful])
+        wins = other.objective < best.objective[doubtful]
+        index = doubtful[wins]
+        state = BodyState(
+            *(old.index_copy(0, index, new[wins]) for old, new in zip(best.state, other.state, strict=True))
+        )
+        rest = (old.index_copy(0, index, new[wins]) for old, new in zip(best[1:], other[1:], strict=True))
+        return FitResult(state, *rest)
+
+    def _stages(self, start: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
+        params = self.params.mean_start
+        state = self._camera_stage(start, keypoints, params.n_camera_iterations)
+        free = start.pose.new_zeros(72)
+        iterations = torch.zeros_like(start.pose[:, 0], dtype=torch.long)
+        converged = iterations < 0
+        for weights in params.stages:
+            state, found = self._body_stage(
+                state, state.pose, keypoints, weights, params.n_iterations, free, self.params.camera == "free"
+            )
+            iterations, converged = iterations + found.iterations, found.converged
+        return self._result(state, start, keypoints, iterations, converged)
+
+    def _camera_stage(
+        self, state: BodyState, keypoints: Float[Tensor, "B 49 3"], n_iterations: int
+    ) -> BodyState:
+        """Root rotation and translation from the torso."""
+        seen = torso(self.joints(state), keypoints)
+        root = self.energy.skeleton.root_joint(state.betas)
+        arms = (seen.joints - root[:, None]) @ axis_angle_to_matrix(state.pose[:, :3])
+        problem = TorsoProblem(arms, root, seen.keypoints, state.translation[:, 2], self.params.depth_weight)
+        first = torch.cat([state.pose[:, :3], state.translation], dim=1)
+        found = minimize(problem, first, n_iterations, self.params.damping, self.params.tolerance).unknowns
+        return BodyState(torch.cat([found[:, :3], state.pose[:, 3:]], dim=1), state.betas, found[:, 3:])
+
+    def _body_stage(
+        self,
+        first: BodyState,
+        anchor: Float[Tensor, "B 72"],
+        keypoints: Float[Tensor, "B 49 3"],
+        weights: StageWeights,
+        n_iterations: int,
+        held: Float[Tensor, " 72"],
+        moves_camera: bool,
+    ) -> tuple[BodyState, Minimum]:
+        evidence = body_evidence(first._replace(pose=anchor), keypoints, held.expand_as(anchor))
+        problem = BodyProblem(self._model, evidence, weights, self.params.depth_weight, moves_camera)
+        found = minimize(
+            problem, torch.cat(first, dim=1), n_iterations, self.params.damping, self.params.tolerance
+        )
+        return BodyState(*found.unknowns.split((72, 10, 3), dim=1)), found
+
+    def _anchor_weight(self, given: Float[Tensor, " 24"] | None) -> Float[Tensor, " 72"]:
+        if (given is None) == (self.params.anchor == "adaptive"):
+            raise ValueError("anchor weights are given with `anchor: adaptive`, and only with it")
+        if given is not None:
+            return given.to(**self._options).repeat_interleave(3)
+        weight = self.params.anchor_weight if self.params.anchor == "fixed" else 0.0
+        return torch.full((72,), weight, **self._options)
+
+    def _result(
+        self,
+        state: BodyState,
+        start: BodyState,
+        keypoints: Float[Tensor, "B 49 3"],
+        iterations: Int[Tensor, " B"],
+        converged: Bool[Tensor, " B"],
+    ) -> FitResult:
+        """The result; a row that did not stay finite goes back to its start."""
+        state = state.where(torch.isfinite(torch.cat(state, dim=1)).all(1), start)
+        joints = self.joints(state)
+        terms = self.energy.terms(state, keypoints, self.params.weights, joints)
+        return FitResult(state, joints, terms.reprojection, terms.total, iterations, converged)
+
+
+@torch.no_grad()
+def keep_better(fitter: Fitter, known: Fit, fitted: FitResult, keypoints: Float[Tensor, "B 49 3"]) -> Better:
+    """Keep the new fit where its reprojection error is strictly lower; both are measured in the same way.
+
+    A person of whom no joint is seen gets no new fit: its error would be zero whatever the fit.
+
+    Args:
+        fitter: measures.
+        known: the best fits so far.
+        fitted: the new fits.
+        keypoints: pixels and confidence, in the view of both.
+    """
+    old = known.state.where(known.is_known, fitted.state)
+    both = BodyState(*(torch.cat(pair) for pair in zip(old, fitted.state, strict=True)))
+    twice = torch.cat([keypoints, keypoints])
+    both = fitter.place(both, twice)
+    old_error, new_error = fitter.reprojection(both, twice).mean(-1).chunk(2)
+    (old, new) = (BodyState(*half) for half in zip(*(part.chunk(2) for part in both), strict=True))
+    is_seen = (fitted_only(keypoints)[..., 2] > 0).any(-1)
+    is_new = is_seen & torch.isfinite(new_error) & (~known.is_known | (new_error < old_error))
+    best = new.where(is_new, old.where(known.is_known, known.state))
+    old_error = torch.where(known.is_known, old_error, torch.inf)
+    error = torch.where(is_new, new_error, old_error)
+    return Better(best, error, known.is_known | is_new, is_new)

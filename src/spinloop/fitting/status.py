@@ -1,0 +1,47 @@
+"""What became of a person's fit."""
+
+import torch
+from jaxtyping import Float, Int, Integer
+from torch import Tensor
+
+from spinloop.fitting.energy import fitted_only
+from spinloop.fitting.fit import FitResult
+from spinloop.params.fitting import FitInitialParams
+
+STATUSES = (
+    "none",
+    "converged",
+    "max_iterations",
+    "rejected_reprojection",
+    "shape_out_of_range",
+    "too_few_joints",
+    "outside_crop",
+)
+"""The number that is stored is the position here; later ones win where several apply."""
+
+
+def fit_status(
+    result: FitResult, keypoints: Float[Tensor, "B 49 3"], params: FitInitialParams
+) -> Int[Tensor, " B"]:
+    """Status of each fit, as a position in `STATUSES`.
+
+    Args:
+        result: the fits.
+        keypoints: what was fitted to.
+        params: the limits.
+    """
+    status = torch.where(result.converged, STATUSES.index("converged"), STATUSES.index("max_iterations"))
+    seen = (fitted_only(keypoints)[..., 2] > 0).sum(-1)
+    for name, applies in (
+        ("rejected_reprojection", result.reprojection.mean(-1) > params.max_reprojection),
+        ("shape_out_of_range", (result.state.betas.abs() > params.max_beta).any(-1)),
+        ("too_few_joints", seen < params.min_joints),
+    ):
+        status = torch.where(applies.to(status.device), STATUSES.index(name), status)
+    return status
+
+
+def count_statuses(status: Integer[Tensor, " B"]) -> str:
+    """How many people have each status, in words."""
+    counts = torch.bincount(status.cpu().long(), minlength=len(STATUSES)).tolist()
+    return ", ".join(f"{n} {name}" for n, name in zip(counts, STATUSES, strict=True) if n) or "nobody"

@@ -1,0 +1,120 @@
+"""Fits of a split: the right rows, the right frame, resumed without a difference."""
+
+import numpy as np
+import pytest
+import torch
+
+from spinloop.annotations.merge import KEYPOINTS
+from spinloop.annotations.table import save_table
+from spinloop.fitting.offline import (
+    crop_keypoints,
+    fingerprint,
+    finished_batches,
+    fit_batch,
+    keypoint_batches,
+    shard_rows,
+)
+from spinloop.fitting.status import STATUSES
+from spinloop.fitting.store import FitStore
+from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.params.fitting import FitInitialParams
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return FitInitialParams(shards=[0, 1], batch_size=5, min_joints=6, max_reprojection=400.0, max_beta=3.0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory, crowd):
+    """The crowd in images three times the crop's size; of one person only two joints are seen."""
+    path = tmp_path_factory.mktemp("table") / "keypoints.parquet"
+    keypoints = crowd[1].numpy().copy()
+    keypoints[4, 2:] = 0
+    keypoints[4, :2, 2] = 1
+    rows = []
+    for number, person in enumerate(keypoints):
+        seen = person[:, 2:] > 0
+        pixels = np.where(seen, (person[:, :2] - 112) * 3 + (400, 300), 0)
+        row = {"id": f"toy/{number}.jpg#0", "center": np.array([400.0, 300.0]), "scale": 3 * 224 / 200}
+        rows.append({**row, "keypoints": np.concatenate([pixels, person[:, 2:]], 1), "provenance": "matched"})
+    save_table(path, KEYPOINTS, rows)
+    return path
+
+
+def test_crop_keypoints_agree_with_the_crops_affine_map():
+    rng = np.random.default_rng(0)
+    keypoints, center = rng.uniform(0, 500, (3, 49, 3)), rng.uniform(100, 400, (3, 2))
+    scale = np.array([0.7, 1.5, 3.0])
+    moved = crop_keypoints(keypoints, center, scale)
+    for sample in range(3):
+        affine = crop_affine(center[sample], scale[sample])
+        np.testing.assert_allclose(moved[sample, :, :2], transform_points(affine, keypoints[sample, :, :2]))
+    np.testing.assert_array_equal(moved[..., 2], keypoints[..., 2])
+
+
+@pytest.mark.parametrize(("n_rows", "n_shards"), [(12, 5), (3, 4), (0, 2), (300_000, 7)])
+def test_shards_cover_every_row_once(n_rows, n_shards):
+    parts = [shard_rows(n_rows, shard, n_shards) for shard in range(n_shards)]
+    assert [row for part in parts for row in part] == list(range(n_rows))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_batches_read_their_rows_in_the_crops_frame(table, crowd):
+    batches = list(keypoint_batches(table, range(2, 9), 3))
+    assert [len(batch.ids) for batch in batches] == [3, 3, 1]
+    assert [id_ for batch in batches for id_ in batch.ids] == [f"toy/{n}.jpg#0" for n in range(2, 9)]
+    seen = torch.cat([batch.keypoints for batch in batches])[3]
+    expected = torch.where(crowd[1][5, :, 2:] > 0, crowd[1][5], 0)
+    there = expected[:, 2] > 0
+    torch.testing.assert_close(seen[there], expected[there], atol=1e-3, rtol=0)
+
+
+def test_statuses_and_errors_of_a_batch(fitter, table, rules):
+    (batch,) = keypoint_batches(table, range(12), 12)
+    store = fit_batch(fitter, batch, fitter.fit_from_mean, rules)
+    status = [STATUSES[code] for code in store.array("status")]
+    assert status[4] == "too_few_joints"
+    assert not store.is_known[4]
+    assert store.is_known.sum() == 11
+    known = store.get(batch.ids)
+    errors = fitter.reprojection(known.state, batch.keypoints).mean(-1)
+    torch.testing.assert_close(known.error[known.is_known], errors[known.is_known])
+    strict = rules.model_copy(update={"max_reprojection": 1e-6})
+    rejected = fit_batch(fitter, batch, fitter.fit_from_mean, strict).array("status")
+    assert STATUSES[rejected[0]] in ("rejected_reprojection", "shape_out_of_range")
+
+
+def test_a_stopped_run_goes_on_and_gives_the_same_fits(fitter, table, rules, tmp_path):
+    calls = []
+
+    def fit(batch):
+        calls.append(batch.ids)
+        return fit_batch(fitter, batch, fitter.fit_from_mean, rules)
+
+    def batches():
+        return keypoint_batches(table, range(12), 5)
+
+    whole = FitStore.join(list(finished_batches(tmp_path / "whole", batches(), fit)))
+    stopped = finished_batches(tmp_path / "stopped", batches(), fit)
+    next(stopped)
+    stopped.close()
+    calls.clear()
+    resumed = FitStore.join(list(finished_batches(tmp_path / "stopped", batches(), fit)))
+    assert [len(ids) for ids in calls] == [5, 2]
+    assert all(torch.equal(resumed.state_dict()[name], part) for name, part in whole.state_dict().items())
+
+
+def test_the_fingerprint_follows_contents_and_settings(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"x")
+    second.write_bytes(b"y")
+    names = {
+        fingerprint([first], ["s"]),
+        fingerprint([second], ["s"]),
+        fingerprint([first], ["t"]),
+        fingerprint([first], ["s", ""]),
+    }
+    assert len(names) == 4
+    second.write_bytes(b"x")
+    assert fingerprint([first], ["s"]) == fingerprint([second], ["s"])
