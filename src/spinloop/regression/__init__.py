@@ -1,0 +1,1 @@
+"""The regressor: image → pose, shape and camera."""

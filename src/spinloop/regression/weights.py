@@ -1,0 +1,128 @@
+"""Reading and writing the regressor's weights: ours, SPIN's checkpoint, ImageNet's.
+
+Our file is `{"model": state dict, "network": sizes}`. Everything is read with `weights_only`: a file that
+would run code is refused.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from spinloop.errors import UserError
+from spinloop.files import atomic, require_file
+from spinloop.params.training import NetworkParams
+from spinloop.regression.hmr import Hmr
+from spinloop.regression.mean import MeanParameters
+
+# The network of the published checkpoint.
+OFFICIAL = NetworkParams(
+    backbone="resnet50", width=64, head_width=1024, image_px=224, n_iterations=3, dropout=0.5
+)
+_HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
+
+
+def save_network(path: Path, network: Hmr, params: NetworkParams) -> None:
+    """Write weights and sizes; the same network gives the same bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        torch.save({"model": state, "network": params.model_dump()}, stream)
+
+
+def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
+    """Read a file of `save_network`; the network is in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: the file is absent, damaged, not ours, or its weights do not fit its sizes.
+    """
+    saved = _load(require_file(path, "train a network first, or name another file"))
+    if not isinstance(saved, dict) or set(saved) != {"model", "network"}:
+        raise UserError(f"{path}: not a spinloop network; convert SPIN's checkpoint with import_checkpoint")
+    try:
+        params = NetworkParams.model_validate(saved["network"])
+    except ValidationError as error:
+        raise UserError(f"{path}: network: {error.errors()[0]['msg']}; train the network again") from None
+    return build_network(params, saved["model"], path), params
+
+
+def build_network(params: NetworkParams, state: Mapping[str, Tensor], path: Path) -> Hmr:
+    """A network of these sizes with exactly these weights, in evaluation mode.
+
+    Args:
+        params: sizes.
+        state: every entry of the network's state dict and no other.
+        path: where the weights come from, for the message.
+
+    Raises:
+        UserError: an entry is missing, superfluous or of another shape.
+    """
+    zeros = MeanParameters(*(np.zeros(size, np.float32) for size in (144, 10, 3)))
+    network = Hmr(params, zeros, torch.Generator())
+    check_entries(state, network.state_dict(), path)
+    network.load_state_dict(dict(state))
+    return network.eval()
+
+
+def read_official(path: Path) -> dict[str, Tensor]:
+    """State dict of SPIN's `model_checkpoint.pt`, checked against the published network's 331 entries.
+
+    Raises:
+        UserError: the file is absent, damaged, holds more than plain tensors, or is of another network.
+    """
+    saved = _load(require_file(path, "fetch SPIN's model_checkpoint.pt, or name another file"))
+    if not isinstance(saved, dict) or not isinstance(saved.get("model"), Mapping):
+        raise UserError(f"{path}: no key 'model'; this is not a checkpoint of SPIN")
+    state = dict(saved["model"])
+    build_network(OFFICIAL, state, path)
+    return state
+
+
+def load_imagenet(network: Hmr, path: Path) -> None:
+    """Replace the backbone's weights by torchvision's ImageNet weights (its `fc` is left out).
+
+    Raises:
+        UserError: the file is absent, damaged, or of another backbone.
+    """
+    saved = _load(require_file(path, "fetch torchvision's weights of this backbone, or leave the option out"))
+    if not isinstance(saved, Mapping):
+        raise UserError(f"{path}: not a state dict; fetch torchvision's weights of this backbone")
+    state = {name: tensor for name, tensor in saved.items() if not name.startswith("fc.")}
+    backbone = {k: v for k, v in network.state_dict().items() if not k.startswith(_HEAD)}
+    # torchvision's older files have no batch counters.
+    for name, tensor in backbone.items():
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, tensor)
+    check_entries(state, backbone, path)
+    network.load_state_dict(state, strict=False)
+
+
+def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: Path) -> None:
+    """Compare the names and shapes of a state dict.
+
+    Raises:
+        UserError: they differ; the first difference is named.
+    """
+    cure = "use weights of this network, or change the section `network`"
+    for name, tensor in wanted.items():
+        if not isinstance(state.get(name), Tensor):
+            raise UserError(f"{path}: {name}: missing; {cure}")
+        found = state[name]
+        if found.shape != tensor.shape:
+            shapes = f"expected {tuple(tensor.shape)}, found {tuple(found.shape)}"
+            raise UserError(f"{path}: {name}: {shapes}; {cure}")
+    for name in state:
+        if name not in wanted:
+            raise UserError(f"{path}: {name}: not an entry of this network; {cure}")
+
+
+def _load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: not readable as plain weights ({reason}); fetch the file again") from None

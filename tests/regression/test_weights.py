@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from spinloop.errors import UserError
+from spinloop.regression.hmr import Hmr
+from spinloop.regression.weights import (
+    OFFICIAL,
+    load_imagenet,
+    load_network,
+    read_official,
+    save_network,
+)
+from spinloop.stages import import_checkpoint
+
+
+def test_saved_network_loads_with_equal_weights_and_sizes(tiny, tiny_params, tmp_path):
+    save_network(tmp_path / "net.pt", tiny, tiny_params)
+    loaded, params = load_network(tmp_path / "net.pt")
+    assert params == tiny_params
+    assert not loaded.training
+    for name, tensor in tiny.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_saving_twice_gives_the_same_bytes_under_any_name(tiny, tiny_params, tmp_path):
+    save_network(tmp_path / "a.pt", tiny, tiny_params)
+    save_network(tmp_path / "other.pt", tiny, tiny_params)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "other.pt").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def official(mean) -> Hmr:
+    return Hmr(OFFICIAL, mean, torch.Generator().manual_seed(0))
+
+
+def test_official_form_round_trips(official, tmp_path):
+    torch.save({"model": official.state_dict(), "epoch": 3}, tmp_path / "model_checkpoint.pt")
+    import_checkpoint.run(checkpoint=tmp_path / "model_checkpoint.pt", out=tmp_path / "ours.pt")
+    loaded, params = load_network(tmp_path / "ours.pt")
+    assert params == OFFICIAL
+    for name, tensor in official.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_checkpoint_of_another_network_is_refused_by_name(tiny, tmp_path):
+    torch.save({"model": tiny.state_dict()}, tmp_path / "small.pt")
+    with pytest.raises(UserError, match=r"small\.pt: conv1\.weight: expected \(64, 3, 7, 7\)"):
+        read_official(tmp_path / "small.pt")
+
+
+def test_superfluous_and_missing_entries_are_refused(official, tmp_path):
+    state = official.state_dict()
+    torch.save({"model": state | {"fc.weight": torch.zeros(2)}}, tmp_path / "more.pt")
+    with pytest.raises(UserError, match=r"fc\.weight: not an entry"):
+        read_official(tmp_path / "more.pt")
+    state.pop("deccam.bias")
+    torch.save({"model": state}, tmp_path / "less.pt")
+    with pytest.raises(UserError, match=r"deccam\.bias: missing"):
+        read_official(tmp_path / "less.pt")
+
+
+class _Bomb:
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_pickle_that_would_run_code_is_refused(tmp_path, capsys):
+    torch.save({"model": _Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(UserError, match="not readable as plain weights"):
+        read_official(tmp_path / "bomb.pt")
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_truncated_file_is_refused_in_one_line(tiny, tiny_params, tmp_path):
+    save_network(tmp_path / "net.pt", tiny, tiny_params)
+    data = (tmp_path / "net.pt").read_bytes()
+    (tmp_path / "net.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError) as error:
+        load_network(tmp_path / "net.pt")
+    assert "\n" not in str(error.value)
+
+
+def test_imagenet_weights_fill_the_backbone_only(tiny, tiny_params, mean, tmp_path):
+    other = Hmr(tiny_params, mean, torch.Generator().manual_seed(9))
+    head = ("init_", "fc1.", "fc2.", "dec")
+    state = {k: v for k, v in other.state_dict().items() if not k.startswith(head)}
+    old_style = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    torch.save(old_style | {"fc.weight": torch.zeros(5, 32), "fc.bias": torch.zeros(5)}, tmp_path / "in.pth")
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    load_imagenet(tiny, tmp_path / "in.pth")
+    for name, tensor in tiny.state_dict().items():
+        wanted = before[name] if name.startswith(head) else state[name]
+        assert torch.equal(tensor, wanted), name
+
+
+def test_imagenet_weights_of_another_backbone_are_refused(tiny, official, tmp_path):
+    state = {k: v for k, v in official.state_dict().items() if k.startswith(("conv1", "bn1", "layer"))}
+    torch.save(state, tmp_path / "r50.pth")
+    with pytest.raises(UserError, match=r"conv1\.weight: expected"):
+        load_imagenet(tiny, tmp_path / "r50.pth")
+
+
+def test_foreign_file_is_refused(tmp_path):
+    torch.save({"weights": torch.tensor(np.zeros(3))}, tmp_path / "x.pt")
+    with pytest.raises(UserError, match="not a spinloop network"):
+        load_network(tmp_path / "x.pt")
