@@ -1,0 +1,166 @@
+"""One step of the loop (SPIN, Figure 2): the network starts the fit, the better fit teaches the network.
+
+Fits live in the crop of the dictionary: turned and mirrored as the training image is, but not zoomed, so that
+errors of different epochs compare.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from spinloop.body.joints_only import JointsOnly
+from spinloop.body.model import BodyModel
+from spinloop.body.state import BodyState
+from spinloop.fitting.fit import Better, Fit
+from spinloop.fitting.smplify import Fitter, keep_better
+from spinloop.fitting.store import FitStore
+from spinloop.geometry.camera import (
+    CENTER_PX,
+    camera_to_translation,
+    normalize_keypoints,
+    project,
+)
+from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.params.training import LossWeights, SettingParams, TrainParams
+from spinloop.regression.hmr import Hmr, Prediction
+from spinloop.training import losses
+from spinloop.training.data import Annotated, Batch
+
+
+@dataclass(frozen=True)
+class Apparatus:
+    """What a step works with."""
+
+    network: Hmr
+    joints: JointsOnly
+    """The 49 joints of the body that the network speaks of."""
+    mesh: BodyModel | None
+    """The same body's mesh; only needed where the mesh is supervised."""
+    fitter: Fitter
+    store: FitStore
+    """The best fit so far of every training image."""
+
+
+class Target(NamedTuple):
+    """What the network should have said."""
+
+    pose: Float[Tensor, "B 72"]
+    betas: Float[Tensor, "B 10"]
+    """Shape that is regressed."""
+    mesh_betas: Float[Tensor, "B 10"]
+    """Shape of the mesh; keeps what the shape-range rule takes from `betas`."""
+    is_valid: Bool[Tensor, " B"]
+    """False where neither a good fit nor an annotated body is known."""
+
+
+class StepResult(NamedTuple):
+    """The losses of a step and what became of the fits."""
+
+    total: Float[Tensor, ""]
+    """What is minimized."""
+    terms: dict[str, Float[Tensor, ""]]
+    """Unweighted."""
+    is_accepted: Bool[Tensor, " B"]
+    """The fit of this step replaced the one in the dictionary."""
+    is_valid: Bool[Tensor, " B"]
+
+
+def take_step(
+    apparatus: Apparatus,
+    batch: Batch,
+    setting: SettingParams,
+    params: TrainParams,
+    step: int,
+    generator: torch.Generator,
+) -> StepResult:
+    """Losses of one batch; the dictionary of fits is updated on the way.
+
+    Args:
+        apparatus: network, body, fitter and dictionary.
+        batch: the samples.
+        setting: with the fit in the loop, or with static fits.
+        params: of the training.
+        step: number of this step, from 1; noted with every fit that is kept.
+        generator: source of dropout.
+    """
+    network, fitter, store = apparatus.network, apparatus.fitter, apparatus.store
+    keypoints = unzoom_keypoints(batch.keypoints, batch.zoom)
+    predicted = network(batch.images, generator)
+    best = known = store.get(batch.ids, batch.view)
+    if setting.loop:
+        fitted = fitter.fit(unzoom_state(predicted.to_state(), batch.zoom), keypoints)
+        best = keep_better(fitter, known, fitted, keypoints)
+        store.put(batch.ids, batch.view, best, origin="loop", step=step)
+    target = prefer_annotated(from_fit(best, params), batch.annotated)
+    terms = supervise(apparatus, predicted, target, batch, params.weights)
+    is_accepted = best.is_new if isinstance(best, Better) else torch.zeros_like(known.is_known)
+    return StepResult(weigh(terms, params.weights), terms, is_accepted, target.is_valid)
+
+
+def from_fit(best: Fit | Better, params: TrainParams) -> Target:
+    """What the best fit teaches: nothing where it is bad, the mean shape where its shape is extreme."""
+    is_valid = best.is_known & (best.error < params.max_fit_error)
+    pose, betas = (torch.where(is_valid[:, None], x, 0.0) for x in (best.state.pose, best.state.betas))
+    is_extreme = (betas.abs() > params.max_beta).any(1, keepdim=True)
+    return Target(pose, torch.where(is_extreme, 0.0, betas), betas, is_valid)
+
+
+def prefer_annotated(target: Target, annotated: Annotated) -> Target:
+    """The annotated body where there is one; the rules for fits do not apply to it."""
+    has_body = annotated.has_body[:, None]
+    return Target(
+        pose=torch.where(has_body, annotated.pose, target.pose),
+        betas=torch.where(has_body, annotated.betas, target.betas),
+        mesh_betas=torch.where(has_body, annotated.betas, target.mesh_betas),
+        is_valid=target.is_valid | annotated.has_body,
+    )
+
+
+def supervise(
+    apparatus: Apparatus, predicted: Prediction, target: Target, batch: Batch, weights: LossWeights
+) -> dict[str, Float[Tensor, ""]]:
+    """The loss terms, each a mean over the samples that it applies to, unweighted."""
+    everyone = torch.ones_like(target.is_valid)
+    joints = apparatus.joints.joints(predicted.rotations, predicted.betas)
+    projected = normalize_keypoints(project(joints, camera_to_translation(predicted.camera)))
+    wanted = torch.cat([normalize_keypoints(batch.keypoints[..., :2]), batch.keypoints[..., 2:]], dim=-1)
+    rotations = axis_angle_to_matrix(target.pose.unflatten(1, (24, 3)))
+    values = {
+        "keypoints_2d": (losses.keypoints_2d(projected, wanted, weights.openpose), everyone),
+        "keypoints_3d": (
+            losses.keypoints_3d(joints, batch.annotated.joints_3d),
+            batch.annotated.has_joints_3d,
+        ),
+        "pose": (losses.squared(predicted.rotations, rotations), target.is_valid),
+        "shape": (losses.squared(predicted.betas, target.betas), target.is_valid),
+        "camera": (losses.positive_camera(predicted.camera), everyone),
+    }
+    if apparatus.mesh is not None:
+        ours = apparatus.mesh.vertices(predicted.rotations, predicted.betas)
+        theirs = apparatus.mesh.vertices(target.pose, target.mesh_betas)
+        values["mesh"] = ((ours - theirs).abs(), target.is_valid)
+    return {name: losses.mean_over(*pair) for name, pair in values.items()}
+
+
+def weigh(terms: dict[str, Float[Tensor, ""]], weights: LossWeights) -> Float[Tensor, ""]:
+    """The weighted sum."""
+    return weights.total * torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+
+
+def unzoom_keypoints(
+    keypoints: Float[Tensor, "B 49 3"], zoom: Float[Tensor, " B"]
+) -> Float[Tensor, "B 49 3"]:
+    """Keypoints in px of the crop without its zoom; those without confidence stay zero."""
+    moved = (keypoints[..., :2] - CENTER_PX) * zoom[:, None, None] + CENTER_PX
+    moved = torch.where(keypoints[..., 2:] > 0, moved, 0.0)
+    return torch.cat([moved, keypoints[..., 2:]], dim=-1)
+
+
+def unzoom_state(state: BodyState, zoom: Float[Tensor, " B"]) -> BodyState:
+    """The same body before the crop without its zoom: a larger box puts the camera further away."""
+    depth = state.translation[:, 2] / zoom
+    translation = torch.cat([state.translation[:, :2], depth[:, None]], dim=1)
+    return state._replace(translation=translation)
