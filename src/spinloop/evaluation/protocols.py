@@ -1,0 +1,124 @@
+"""Evaluation protocols as named, versioned data.
+
+A number says under which protocol it was made (`pw3d@1`). Whatever changes a number (joints, root, truth,
+regressor, alignment) raises the version; an old version is never edited. `docs/protocols.md` shows them side
+by side.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spinloop.errors import UserError
+from spinloop.joints import H36M17, PROTOCOL14, PROTOCOL17, JointSet, index_map
+
+Metric = Literal["mpjpe_mm", "pa_mpjpe_mm", "pve_mm", "pck_percent", "auc_percent"]
+RigidMetric = Literal["pa_pck_percent", "pa_auc_percent"]
+
+PCK_THRESHOLD_MM = 150.0
+AUC_THRESHOLDS_MM = tuple(5.0 * step for step in range(31))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How predictions of one benchmark are turned into numbers."""
+
+    key: str
+    """Name of the benchmark, and its split's prefix."""
+    version: int
+    """Raised by any change that can move a number."""
+    joints: JointSet
+    """Joints of MPJPE and PA-MPJPE, rows of the H36M regressor by name."""
+    truth: Literal["gendered_body", "annotated_joints"]
+    """The annotated joints are either regressed from the truth's own body (of its gender) or given."""
+    metrics: tuple[Metric | RigidMetric, ...]
+    """What is reported."""
+    frames: str
+    """Which frames count."""
+    source: str
+    """Where the definition comes from."""
+    root: str = "pelvis"
+    """Joint that both point sets are seen from before MPJPE and PVE."""
+    pck_joints: JointSet = PROTOCOL14
+    """Joints of PCK and AUC."""
+
+    @property
+    def name(self) -> str:
+        """Key and version, as stored beside every number."""
+        return f"{self.key}@{self.version}"
+
+    @property
+    def joint_rows(self) -> tuple[int, ...]:
+        """Rows of the 17 H36M joints that MPJPE and PA-MPJPE use."""
+        return index_map(H36M17, self.joints)
+
+    @property
+    def root_row(self) -> int:
+        """Row of the root among the 17 H36M joints."""
+        return H36M17.index(self.root)
+
+    @property
+    def pck_columns(self) -> tuple[int, ...]:
+        """Positions of the PCK joints among this protocol's joints."""
+        return index_map(self.joints, self.pck_joints)
+
+
+_H36M_FRAMES = "subjects S9 and S11, every 5th frame"
+
+_ALL = (
+    Protocol(
+        key="pw3d",
+        version=1,
+        joints=PROTOCOL14,
+        truth="gendered_body",
+        metrics=("pa_mpjpe_mm", "mpjpe_mm", "pve_mm"),
+        frames="test split, frames with a valid camera pose, every annotated person with a visible 2D joint",
+        source="SPIN eval.py (dataset 3dpw); PVE over all vertices, seen from the same pelvis",
+    ),
+    Protocol(
+        key="h36m_p1",
+        version=1,
+        joints=PROTOCOL14,
+        truth="annotated_joints",
+        metrics=("pa_mpjpe_mm", "mpjpe_mm"),
+        frames=f"{_H36M_FRAMES}, all four cameras",
+        source="SPIN eval.py (dataset h36m-p1)",
+    ),
+    Protocol(
+        key="h36m_p2",
+        version=1,
+        joints=PROTOCOL14,
+        truth="annotated_joints",
+        metrics=("pa_mpjpe_mm", "mpjpe_mm"),
+        frames=f"{_H36M_FRAMES}, frontal camera 60457274",
+        source="SPIN eval.py (dataset h36m-p2)",
+    ),
+    Protocol(
+        key="mpi_inf_3dhp",
+        version=1,
+        joints=PROTOCOL17,
+        truth="annotated_joints",
+        metrics=(
+            "pa_mpjpe_mm",
+            "mpjpe_mm",
+            "pck_percent",
+            "auc_percent",
+            "pa_pck_percent",
+            "pa_auc_percent",
+        ),
+        frames="TS1–TS6, valid frames",
+        source="SPIN eval.py (MPJPE over 17 joints, root included); MPI-INF-3DHP's test tool (PCK, AUC)",
+    ),
+)
+
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of a full name such as `pw3d@1`.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"protocol {name!r}: unknown; choose one of {', '.join(sorted(PROTOCOLS))}")
+    return PROTOCOLS[name]

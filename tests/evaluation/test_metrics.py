@@ -1,0 +1,115 @@
+"""Metrics against their definitions written as plain loops, and against scipy."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
+
+from spinloop.evaluation import metrics
+
+ROUNDING_MM = 1e-9  # float64 of values near 1 m
+
+
+def _distance_mm(a, b):
+    return 1000.0 * math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def test_mpjpe_equals_plain_loops(people):
+    predicted, annotated = people
+    by_hand = [
+        sum(_distance_mm(p, a) for p, a in zip(*pair, strict=True)) / 17
+        for pair in zip(predicted, annotated, strict=True)
+    ]
+    np.testing.assert_allclose(metrics.mpjpe_mm(predicted, annotated), by_hand, atol=ROUNDING_MM)
+
+
+def test_pa_mpjpe_equals_alignment_with_scipy(people):
+    predicted, annotated = people
+    by_hand = []
+    for source, target in zip(predicted, annotated, strict=True):
+        a, b = source - source.mean(0), target - target.mean(0)
+        rotation = Rotation.align_vectors(b, a)[0]
+        turned = rotation.apply(a)
+        scale = (turned * b).sum() / (a * a).sum()
+        by_hand.append(np.mean([_distance_mm(p, q) for p, q in zip(scale * turned, b, strict=True)]))
+    np.testing.assert_allclose(metrics.pa_mpjpe_mm(predicted, annotated), by_hand, atol=1e-7)
+
+
+def test_no_similarity_is_nearer_than_the_aligned_one(people):
+    predicted, annotated = (points[0] for points in people)
+
+    def squared(parameters):
+        turned = math.exp(parameters[0]) * Rotation.from_rotvec(parameters[1:4]).apply(predicted)
+        return float(((turned + parameters[4:] - annotated) ** 2).sum())
+
+    starts = [
+        np.r_[0.0, axis, 0.0, 0.0, 0.0] for axis in 2.0 * np.r_[np.eye(3), -np.eye(3), np.zeros((1, 3))]
+    ]
+    searched = min(minimize(squared, start, tol=1e-12).fun for start in starts)
+    distances = metrics.aligned_distances_mm(predicted[None], annotated[None])[0] / 1000.0
+    assert float((distances**2).sum()) == pytest.approx(searched, rel=1e-5)
+
+
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.2, 5.0))
+@settings(max_examples=25, deadline=None)
+def test_any_similarity_of_the_truth_has_no_error_after_alignment(seed, scale):
+    rng = np.random.default_rng(seed)
+    annotated = rng.normal(0, 0.4, (3, 14, 3))
+    turn = Rotation.random(3, rng=rng).as_matrix()
+    moved = scale * np.einsum("nij,nkj->nki", turn, annotated) + rng.normal(size=(3, 1, 3))
+    assert metrics.pa_mpjpe_mm(moved, annotated).max() < 1e-6
+
+
+def test_a_mirrored_person_keeps_an_error_after_alignment(people):
+    _, annotated = people
+    assert metrics.pa_mpjpe_mm(annotated * np.array([-1.0, 1.0, 1.0]), annotated).min() > 50.0
+
+
+def test_truth_as_prediction_is_exactly_zero(people):
+    annotated = people[1].astype(np.float32)
+    for metric in (metrics.mpjpe_mm, metrics.pa_mpjpe_mm, metrics.pve_mm):
+        assert (metric(annotated, annotated) == 0.0).all()
+
+
+def test_aligned_error_is_defined_when_all_predicted_joints_coincide(people):
+    _, annotated = people
+    aligned = metrics.aligned_distances_mm(np.zeros_like(annotated), annotated)
+    expected = metrics.distances_mm(
+        np.broadcast_to(annotated.mean(1, keepdims=True), annotated.shape), annotated
+    )
+    np.testing.assert_allclose(aligned, expected, atol=ROUNDING_MM)
+
+
+def test_errors_of_known_size():
+    annotated = np.zeros((1, 2, 3))
+    predicted = np.array([[[0.003, 0.004, 0.0], [0.0, 0.0, 0.012]]])
+    np.testing.assert_allclose(metrics.distances_mm(predicted, annotated), [[5.0, 12.0]], atol=ROUNDING_MM)
+    assert metrics.mpjpe_mm(predicted, annotated)[0] == pytest.approx(8.5)
+
+
+def test_pck_counts_strictly_nearer_joints():
+    errors = np.array([[0.0, 149.999, 150.0, 151.0]])
+    assert metrics.pck_percent(errors, 150.0)[0] == 50.0
+    assert metrics.pck_percent(errors, 0.0)[0] == 0.0
+
+
+def test_auc_equals_plain_loops_and_has_the_official_maximum(rng):
+    grid = np.arange(0.0, 151.0, 5.0)
+    errors = rng.uniform(0, 300, (7, 14))
+    by_hand = [
+        100 * sum(sum(e < t for e in row) / 14 for t in range(0, 155, 5)) / 31 for row in errors.tolist()
+    ]
+    np.testing.assert_allclose(metrics.auc_percent(errors, grid), by_hand, atol=1e-9)
+    assert metrics.auc_percent(np.zeros((1, 14)), grid)[0] == pytest.approx(100 * 30 / 31)
+
+
+def test_inputs_are_untouched(people):
+    copies = [points.copy() for points in people]
+    metrics.pa_mpjpe_mm(*people)
+    metrics.mpjpe_mm(*people)
+    for points, copy in zip(people, copies, strict=True):
+        np.testing.assert_array_equal(points, copy)
