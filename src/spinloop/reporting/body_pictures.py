@@ -1,0 +1,168 @@
+"""Pictures of a body model: rest pose with joints, parts, what each shape coefficient does, poses."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+
+from spinloop.body.files import BodyFile
+from spinloop.body.model import BodyModel
+from spinloop.rendering.raycast import Buffers, render
+from spinloop.rendering.shading import shade
+
+# Far away with a long lens: nearly parallel rays.
+_DISTANCE_M = 20.0
+_SKIN = np.array([0.80, 0.72, 0.66])
+_PART_COLORS = np.array(
+    [
+        [0.90, 0.62, 0.00], [0.34, 0.71, 0.91], [0.00, 0.62, 0.45],
+        [0.94, 0.89, 0.26], [0.00, 0.45, 0.70], [0.80, 0.47, 0.65],
+    ]
+)  # fmt: skip
+_JOINT_COLOR = (204, 0, 51)
+_TEXT_COLOR = (40, 40, 40)
+
+Image = UInt8[np.ndarray, "H W 3"]
+
+
+class View(NamedTuple):
+    """From where a body is looked at."""
+
+    turn_deg: float
+    """0 sees its front, 90 its left side, 180 its back."""
+    middle: Float[np.ndarray, " 3"]
+    """The point in the middle of the picture, metres, body frame."""
+    height_m: float
+    """How much of the body the picture's height shows."""
+    size: tuple[int, int]
+    """Height and width, pixels."""
+
+
+def rest_sheet(body: BodyFile, height_px: int) -> Image:
+    """The rest pose from front, side and back with SMPL's 24 joints, then with the 24 annotated joints."""
+    output = BodyModel(body)(torch.zeros(1, 72), torch.zeros(1, 10))
+    vertices = output.vertices[0].numpy()
+    sets = (output.joints24[0].numpy(), output.joints49[0, 25:].numpy())
+    wide, narrow = (height_px, height_px), (height_px, height_px // 2)
+    tiles = [
+        draw(vertices, body.f, _whole(vertices, turn, size), joints=points)
+        for points in sets
+        for turn, size in ((0.0, wide), (90.0, narrow), (180.0, wide))
+    ]
+    return np.concatenate(tiles, axis=1)
+
+
+def parts_sheet(body: BodyFile, height_px: int) -> Image:
+    """The six parts from front and back, each in its color."""
+    colors = _PART_COLORS[body.part_labels - 1]
+    views = [_whole(body.v_template, turn, (height_px, height_px)) for turn in (0.0, 180.0)]
+    return np.concatenate([draw(body.v_template, body.f, view, colors) for view in views], axis=1)
+
+
+def shapes_sheet(body: BodyFile, height_px: int) -> Image:
+    """One row for each shape coefficient: −2, 0 and +2 deviations, front and side, all to one scale."""
+    model = BodyModel(body)
+    rows = []
+    for index in range(body.shapedirs.shape[-1]):
+        tiles = []
+        for value in (-2.0, 0.0, 2.0):
+            betas = torch.zeros(1, body.shapedirs.shape[-1])
+            betas[0, index] = value
+            vertices = model.vertices(torch.zeros(1, 72), betas)[0].numpy()
+            for turn, width in ((0.0, height_px), (90.0, height_px // 2)):
+                view = View(turn, np.array([0.0, -0.1, 0.0]), 2.2, (height_px, width))
+                tiles.append(draw(vertices, body.f, view))
+            tiles[-2] = _label(tiles[-2], f"beta {index + 1} = {value:+.0f}")
+        rows.append(np.concatenate(tiles, axis=1))
+    return np.concatenate(rows)
+
+
+def poses_sheet(body: BodyFile, poses: Float[np.ndarray, "N 69"], height_px: int, per_row: int) -> Image:
+    """The mean body in each pose, upright, seen from a little to the side; N is a multiple of `per_row`."""
+    upright = torch.cat([torch.zeros(len(poses), 3), torch.from_numpy(poses).float()], dim=1)
+    bodies = BodyModel(body).vertices(upright, torch.zeros(len(poses), 10)).numpy()
+    tiles = [draw(vertices, body.f, _whole(vertices, 30.0, (height_px, height_px))) for vertices in bodies]
+    rows = [np.concatenate(tiles[i : i + per_row], axis=1) for i in range(0, len(tiles), per_row)]
+    return np.concatenate(rows)
+
+
+def draw(
+    vertices: Float[np.ndarray, "V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    view: View,
+    face_colors: Float[np.ndarray, "F 3"] | None = None,
+    joints: Float[np.ndarray, "J 3"] | None = None,
+) -> Image:
+    """One picture of a body on white.
+
+    Args:
+        vertices: metres, body frame (y up).
+        faces: counter-clockwise seen from outside, closed.
+        view: from where.
+        face_colors: RGB in [0, 1] for each face; none is skin.
+        joints: points to mark, seen through the body.
+    """
+    focal_px = view.size[0] * _DISTANCE_M / view.height_m
+    center_px = (view.size[1] / 2, view.size[0] / 2)
+    seen = to_camera(vertices, view)
+    buffers = render(seen, faces, focal_px, center_px, view.size, is_closed=True)
+    brightness = shade(seen, faces, buffers)
+    image = _paint(buffers, brightness, face_colors)
+    for point in () if joints is None else to_camera(joints, view):
+        place = np.rint(focal_px * point[:2] / point[2] + center_px).astype(int)
+        cv2.circle(image, tuple(place.tolist()), max(view.size[0] // 150, 2), _JOINT_COLOR, -1, cv2.LINE_AA)
+    return image
+
+
+def to_camera(points: Float[np.ndarray, "N 3"], view: View) -> Float[np.ndarray, "N 3"]:
+    """Points in the axes of the camera of a view: x right, y down, z away, metres."""
+    turn = np.deg2rad(view.turn_deg)
+    x, y, z = (points - view.middle).T
+    right = np.cos(turn) * x - np.sin(turn) * z
+    towards = np.sin(turn) * x + np.cos(turn) * z
+    return np.stack([right, -y, _DISTANCE_M - towards], axis=1)
+
+
+def _paint(
+    buffers: Buffers, brightness: Float[np.ndarray, "H W"], face_colors: Float[np.ndarray, "F 3"] | None
+) -> Image:
+    image = np.ones((*brightness.shape, 3))
+    color = _SKIN if face_colors is None else face_colors[buffers.face_index[buffers.mask]]
+    image[buffers.mask] = brightness[buffers.mask][:, None] * color
+    return np.rint(255 * image).astype(np.uint8)
+
+
+def _whole(vertices: Float[np.ndarray, "V 3"], turn_deg: float, size: tuple[int, int]) -> View:
+    """A view that shows all of a body, whichever way it is turned."""
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    return View(turn_deg, (low + high) / 2, 1.08 * float((high - low).max()), size)
+
+
+def _label(image: Image, text: str) -> Image:
+    labelled = image.copy()
+    cv2.putText(labelled, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TEXT_COLOR, 1, cv2.LINE_AA)
+    return labelled
+
+
+def page(title: str, sheets: Sequence[tuple[str, str]]) -> str:
+    """A page that needs no other file.
+
+    Args:
+        title: of the page.
+        sheets: caption and `data:` address of each picture.
+    """
+    figures = "\n".join(
+        f'<figure><img src="{address}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+        for caption, address in sheets
+    )
+    style = (
+        "body{font:16px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}img{max-width:100%}"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>\n'
+        f"<body><h1>{title}</h1>\n{figures}\n</body></html>\n"
+    )

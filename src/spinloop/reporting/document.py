@@ -1,0 +1,45 @@
+"""What a report consists of, before it is Markdown or HTML."""
+
+from dataclasses import dataclass
+
+from spinloop.reporting.charts import Chart
+from spinloop.reporting.people import Sheet
+from spinloop.reporting.table import Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading and what stands under it, in this order."""
+
+    key: str
+    """Anchor."""
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report."""
+
+    title: str
+    lead: tuple[str, ...]
+    """What a reader who reads no further should know."""
+    sections: tuple[Section, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, in order."""
+        return [table for section in self.sections for table in section.tables]
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All charts, in order."""
+        return [chart for section in self.sections for chart in section.charts]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All sheets of pictures, in order."""
+        return [sheet for section in self.sections for sheet in section.sheets]

@@ -1,0 +1,101 @@
+"""A table, defined once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Origin = Literal["published", "mirror", "measured"]
+
+MISSING = "–"
+ORIGIN_COLUMN = "Data"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+Cell = str | int | float | Estimate | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    key: str
+    """Name in the CSV file, with the unit."""
+    title: str
+    """Heading, with the unit."""
+    digits: int = 1
+    """Decimals of numbers that are not whole."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a cell for each column, and where its numbers come from."""
+
+    cells: tuple[Cell, ...]
+    origin: Origin = "measured"
+    dataset: str = ""
+    """What the numbers were made on; stands behind the origin."""
+
+    @property
+    def mark(self) -> str:
+        """The words that tell published from measured."""
+        words = "mirror of" if self.origin == "mirror" else f"{self.origin},"
+        return f"{words} {self.dataset}" if self.dataset else self.origin
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows and what must be said with them.
+
+    A table with published rows shows the origin of every row in a column of its own.
+    """
+
+    key: str
+    """Name of the table's files."""
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a row that does not fill the columns."""
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"{self.key}: {len(row.cells)} cells for {len(self.columns)} columns: {row.cells}"
+                )
+
+    @property
+    def shows_origin(self) -> bool:
+        """Whether published and measured rows meet here."""
+        return any(row.origin == "published" for row in self.rows)
+
+    def texts(self, row: Row) -> list[str]:
+        """The cells of a row as plain text."""
+        return [
+            format_cell(cell, column.digits) for cell, column in zip(row.cells, self.columns, strict=True)
+        ]
+
+    @property
+    def is_numeric(self) -> list[bool]:
+        """For each column, whether it holds no words."""
+        return [not any(isinstance(row.cells[i], str) for row in self.rows) for i in range(len(self.columns))]
+
+
+def format_cell(cell: Cell, digits: int) -> str:
+    """A cell as plain text; an estimate with its interval in brackets."""
+    if cell is None:
+        return MISSING
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, Estimate):
+        value, low, high = (format_cell(number, digits) for number in (cell.value, cell.low, cell.high))
+        return f"{value} ({low} to {high})"
+    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.{digits}f}"
+    return text.replace("-", "−")

@@ -1,0 +1,43 @@
+"""Published numbers as data."""
+
+import pytest
+
+from spinloop.errors import UserError
+from spinloop.evaluation.protocols import PROTOCOLS
+from spinloop.reporting.published import load_published
+
+
+def test_table_1_of_the_paper_is_there(published):
+    values = {
+        row.method: row.values["pa_mpjpe_mm"] for row in published.of("pw3d") if row.source == "SPIN paper"
+    }
+    assert values == {
+        "HMR (Kanazawa et al. 2018)": 81.3,
+        "SPIN, static fits": 66.3,
+        "SPIN, in the loop": 59.2,
+    }
+
+
+def test_metrics_are_named_as_in_the_protocols(published):
+    known = {metric for protocol in PROTOCOLS.values() for metric in protocol.metrics}
+    for benchmark in ("pw3d", "h36m", "mpi_inf_3dhp"):
+        for row in published.of(benchmark):
+            assert set(row.values) <= known, row.method
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("sources: {}\nrows: [{benchmark: a, method: m, source: x, where: t, values: {k: 1}}]", "source 'x'"),
+        (
+            "sources: {}\nrows: [{benchmark: a, method: m, source: x, where: t}]",
+            r"rows\.0\.values: field required",
+        ),
+        ("sources: {}\nrows: []\nmore: 1", "more: extra inputs"),
+    ],
+)
+def test_faulty_entries_are_named(tmp_path, text, fault):
+    path = tmp_path / "published.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"published\.yaml: .*{fault}"):
+        load_published(path)
