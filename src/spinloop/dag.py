@@ -1,0 +1,120 @@
+"""The pipeline as DVC sees it, in a form from which Snakemake's rules are made.
+
+DVC alone decides what is stale, because it compares contents (data, code, parameters, commands); Snakemake
+only decides what runs when and where. So both doors always agree, whatever the clocks of the files say.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx
+from dvc.dependency import ParamsDependency
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.stage import PipelineStage, Stage
+
+from spinloop.errors import UserError
+
+DEFAULT_MEM_MB = 1000
+DEFAULT_RUNTIME_MIN = 60
+
+
+@dataclass(frozen=True)
+class StageRule:
+    """One stage of `dvc.yaml`, `foreach` and `matrix` expanded."""
+
+    name: str
+    """DVC's name, e.g. `train@loop`."""
+    rule: str
+    """The same as an identifier, e.g. `train_loop`."""
+    description: str
+    """What it does; `desc` in `dvc.yaml`."""
+    inputs: tuple[str, ...]
+    """Files and folders it reads, relative to the project; outputs of other stages by their declared path."""
+    files: tuple[str, ...]
+    """Files it makes."""
+    folders: tuple[str, ...]
+    """Folders it makes: outputs whose path has no suffix."""
+    threads: int
+    """Processor cores that it may use; `meta.threads`."""
+    resources: dict[str, int]
+    """`mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`; from `meta`."""
+
+
+def read_pipeline(root: Path) -> list[StageRule]:
+    """List the stages of the project at `root`, sorted by name.
+
+    Raises:
+        UserError: `dvc.yaml` or `params.yaml` is absent or wrong.
+    """
+    try:
+        with Repo(str(root), _wait_for_lock=True) as repo:
+            stages = _stages(repo)
+    except DvcException as error:
+        raise UserError(_one_line(error)) from None
+    made = [out.def_path for stage in stages for out in stage.outs]
+    return [_as_rule(stage, made) for stage in stages]
+
+
+def read_edges(root: Path) -> set[tuple[str, str]]:
+    """DVC's own edges, as (stage that makes, stage that reads)."""
+    with Repo(str(root), _wait_for_lock=True) as repo:
+        return {(_name(made), _name(reader)) for reader, made in repo.index.graph.edges}
+
+
+def stale_stages(root: Path) -> set[str]:
+    """Names of the stages that have to run: whose inputs or outputs changed, and all that follow them."""
+    try:
+        with Repo(str(root), _wait_for_lock=True) as repo:
+            stages = _stages(repo)
+            status = repo.status()
+            changed = {_name(stage) for stage in stages if stage.addressing in status}
+            graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
+    except DvcException as error:
+        raise UserError(_one_line(error)) from None
+    # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
+    return changed.union(*(networkx.ancestors(graph, name) for name in changed))
+
+
+def _stages(repo: Repo) -> list[PipelineStage]:
+    stages = (stage for stage in repo.index.stages if isinstance(stage, PipelineStage))
+    return sorted(stages, key=_name)
+
+
+def _name(stage: Stage) -> str:
+    return str(getattr(stage, "name", None) or stage.addressing)
+
+
+def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
+    name = _name(stage)
+    meta = stage.meta or {}
+    unknown = set(meta) - {"threads", "mem_mb", "runtime", "gpu"}
+    if unknown:
+        raise UserError(f"dvc.yaml: {name}: meta.{min(unknown)}: unknown key; remove it")
+    resources = {"mem_mb": DEFAULT_MEM_MB, "runtime": DEFAULT_RUNTIME_MIN, **meta}
+    threads = resources.pop("threads", 1)
+    read = [dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+    outputs = [out.def_path for out in stage.outs]
+    return StageRule(
+        name=name,
+        rule=re.sub(r"\W", "_", name),
+        description=stage.desc or name,
+        inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, made))),
+        files=tuple(path for path in outputs if Path(path).suffix),
+        folders=tuple(path for path in outputs if not Path(path).suffix),
+        threads=int(threads),
+        resources={key: int(value) for key, value in resources.items()},
+    )
+
+
+def _declared(path: str, made: list[str]) -> list[str]:
+    """The outputs that hold `path` or lie in it, so that Snakemake sees the edges; else `path` itself."""
+    overlapping = [out for out in made if Path(path).is_relative_to(out) or Path(out).is_relative_to(path)]
+    return overlapping or [path]
+
+
+def _one_line(error: BaseException) -> str:
+    """DVC's message, with that of what caused it."""
+    causes = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
+    return ": ".join(" ".join(cause.split()) for cause in causes)

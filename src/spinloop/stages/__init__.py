@@ -1,0 +1,1 @@
+"""The stages of the pipeline: files in, calls, files out; one module for each command."""

@@ -1,0 +1,48 @@
+"""Say which licence-bound files were found, what is missing, and what each of them enables."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from spinloop.body.doctor import Finding, body_assets, examine, named_asset
+from spinloop.motion.mixture import load_mixture
+from spinloop.regression.mean import load_mean
+from spinloop.regression.weights import read_official
+
+SECTIONS: dict[str, type] = {}
+_COLORS = {"found": "green", "missing": "yellow", "faulty": "red"}
+
+
+def run(*, folder: Path = Path("data/raw")) -> None:
+    """Look through a folder. Nothing is changed, and nothing in the files is run.
+
+    Everything works without these files on the free body and the mirrors.
+
+    Args:
+        folder: where your files lie, in any subfolders.
+    """
+    others = [
+        named_asset("smpl_mean_params.npz", "the regressor's published starting point", check=load_mean),
+        named_asset("gmm_08.pkl", "the pose prior of the published fits", check=load_mixture),
+        named_asset(
+            "model_checkpoint.pt",
+            "the published weights (`spinloop import_checkpoint`)",
+            "visiondata.cis.upenn.edu/spin/model_checkpoint.pt",
+            read_official,
+        ),
+    ]
+    findings = examine(folder, [*body_assets(), *others])
+    console = Console()
+    console.print(_table(findings))
+    missing = sum(finding.state != "found" for finding in findings)
+    console.print(f"{len(findings) - missing} of {len(findings)} found under {folder}.")
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table("file", "state", "enables", Column("where", overflow="fold"), box=None, pad_edge=False)
+    for finding in findings:
+        color = _COLORS[finding.state]
+        state = f"[{color}]{finding.state}[/{color}]"
+        table.add_row(finding.asset.name, state, finding.asset.enables, finding.detail)
+    return table

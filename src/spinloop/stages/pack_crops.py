@@ -1,0 +1,33 @@
+"""Pack every person's image region as JPEG into one file: training never opens the originals again."""
+
+from pathlib import Path
+
+from spinloop.annotations.crops import pack_crops
+from spinloop.annotations.record import iterate_records
+from spinloop.annotations.table import count_rows
+from spinloop.annotations.tally import Tally
+from spinloop.files import write_json
+from spinloop.params.annotations import CropsParams
+from spinloop.params.loader import load_section
+from spinloop.stages._progress import progress, say
+
+SECTIONS = {"crops": CropsParams}
+
+
+def run(*, annotations: Path, raw: Path, out: Path, stats: Path, params: Path = Path("params.yaml")) -> None:
+    """Decode each image once, cut out its people with room for rotation and zoom, and pack them.
+
+    Args:
+        annotations: table of annotated people.
+        raw: the dataset's folder.
+        out: packed crops (HDF5).
+        stats: how many were packed, and whose image could not be read (JSON).
+        params: parameter file; section `crops`.
+    """
+    rules = load_section(params, "crops", CropsParams)
+    tally = Tally()
+    total = count_rows(annotations, "make it with `spinloop preprocess`")
+    records = progress(iterate_records(annotations), "pack crops", total)
+    pack_crops(out, records, raw, rules, tally)
+    write_json(stats, {**tally.stats(), "bytes_per_crop": out.stat().st_size / max(1, tally.n_kept)})
+    say(f"pack_crops: {tally.summary()}")

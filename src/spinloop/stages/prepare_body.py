@@ -1,0 +1,48 @@
+"""Build the free body in SMPL's array shapes, or take real SMPL: neutral, female, male."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinloop.body.files import BodyFile, save_body
+from spinloop.body.free.assemble import Sizes, build_free_bodies
+from spinloop.body.free.source import load_source
+from spinloop.body.smpl import convert_folder
+from spinloop.errors import UserError
+from spinloop.files import write_json
+from spinloop.params.body import BodyParams
+from spinloop.params.loader import load_section
+
+SECTIONS = {"body": BodyParams}
+
+
+def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
+    """Draw adults from Anny and write their mean, shape directions and joints as SMPL-format files.
+
+    With `body.source: smpl` convert the files of `body.smpl_folder` instead (DVC does not watch that folder).
+
+    Args:
+        out: folder for `neutral.npz`, `female.npz` and `male.npz`.
+        report: JSON file with the population's figures beside published ones, and the errors of the
+            regressors; for real SMPL only its source.
+        params: parameter file; section `body`.
+    """
+    options = load_section(params, "body", BodyParams)
+    if options.source == "smpl":
+        if options.smpl_folder is None:
+            raise UserError(f"{params}: body.smpl_folder: missing; name the folder of the SMPL files")
+        folder = Path(options.smpl_folder)
+        _write(out, convert_folder(folder, folder), report, {"source": "smpl"})
+        return
+    sizes = Sizes(options.n_bodies, options.n_rig_bodies, options.n_held_out)
+    ages = (options.youngest_years, options.oldest_years)
+    bodies = build_free_bodies(load_source(), sizes, ages, np.random.default_rng(options.seed))
+    _write(out, bodies.files, report, bodies.figures)
+
+
+def _write(out: Path, bodies: Mapping[str, BodyFile], report: Path, figures: Any) -> None:
+    for gender, body in bodies.items():
+        save_body(out / f"{gender}.npz", body)
+    write_json(report, figures)

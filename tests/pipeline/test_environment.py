@@ -1,0 +1,61 @@
+"""One environment, written in several files."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from spinloop.params.loader import load_yaml
+
+REPOSITORY = Path(__file__).parents[2]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+WANTED = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+
+
+def locked() -> dict[str, str]:
+    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+@pytest.mark.parametrize("requirement", WANTED, ids=str)
+def test_the_lock_file_satisfies_the_project(requirement):
+    version = locked()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version), f"{requirement.name}: {version} is locked"
+
+
+def test_what_is_locked_is_what_runs():
+    running = {name: metadata.version(name).split("+")[0] for name in locked()}
+    assert running == locked()
+
+
+def test_the_lock_file_pins_each_package_once():
+    lines = [line for line in (REPOSITORY / "requirements.lock").read_text().splitlines() if line[0] != "#"]
+    names = [canonicalize_name(line.split("==")[0]) for line in lines]
+    assert len(names) == len(set(names))
+    assert lines == sorted(lines, key=str.lower)
+
+
+def test_conda_installs_the_lock_file_and_a_python_that_the_project_accepts():
+    packages = load_yaml(REPOSITORY / "environment.yml")["dependencies"]
+    python = next(item for item in packages if isinstance(item, str) and item.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.split("=")[1])
+    assert {"pip": ["--requirement requirements.lock", "--editable ."]} in packages
+
+
+def test_make_help_explains_every_target(run, repository):
+    shown = {line.split()[0] for line in run("make", "help", cwd=repository).stdout.splitlines()}
+    declared = re.search(r"^\.PHONY: (.*)$", (repository / "Makefile").read_text(), re.MULTILINE)
+    assert declared is not None
+    assert shown == set(declared[1].split())
+
+
+def test_continuous_integration_runs_the_checks_and_the_tests(repository):
+    words = (repository / ".ci/run").read_text()
+    assert "set -euo pipefail" in words
+    assert "make check" in words
+    assert "make test" in words

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from spinloop.errors import UserError
+from spinloop.motion.mixture import load_mixture
+from spinloop.stages.fit_prior import run
+
+PARAMS = """prior:
+  motion: {motion}
+  n_components: 2
+  frames_per_clip: 30
+  floor_std_rad: 0.07
+  unseen_std_rad: 0.15
+  seed: 0
+"""
+
+
+def _params(folder, motion):
+    path = folder / "params.yaml"
+    path.write_text(PARAMS.format(motion=motion))
+    return path
+
+
+def test_without_motion_the_shipped_mixture_is_copied(tmp_path, repository):
+    run(out=tmp_path / "prior" / "mixture.npz", params=_params(tmp_path, "null"))
+    shipped = repository / "src" / "spinloop" / "assets" / "cmu_mixture.npz"
+    assert (tmp_path / "prior" / "mixture.npz").read_bytes() == shipped.read_bytes()
+
+
+def test_a_users_motion_is_fitted_and_twice_gives_the_same_bytes(tmp_path):
+    motion = tmp_path / "motion"
+    motion.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        poses = 0.2 * rng.normal(size=(60, 156))
+        np.savez(motion / f"{number}.npz", poses=poses, mocap_framerate=60.0)
+    params = _params(tmp_path, f"[{motion}]")
+    for name in ("a.npz", "b.npz"):
+        run(out=tmp_path / name, params=params)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    mixture = load_mixture(tmp_path / "a.npz")
+    deviations = np.sqrt(np.einsum("m,mii->i", mixture.weights, mixture.covars))
+    np.testing.assert_allclose(deviations[:63].mean(), np.hypot(0.2, 0.07), rtol=0.1)
+    np.testing.assert_allclose(deviations[63:], 0.15, rtol=1e-5)
+
+
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no such file or folder; .* prior\.motion"):
+        run(out=tmp_path / "m.npz", params=_params(tmp_path, f"[{tmp_path / 'nowhere'}]"))
+    assert not (tmp_path / "m.npz").exists()
+
+
+def test_too_little_motion_is_said(tmp_path):
+    motion = tmp_path / "motion"
+    motion.mkdir()
+    np.savez(motion / "a.npz", poses=np.ones((1, 156)), mocap_framerate=60.0)
+    with pytest.raises(UserError, match=r"prior\.motion: .*name more motion"):
+        run(out=tmp_path / "m.npz", params=_params(tmp_path, f"[{motion}]"))

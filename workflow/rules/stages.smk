@@ -1,0 +1,61 @@
+"""One rule for each stage of dvc.yaml.
+
+REQUIRED INPUTS: what the stage's `deps` name.
+OUTPUTS: what its `outs`, `metrics` and `plots` name; logs/<stage>.log.
+
+DVC runs and records a stage, and says which stages are stale; Snakemake starts them, several at once.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from spinloop.dag import read_pipeline, stale_stages
+from spinloop.errors import UserError
+
+# The commands of the stages are those of the environment that runs Snakemake, activated or not.
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+
+try:
+    STAGES = read_pipeline(Path.cwd())
+    STALE = stale_stages(Path.cwd()) if workflow.is_main_process else set()
+except UserError as error:
+    raise WorkflowError(str(error))
+
+# Contents decide (DVC), not the ages of files (Snakemake): a stale stage has one input more, which is new; the
+# inputs of a fresh one count as ancient.
+STALE_MARK = Path(".snakemake/stale")
+if STALE:
+    STALE_MARK.parent.mkdir(exist_ok=True)
+    STALE_MARK.write_text(str(time.time_ns()))
+
+
+def inputs_of(stage):
+    if stage.name in STALE:
+        return [*stage.inputs, str(STALE_MARK)]
+    return [ancient(path) for path in stage.inputs]
+
+
+for stage in STAGES:
+
+    rule:
+        name:
+            stage.rule
+        input:
+            inputs_of(stage),
+        output:
+            stage.files,
+            [directory(path) for path in stage.folders],
+        log:
+            f"logs/{stage.rule}.log",
+        threads: stage.threads
+        resources:
+            **stage.resources,
+        params:
+            # A shell command in a loop is evaluated late and would see the last stage only; params are not.
+            stage=stage.name,
+        message:
+            f"{stage.name}: {stage.description}"
+        shell:
+            "dvc --wait-for-lock repro --quiet --single-item {params.stage:q} 2>&1 | tee {log:q}"
