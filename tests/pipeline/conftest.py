@@ -67,8 +67,10 @@ class Shell:
     """Runs commands with the tests' own environment on PATH."""
 
     def __init__(self) -> None:
+        # A `make` that runs the tests tells a `make` inside them so, which then reports its folders.
+        outer_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in outer_make},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "200",
             "NO_COLOR": "1",
