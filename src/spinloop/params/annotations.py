@@ -55,10 +55,14 @@ class _JointRowsSource(_Source):
 
 
 class LspSource(_JointRowsSource):
-    """Leeds Sports Pose, original images; the training half."""
+    """Leeds Sports Pose: the training half of the original images, or the test half."""
 
     reader: Literal["lsp"]
     """The dataset's format."""
+    subset: Literal["train", "test"]
+    """Images 1 to 1000, or 1001 to 2000."""
+    masks: str | None
+    """Folder of UPi-S1h below `raw` (a link will do), for masks and part masks; null for none."""
 
 
 class LspetSource(_JointRowsSource):
