@@ -127,7 +127,7 @@ def test_every_listed_picture_is_there_in_its_size_and_no_other(coco):
 
 
 def test_openpose_writes_one_file_for_each_picture(coco):
-    folder = coco.openpose / "coco" / "train2014"
+    folder = coco.openpose / "train2014"
     expected = {f"{image['file_name'][:-4]}_keypoints.json" for image in read_annotations(coco)["images"]}
     assert {path.name for path in folder.iterdir()} == expected
     n_people = []

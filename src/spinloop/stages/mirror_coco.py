@@ -31,7 +31,7 @@ def run(
         body: the neutral body.
         mixture: the distribution of poses.
         out: folder of the dataset, as COCO 2014 is unpacked.
-        openpose: folder of the detections; they lie in coco/train2014 in it.
+        openpose: folder of the detections; they lie in train2014 in it.
         truth: table of the true bodies and cameras.
         workers: processes; the result does not depend on them.
         params: the parameter file.
