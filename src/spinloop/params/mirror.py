@@ -1,5 +1,7 @@
 """Sections `mirror_<dataset>`: how much is rendered, and how imperfect it is."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from spinloop.params.loader import Section
@@ -121,6 +123,15 @@ class PhotosParams(Section):
 class CocoParams(PhotosParams):
     """Section `mirror_coco`."""
 
+    subset: Literal["train2014", "val2014", "train2017", "val2017"]
+    """Which of COCO's subsets it stands for: decides the names of files, and the split's, `coco_train` or
+    `coco_val`."""
+    crowd: float = Field(ge=0, le=1)
+    """Share of pictures with a crowd in the background: one annotation (`iscrowd`) for all of it."""
+    crowd_people: int = Field(ge=2)
+    """People of a crowd."""
+    least_keypoints_px: int = Field(ge=0)
+    """Whoever shows fewer pixels than this has a box and an outline, but no annotated joint."""
     hidden_not_annotated: float = Field(ge=0, le=1)
     """Chance that a hidden joint is left out by the annotator (visibility 0 instead of 1)."""
 
@@ -159,6 +170,8 @@ class MpiiParams(PhotosParams):
 class Pw3dParams(Section):
     """Section `mirror_pw3d`."""
 
+    subset: Literal["train", "validation", "test"]
+    """Which of 3DPW's subsets it stands for: its folder, and the split's name, `pw3d_<subset>`."""
     seed: int = Field(ge=0)
     """Seed of everything that is drawn."""
     n_sequences: int = Field(ge=1)
