@@ -24,7 +24,7 @@ class CocoSource(_Source):
     subset: Literal["train2014", "val2014", "train2017", "val2017"]
     """Which of COCO's annotation files, `annotations/person_keypoints_<subset>.json`."""
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept; 12 as published."""
 
@@ -49,7 +49,7 @@ class PhotosSource(_Source):
 
 class _JointRowsSource(_Source):
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept."""
 
