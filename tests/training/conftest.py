@@ -10,6 +10,7 @@ import torch
 
 from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
+from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.fitting.store import FitStore
@@ -25,15 +26,23 @@ from spinloop.params.training import (
     NetworkParams,
     SettingParams,
     TrainParams,
+    WatchParams,
 )
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import mean_from_prior
+from spinloop.training.anchor import Anchor
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.data import Split
+from spinloop.training.data import Look, Split
 from spinloop.training.history import History
+from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, weights_stream
+from spinloop.training.machine import Machine
 from spinloop.training.mixture import SampleStream
+from spinloop.training.processes import Processes
 from spinloop.training.step import Apparatus
+from spinloop.training.watch import Watch
+
+UNWATCHED = WatchParams(sheet_every=0, sheet_people=2, tensorboard=False, dvclive=False)
 
 # x to the body's left, y up, z to the front; metres, T-pose.
 _REST = {
@@ -202,44 +211,61 @@ def train_params() -> TrainParams:
         history_every=2,
         snapshot_every=2,
         checkpoint_every=1,
+        device="cpu",
+        precision="float32",
+        compile=False,
+        workers=0,
     )
 
 
 @pytest.fixture
 def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Callable[..., Run]:
     """A new run of a setting; its state lives in `state` of the test's folder."""
+    free_fitter = fitter
 
     def make(
         loop: bool = True,
         params: TrainParams = train_params,
         split: Split = people.split,
         state: str = "state",
+        fitter: Fitter = fitter,
+        watch: WatchParams = UNWATCHED,
     ) -> Run:
         sizes = NetworkParams(
-            backbone="resnet18", width=4, head_width=16, image_px=32, n_iterations=3, dropout=0.5
+            backbone="resnet18",
+            width=8,
+            head_width=16,
+            image_px=32,
+            n_iterations=3,
+            dropout=0.5,
+            compat="none",
         )
         mean = mean_from_prior(prior.means, prior.weights)
         store = FitStore(split.ids, fitter.root_joint)
         plain = torch.from_numpy((split.keypoints - [36.0, 16.0, 0]) / [2, 2, 1]).float()
-        fits = fitter.fit(BodyState(*(torch.zeros(len(plain), n) for n in (72, 10, 3))), plain)
+        fits = free_fitter.fit(BodyState(*(torch.zeros(len(plain), n) for n in (72, 10, 3))), plain)
         first = keep_better(fitter, store.get(split.ids), fits, plain)
         store.put(split.ids, None, first, "initial", 0)
+        processes, network = Processes(), Hmr(sizes, mean, weights_stream(params.seed))
         apparatus = Apparatus(
-            network=Hmr(sizes, mean, weights_stream(params.seed)),
+            network=network,
             joints=JointsOnly(stick_body),
             mesh=None,
             fitter=fitter,
             store=store,
+            anchor=Anchor(fitter.params, params.max_fit_error, processes),
+            machine=Machine(network, params, processes),
         )
+        samples = SampleStream({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0)
+        splits = {"stick_train": split}
         return Run(
             apparatus=apparatus,
-            splits={"stick_train": split},
-            samples=SampleStream({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0),
-            image_px=32,
+            batches=Batches(splits, samples, params.augmentation, Look(32, "none"), processes),
             setting=SettingParams(loop=loop, use_3d=False),
             params=params,
             checkpoint=Checkpoint(tmp_path / state, "test"),
             history=History(params.history_every),
+            watch=Watch(tmp_path / state / "watch", watch, BodyModel(stick_body)),
         )
 
     return make

@@ -58,12 +58,13 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
     fields["error"][0] = torch.inf
     store.load_state_dict(fields)
     store.save(folder / "fits.h5")
-    network = {"backbone": "resnet18", "width": 4, "head_width": 16, "image_px": 32}
+    network = {"backbone": "resnet18", "width": 8, "head_width": 16, "image_px": 32, "compat": "none"}
     params = {
         "network": {**network, "n_iterations": 3, "dropout": 0.5},
         "train": train_params.model_dump(),
         "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
         "fitting": fitter.params.model_dump(),
+        "watch": {"sheet_every": 0, "sheet_people": 2, "tensorboard": False, "dvclive": False},
     }
     YAML(typ="safe").dump(params, folder / "params.yaml")
     return {
@@ -96,6 +97,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "snapshots": [folder / "snapshots.h5"],
         "history": folder / "history.csv",
         "state": folder / "state",
+        "watch": folder / "watch",
     }
 
 
@@ -108,7 +110,7 @@ def finished(world, tmp_path_factory) -> Path:
 
 def test_everything_is_left_and_the_state_is_gone(finished, people):
     network, params = load_network(finished / "net.pt")
-    assert params.width == 4
+    assert params.width == 8
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
     store = FitStore.open(finished / "fits.h5")
     assert store.ids == tuple(people.split.ids), "people who are left out of training stay in the dictionary"

@@ -9,9 +9,10 @@ from spinloop.body.state import BodyState
 from spinloop.fitting.fit import Fit
 from spinloop.geometry.camera import camera_to_translation, denormalize_keypoints, project
 from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import Prediction
-from spinloop.training.data import Annotated, make_batch
-from spinloop.training.loop import stream
+from spinloop.training.data import Annotated, Batch, Look, make_batch
+from spinloop.training.loop import Run, stream
 from spinloop.training.step import Target, from_fit, prefer_annotated, supervise, take_step, weigh
 
 
@@ -54,6 +55,11 @@ def test_annotated_bodies_take_the_place_of_fits_unfiltered(train_params):
     assert best.betas[:, 0].tolist() == best.mesh_betas[:, 0].tolist() == [1.0, 5.0]
 
 
+def first_batch(run: Run, augmentation: AugmentationParams) -> Batch:
+    batches = run.batches
+    return make_batch(batches.splits, batches.samples.step(0), augmentation, Look(32, "none"))
+
+
 @pytest.fixture
 def told(make_run, people, train_params):
     """A batch, a prediction that is exactly right about it, and what it should have said."""
@@ -61,7 +67,7 @@ def told(make_run, people, train_params):
     quiet = train_params.augmentation.model_copy(
         update={"flip_probability": 0.0, "rotation_deg": 0.0, "scale": 0.0}
     )
-    batch = make_batch(run.splits, run.samples.step(0), quiet, 32)
+    batch = first_batch(run, quiet)
     rows = [people.split.ids.index(key) for key in batch.ids]
     pose, betas, translation = (part[rows] for part in people.state)
     camera = torch.cat([2 * 5000 / (224 * translation[:, 2:]), translation[:, :2]], dim=1)
@@ -127,7 +133,7 @@ def test_a_step_replaces_bad_fits_and_leaves_its_arguments_alone(make_run, peopl
         spoilt["pose"] += 0.4 * torch.randn(spoilt["pose"].shape, generator=torch.Generator().manual_seed(0))
         spoilt["error"] += 1000.0
         store.load_state_dict(spoilt)
-        batch = make_batch(run.splits, run.samples.step(0), train_params.augmentation, 32)
+        batch = first_batch(run, train_params.augmentation)
         copies = [batch.images.clone(), batch.keypoints.clone(), *(part.clone() for part in batch.view)]
         result = take_step(run.apparatus, batch, run.setting, train_params, 1, stream(0, 9))
         for part, copy in zip([batch.images, batch.keypoints, *batch.view], copies, strict=True):
@@ -155,7 +161,7 @@ def test_a_step_replaces_bad_fits_and_leaves_its_arguments_alone(make_run, peopl
 
 def test_the_fit_gives_the_network_no_gradient_and_the_losses_do(make_run, train_params):
     run = make_run()
-    batch = make_batch(run.splits, run.samples.step(0), train_params.augmentation, 32)
+    batch = first_batch(run, train_params.augmentation)
     result = take_step(run.apparatus, batch, run.setting, train_params, 1, stream(0, 9))
     result.total.backward()
     grads = [parameter.grad for parameter in run.apparatus.network.parameters()]

@@ -22,7 +22,13 @@ from spinloop.regression.mean import MeanParameters
 
 # The network of the published checkpoint.
 OFFICIAL = NetworkParams(
-    backbone="resnet50", width=64, head_width=1024, image_px=224, n_iterations=3, dropout=0.5
+    backbone="resnet50",
+    width=64,
+    head_width=1024,
+    image_px=224,
+    n_iterations=3,
+    dropout=0.5,
+    compat="official",
 )
 _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 
@@ -48,6 +54,22 @@ def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
     except ValidationError as error:
         raise UserError(f"{path}: network: {error.errors()[0]['msg']}; train the network again") from None
     return build_network(params, saved["model"], path), params
+
+
+def load_start(path: Path, params: NetworkParams) -> Hmr:
+    """A trained network to go on from, with the dropout of `params`.
+
+    Raises:
+        UserError: as `load_network`, or the network is of other sizes or another image.
+    """
+    network, found = load_network(path)
+    for key, wanted in params.model_dump(exclude={"dropout"}).items():
+        if getattr(found, key) != wanted:
+            raise UserError(
+                f"{path}: {key}: {getattr(found, key)}, but network.{key} is {wanted}; make them the same"
+            )
+    network.dropout = params.dropout
+    return network
 
 
 def build_network(params: NetworkParams, state: Mapping[str, Tensor], path: Path) -> Hmr:
