@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from spinloop.body.state import BodyState
 from spinloop.fitting.fit import Fit
 from spinloop.geometry.camera import camera_to_translation, denormalize_keypoints, project
 from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.joints import COMMON24
 from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import Prediction
 from spinloop.training.data import Annotated, Batch, Look, make_batch
@@ -86,17 +88,28 @@ def test_a_perfect_prediction_has_no_loss(told, train_params, stick_body):
         assert terms[name].item() < 1e-9, name
 
 
-def test_terms_equal_their_definition_written_out(told, train_params):
-    """SPIN_FACTS 5.5 with plain loops, for a prediction that is off."""
+def test_terms_equal_their_definition_written_out(told, train_params, stick_body):
+    """SPIN_FACTS 5.5 with plain loops, for a prediction that is off; every mean has its own denominator."""
     apparatus, batch, predicted, target = told
+    apparatus = replace(apparatus, mesh=BodyModel(stick_body))
     generator = torch.Generator().manual_seed(0)
     off = Prediction(
         axis_angle_to_matrix(0.3 * torch.randn(4, 24, 3, generator=generator)),
         torch.randn(4, 10, generator=generator),
         predicted.camera + 0.1 * torch.randn(4, 3, generator=generator),
     )
-    target = target._replace(is_valid=torch.tensor([True, False, True, True]))
-    terms = supervise(apparatus, off, target, batch, train_params.weights)
+    extreme = target.betas + torch.tensor([[0.0], [0.0], [4.0], [0.0]])
+    is_valid = torch.tensor([True, False, True, True])
+    target = target._replace(is_valid=is_valid, mesh_betas=extreme)
+    annotated_3d = torch.cat([torch.randn(4, 24, 3, generator=generator), torch.ones(4, 24, 1)], dim=2)
+    annotated_3d[1, 5:, 3] = 0
+    batch = batch._replace(
+        annotated=batch.annotated._replace(
+            joints_3d=annotated_3d, has_joints_3d=torch.tensor([False, True, False, True])
+        )
+    )
+    weights = train_params.weights.model_copy(update={"mesh": 0.5})
+    terms = supervise(apparatus, off, target, batch, weights)
     joints = apparatus.joints.joints(off.rotations, off.betas)
     pixels = project(joints, camera_to_translation(off.camera))
     in_2d = sum(
@@ -108,11 +121,49 @@ def test_terms_equal_their_definition_written_out(told, train_params):
     wanted = axis_angle_to_matrix(target.pose.unflatten(1, (24, 3)))
     in_pose = sum(float((off.rotations[b] - wanted[b]).square().sum()) for b in (0, 2, 3))
     in_shape = sum(float((off.betas[b] - target.betas[b]).square().sum()) for b in (0, 2, 3))
+    in_3d = 0.0
+    right_hip, left_hip = COMMON24.index("right_hip"), COMMON24.index("left_hip")
+    for b in (1, 3):
+        ours, theirs = joints[b, 25:], annotated_3d[b, :, :3]
+        ours = ours - 0.5 * (ours[right_hip] + ours[left_hip])
+        theirs = theirs - 0.5 * (theirs[right_hip] + theirs[left_hip])
+        in_3d += sum(float(annotated_3d[b, j, 3] * ((ours[j] - theirs[j]) ** 2).sum()) for j in range(24))
+    body = apparatus.mesh
+    ours, theirs = body.vertices(off.rotations, off.betas), body.vertices(target.pose, extreme)
+    in_mesh = sum(float((ours[b] - theirs[b]).abs().sum()) for b in (0, 2, 3))
+    in_camera = sum(math.exp(-20 * float(off.camera[b, 0])) for b in range(4))
     assert terms["keypoints_2d"].item() == pytest.approx(in_2d / (4 * 49 * 2), rel=1e-4)
+    assert terms["keypoints_3d"].item() == pytest.approx(in_3d / (2 * 24 * 3), rel=1e-4)
+    assert terms["mesh"].item() == pytest.approx(in_mesh / (3 * 6890 * 3), rel=1e-4)
+    assert terms["camera"].item() == pytest.approx(in_camera / 4, rel=1e-4)
     assert terms["pose"].item() == pytest.approx(in_pose / (3 * 24 * 9), rel=1e-5)
     assert terms["shape"].item() == pytest.approx(in_shape / (3 * 10), rel=1e-5)
-    total = 60 * (5 * in_2d / 392 + in_pose / 648 + 0.001 * in_shape / 30 + terms["camera"].item())
-    assert weigh(terms, train_params.weights).item() == pytest.approx(total, rel=1e-4)
+    in_all = 5 * in_2d / 392 + 5 * in_3d / 144 + in_pose / 648 + 0.001 * in_shape / 30
+    total = 60 * (in_all + 0.5 * in_mesh / (3 * 6890 * 3) + in_camera / 4)
+    assert weigh(terms, weights).item() == pytest.approx(total, rel=1e-4)
+
+
+def test_a_term_that_applies_to_nobody_is_zero(told, train_params):
+    apparatus, batch, predicted, target = told
+    nobody = target._replace(is_valid=torch.zeros(4, dtype=torch.bool))
+    terms = supervise(apparatus, predicted, nobody, batch, train_params.weights)
+    assert terms["pose"] == terms["shape"] == terms["keypoints_3d"] == 0
+    assert terms["camera"] > 0
+
+
+def test_the_shape_rule_comes_before_the_annotated_body(train_params):
+    """An annotated shape beyond the range is taught as it is; a fit's is not."""
+    target = from_fit(_fit([1.0, 1.0], [True, True], torch.full((2, 10), 3.5)), train_params)
+    annotated = Annotated(
+        joints_3d=torch.zeros(2, 24, 4),
+        has_joints_3d=torch.zeros(2, dtype=torch.bool),
+        pose=torch.zeros(2, 72),
+        betas=torch.full((2, 10), -4.0),
+        has_body=torch.tensor([True, False]),
+    )
+    best = prefer_annotated(target, annotated)
+    assert best.betas[:, 0].tolist() == [-4.0, 0.0]
+    assert best.mesh_betas[:, 0].tolist() == [-4.0, 3.5]
 
 
 def test_the_frames_of_network_and_keypoints_are_one(told):

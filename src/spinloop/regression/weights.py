@@ -72,7 +72,7 @@ def load_start(path: Path, params: NetworkParams) -> Hmr:
     return network
 
 
-def build_network(params: NetworkParams, state: Mapping[str, Tensor], path: Path) -> Hmr:
+def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -> Hmr:
     """A network of these sizes with exactly these weights, in evaluation mode.
 
     Args:
@@ -124,10 +124,10 @@ def load_imagenet(network: Hmr, path: Path) -> None:
 
 
 def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: Path) -> None:
-    """Compare the names and shapes of a state dict.
+    """Compare the names and shapes of a state dict, and look for numbers that are not finite.
 
     Raises:
-        UserError: they differ; the first difference is named.
+        UserError: the first fault is named.
     """
     cure = "use weights of this network, or change the section `network`"
     for name, tensor in wanted.items():
@@ -137,6 +137,8 @@ def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: 
         if found.shape != tensor.shape:
             shapes = f"expected {tuple(tensor.shape)}, found {tuple(found.shape)}"
             raise UserError(f"{path}: {name}: {shapes}; {cure}")
+        if not bool(torch.isfinite(found).all()):
+            raise UserError(f"{path}: {name}: not all numbers are finite; fetch the file again")
     for name in state:
         if name not in wanted:
             raise UserError(f"{path}: {name}: not an entry of this network; {cure}")

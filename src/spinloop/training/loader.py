@@ -8,6 +8,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from spinloop.errors import UserError
 from spinloop.params.training import AugmentationParams
 from spinloop.training.data import Batch, Look, Split, make_batch
 from spinloop.training.mixture import SampleStream
@@ -15,7 +16,7 @@ from spinloop.training.processes import Processes
 
 
 @dataclass(frozen=True)
-class Batches(Dataset[Batch]):
+class Batches:
     """This process's share of the batch of every step."""
 
     splits: Mapping[str, Split]
@@ -38,8 +39,8 @@ class Batches(Dataset[Batch]):
             workers: processes that make them ahead; 0 makes each when it is asked for.
         """
         options = {"multiprocessing_context": "fork", "worker_init_fn": _settle} if workers else {}
-        yield from DataLoader(
-            self,
+        loader = DataLoader(
+            _Told(self),
             batch_size=None,
             sampler=steps,
             num_workers=workers,
@@ -49,6 +50,23 @@ class Batches(Dataset[Batch]):
             generator=torch.Generator(),
             **options,
         )
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+@dataclass(frozen=True)
+class _Told(Dataset[Batch | UserError]):
+    """Batches, or what is wrong with them: an error that crosses processes would lose its one line."""
+
+    batches: Batches
+
+    def __getitem__(self, step: int) -> Batch | UserError:
+        try:
+            return self.batches[step]
+        except UserError as error:
+            return error
 
 
 def _as_it_is(batch: Any) -> Any:
