@@ -1,6 +1,7 @@
 """A world small enough to train in: a stick body, its random people, their pictures and keypoints."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -283,15 +284,34 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
     folder = tmp_path_factory.mktemp("world")
     save_body(folder / "body.npz", stick_body)
     save_mixture(folder / "prior.npz", prior, {})
-    split = people.split
-    keypoints = split.keypoints.copy()
+    keypoints = people.split.keypoints.copy()
     keypoints[1, 3:] = 0
+    network = {"backbone": "resnet18", "width": 8, "head_width": 16, "image_px": 32, "compat": "none"}
+    params = {
+        "runtime": {"threads": 1},
+        "network": {**network, "n_iterations": 3, "dropout": 0.5},
+        "train": train_params.model_dump(),
+        "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
+        "fitting": fitter.params.model_dump(),
+        "watch": UNWATCHED.model_dump(),
+    }
+    YAML(typ="safe").dump(params, folder / "params.yaml")
+    return {
+        "body": folder / "body.npz",
+        "prior": folder / "prior.npz",
+        **write_split(folder, replace(people.split, keypoints=keypoints), people.state),
+        "params": folder / "params.yaml",
+    }
+
+
+def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[Path]]:
+    """Write a split's keypoints, crops and initial fits (the first person has none)."""
     rows = [
         {
             "id": key,
             "center": split.center[i],
             "scale": split.scale[i],
-            "keypoints": keypoints[i],
+            "keypoints": split.keypoints[i],
             "provenance": "matched",
         }
         for i, key in enumerate(split.ids)
@@ -300,32 +320,33 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
     _write_crops(folder / "crops.h5", split)
     store = FitStore(split.ids)
     fields = store.state_dict()
-    fields["pose"] += people.state.pose + 0.1
-    fields["translation"] += people.state.translation
+    fields["pose"] += state.pose + 0.1
+    fields["translation"] += state.translation
     fields["error"][:] = 50.0
     fields["origin"][1:] = 1
     fields["pose"][0] = 0
     fields["error"][0] = torch.inf
     store.load_state_dict(fields)
     store.save(folder / "fits.h5")
-    network = {"backbone": "resnet18", "width": 8, "head_width": 16, "image_px": 32, "compat": "none"}
-    params = {
-        "runtime": {"threads": 1},
-        "network": {**network, "n_iterations": 3, "dropout": 0.5},
-        "train": train_params.model_dump(),
-        "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
-        "fitting": fitter.params.model_dump(),
-        "watch": {"sheet_every": 0, "sheet_people": 2, "tensorboard": False, "dvclive": False},
-    }
-    YAML(typ="safe").dump(params, folder / "params.yaml")
-    return {
-        "body": folder / "body.npz",
-        "prior": folder / "prior.npz",
-        "keypoints": [folder / "keypoints.parquet"],
-        "crops": [folder / "crops.h5"],
-        "fits": [folder / "fits.h5"],
-        "params": folder / "params.yaml",
-    }
+    names = {"keypoints": "keypoints.parquet", "crops": "crops.h5", "fits": "fits.h5"}
+    return {option: [folder / name] for option, name in names.items()}
+
+
+@pytest.fixture(scope="session")
+def second_split(tmp_path_factory, people) -> dict[str, list[Path]]:
+    """Files of a smaller split of other people, and its name in their ids."""
+    folder = tmp_path_factory.mktemp("second")
+    rows = range(5, 12)
+    split = replace(
+        people.split,
+        ids=[people.split.ids[row].replace("stick_train", "other_train") for row in rows],
+        **{
+            name: getattr(people.split, name)[5:]
+            for name in ("keypoints", "center", "scale", "joints_3d", "pose", "betas")
+        },
+        packed=lambda row: people.split.packed(5 + row),
+    )
+    return write_split(folder, split, BodyState(*(part[5:] for part in people.state)))
 
 
 def _write_crops(path: Path, split: Any) -> None:

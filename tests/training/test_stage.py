@@ -105,18 +105,90 @@ def test_lists_of_different_lengths_are_refused(world, tmp_path, outputs):
 
 def test_a_changed_parameter_starts_afresh(world, tmp_path, outputs):
     """State of another seed in the way is not used: the result is that of an undisturbed run."""
-    yaml = YAML(typ="safe")
-    params = yaml.load(world["params"])
-    params["train"]["seed"] = 1
-    yaml.dump(params, tmp_path / "params.yaml")
     process = multiprocessing.get_context("fork").Process(
         target=_run_and_die, args=({**world, **outputs(tmp_path)},)
     )
     process.start()
     process.join()
     assert (tmp_path / "state" / "train" / "loop" / "checkpoint.pt").is_file()
-    changed = {**world, "params": tmp_path / "params.yaml"}
+    changed = _with_params(world, tmp_path / "params.yaml", seed=1)
     stage.run(setting="loop", **changed, **outputs(tmp_path))
     (tmp_path / "clean").mkdir()
     stage.run(setting="loop", **changed, **outputs(tmp_path / "clean"))
     assert (tmp_path / "net.pt").read_bytes() == (tmp_path / "clean" / "net.pt").read_bytes()
+
+
+def _with_params(world: dict[str, Any], path: Path, **train: Any) -> dict[str, Any]:
+    """The stage's arguments with some parameters of the section `train` changed."""
+    yaml = YAML(typ="safe")
+    params = yaml.load(world["params"])
+    params["train"].update(train)
+    yaml.dump(params, path)
+    return {**world, "params": path}
+
+
+MIXTURE = [
+    {"splits": ["stick_train"], "probability": 0.3},
+    {"splits": ["other_train"], "probability": 0.7},
+]
+
+
+@pytest.fixture(scope="module")
+def two_splits(world, second_split, tmp_path_factory) -> dict[str, Any]:
+    both = {name: world[name] + paths for name, paths in second_split.items()}
+    return _with_params({**world, **both}, tmp_path_factory.mktemp("two") / "params.yaml", mixture=MIXTURE)
+
+
+def test_two_splits_train_together_and_each_keeps_a_dictionary_of_its_own(two_splits, outputs, tmp_path):
+    places = outputs(tmp_path)
+    for name in ("fits_out", "snapshots"):
+        places[name] = [tmp_path / split / f"{name}.h5" for split in ("stick_train", "other_train")]
+    stage.run(setting="loop", **two_splits, **places)
+    for path, split, n in zip(places["fits_out"], ("stick_train", "other_train"), (12, 7), strict=True):
+        store = FitStore.open(path)
+        assert len(store) == n
+        assert all(key.startswith(split) for key in store.ids)
+        assert (store.array("origin") == 2).any(), f"no fit of {split} came from the loop"
+    for path, n in zip(places["snapshots"], (12, 7), strict=True):
+        with h5py.File(path) as file:
+            assert np.asarray(file["pose"]).shape == (3, n, 72)
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"mixture": [MIXTURE[0]]}, "the probabilities sum to 0.3"),
+        (
+            {"mixture": [*MIXTURE[:1], {"splits": ["h36m_train"], "probability": 0.7}]},
+            "h36m_train is not among the given splits",
+        ),
+        (
+            {"mixture": [{"splits": ["stick_train"], "probability": 1.0}]},
+            "other_train is given but not named",
+        ),
+        ({"min_joints": 45}, "nobody has 45 joints"),
+        ({"batch_size": 400}, "the longest split has only 11 rows"),
+    ],
+)
+def test_a_bad_mixture_is_refused_before_anything_starts(two_splits, outputs, tmp_path, train, message):
+    places = {**outputs(tmp_path), "fits_out": [tmp_path / "a", tmp_path / "b"]}
+    places["snapshots"] = [tmp_path / "c", tmp_path / "d"]
+    with pytest.raises(UserError, match=message) as error:
+        stage.run(setting="loop", **_with_params(two_splits, tmp_path / "params.yaml", **train), **places)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_split_given_twice_is_refused(world, outputs, tmp_path):
+    twice = {name: world[name] * 2 for name in ("keypoints", "crops", "fits")}
+    places = {**outputs(tmp_path), "fits_out": [tmp_path / "a"] * 2, "snapshots": [tmp_path / "c"] * 2}
+    with pytest.raises(UserError, match="rows of stick_train, which another file has"):
+        stage.run(setting="loop", **{**world, **twice}, **places)
+
+
+def test_training_goes_on_from_a_network_of_the_same_sizes(world, finished, outputs, tmp_path):
+    """From the finished network, at a rate of next to nothing: its weights stay."""
+    slow = _with_params(world, tmp_path / "params.yaml", learning_rate=1e-12, n_steps=1)
+    stage.run(setting="static", **slow, start=finished / "net.pt", **outputs(tmp_path))
+    before, after = (load_network(folder / "net.pt")[0].fc1.weight for folder in (finished, tmp_path))
+    assert torch.allclose(before, after, atol=1e-9)
