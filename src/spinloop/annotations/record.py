@@ -25,7 +25,7 @@ _FAR_PX = 1.0e5
 _FAR_M = 5.0
 
 RECORD = Layout(
-    "record@1",
+    "record@2",
     (
         Column("id", "string", "<split>/<image>#<person>, see make_id"),
         Column("image", "string", "path relative to the dataset's folder, / between its parts"),
@@ -51,6 +51,7 @@ RECORD = Layout(
         ),
         Column("gender", "string", "body model of the parameters", choices=GENDERS, is_nullable=True),
         Column("sequence", "string", "name of the video or recording", is_nullable=True),
+        Column("activity", "string", "what the person does, in the source's words", is_nullable=True),
         Column("frame", "int32", "0-based number of the frame in it", lower=0.0, is_nullable=True),
         Column("person", "int32", "the source's own number of the person", lower=0.0, is_nullable=True),
     ),
@@ -73,6 +74,7 @@ class Record:
     betas: Float[np.ndarray, " 10"] | None = None
     gender: str | None = None
     sequence: str | None = None
+    activity: str | None = None
     frame: int | None = None
     person: int | None = None
 
