@@ -1,5 +1,6 @@
 """A mannequin in SMPL's shapes, small parameters, and one run of each mirror."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,6 +145,12 @@ def _small(repository: Path, target: Path, section: str, changes: dict[str, obje
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     return target
+
+
+@pytest.fixture(scope="session")
+def small_params(repository):
+    """Write the project's parameters with changes in one section."""
+    return partial(_small, repository)
 
 
 @pytest.fixture(scope="session")
