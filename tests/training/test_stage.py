@@ -64,6 +64,7 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
         "train": train_params.model_dump(),
         "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
         "fitting": fitter.params.model_dump(),
+        "body": {"engine": "spinloop"},
     }
     YAML(typ="safe").dump(params, folder / "params.yaml")
     return {

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spinloop.errors import UserError
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams
@@ -16,6 +17,7 @@ SECTIONS = {
     "train": TrainParams,
     "settings": SettingParams,
     "fitting": FittingParams,
+    "body": PosingParams,
 }
 
 
@@ -54,7 +56,7 @@ def run(
         snapshots: copies of the split's fits during training.
         history: the training curve (CSV).
         state: folder for the state of an unfinished run.
-        params: parameter file; sections `network`, `train`, `settings`, `fitting`.
+        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `body`.
     """
     if not len(keypoints) == len(fits_out) == len(snapshots):
         raise UserError("train: --keypoints, --fits-out, --snapshots: give each once for every split")
@@ -63,6 +65,7 @@ def run(
         train=load_section(params, "train", TrainParams),
         setting=load_section(params, f"settings.{setting}", SettingParams),
         fitting=load_section(params, "fitting", FittingParams),
+        body=load_section(params, "body", PosingParams),
     )
     inputs = Inputs(body, prior, keypoints, crops, fits, annotations or [], mean, backbone)
     training = prepare_run(inputs, sections, state / "train" / setting)

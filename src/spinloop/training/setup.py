@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
-from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams
 from spinloop.regression.hmr import Hmr
@@ -58,6 +59,7 @@ class Sections:
     train: TrainParams
     setting: SettingParams
     fitting: FittingParams
+    body: PosingParams
 
 
 def prepare_run(inputs: Inputs, sections: Sections, state: Path) -> Run:
@@ -90,12 +92,13 @@ def prepare_run(inputs: Inputs, sections: Sections, state: Path) -> Run:
         absent = next((key for key in split.ids if key not in with_fits), None)
         if absent is not None:
             raise UserError(f"{path}: ids: {absent!r} is missing; give the fits of the same split")
-    values = [part.model_dump() for part in (sections.network, train, sections.setting, sections.fitting)]
+    parts = (sections.network, train, sections.setting, sections.fitting, sections.body)
+    values = [part.model_dump() for part in parts]
     return Run(
         apparatus=Apparatus(
             network=_network(inputs, sections, prior),
             joints=JointsOnly(body),
-            mesh=BodyModel(body) if train.weights.mesh > 0 else None,
+            mesh=make_body_model(body, sections.body.engine) if train.weights.mesh > 0 else None,
             fitter=fitter,
             store=store,
         ),
