@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams
@@ -78,6 +79,7 @@ def main() -> None:
         load_section(given.params, "train", TrainParams),
         load_section(given.params, f"settings.{given.setting}", SettingParams),
         load_section(given.params, "fitting", FittingParams),
+        load_section(given.params, "body", PosingParams),
     )
     inputs = Inputs(
         given.body, given.prior, [given.keypoints], [given.crops], [given.fits], [], mean=None, backbone=None

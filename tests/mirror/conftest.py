@@ -120,7 +120,7 @@ def mannequin() -> BodyFile:
 
 @pytest.fixture(scope="session")
 def cast(mannequin) -> Cast:
-    return Cast.of([mannequin])
+    return Cast.of([mannequin], "spinloop")
 
 
 @pytest.fixture(scope="session")
@@ -136,12 +136,15 @@ def mixture_file(repository) -> Path:
     return repository / "src" / "spinloop" / "assets" / "cmu_mixture.npz"
 
 
-def _small(repository: Path, target: Path, section: str, changes: dict[str, object]) -> Path:
+def _small(
+    repository: Path, target: Path, section: str, changes: dict[str, object], engine: str = "spinloop"
+) -> Path:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load((repository / "params.yaml").read_text(encoding="utf-8"))
     values[section] |= changes
+    values["body"]["engine"] = engine
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     return target
@@ -157,9 +160,9 @@ def small_params(repository):
 def run_coco(repository, studio_files, mixture_file, tmp_path_factory):
     """Run the stage with changed parameters; where its outputs lie."""
 
-    def run(workers: int = 1, **changes: object) -> SimpleNamespace:
+    def run(workers: int = 1, engine: str = "spinloop", **changes: object) -> SimpleNamespace:
         root = tmp_path_factory.mktemp("coco")
-        params = _small(repository, root / "params.yaml", "mirror_coco", changes)
+        params = _small(repository, root / "params.yaml", "mirror_coco", changes, engine)
         places = {"out": root / "coco", "openpose": root / "openpose", "truth": root / "truth.parquet"}
         mirror_coco.run(
             body=studio_files["neutral"], mixture=mixture_file, workers=workers, params=params, **places

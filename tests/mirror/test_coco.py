@@ -11,6 +11,7 @@ import torch
 
 from spinloop.annotations.coco import read_coco
 from spinloop.annotations.tally import Tally
+from spinloop.body import reference
 from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
 from spinloop.joints import COCO17, MODEL49
@@ -224,6 +225,21 @@ def test_more_pictures_leave_the_first_ones_as_they_were(run_coco):
 def test_another_seed_gives_other_pictures(run_coco):
     one, other = (digests(run_coco(n_images=2, seed=seed)) for seed in (0, 1))
     assert all(one[name] != other[name] for name in one if name.endswith(".jpg"))
+
+
+def test_the_named_engine_poses_the_people(run_coco, monkeypatch):
+    posed = []
+
+    class Recorded(reference.SmplxBodyModel):
+        def _pose(self, rotations, betas):
+            posed.append(len(rotations))
+            return super()._pose(rotations, betas)
+
+    monkeypatch.setattr(reference, "SmplxBodyModel", Recorded)
+    ours, theirs = (load_truth(run_coco(n_images=2, engine=name).truth) for name in ("spinloop", "smplx"))
+    assert len(posed) >= 2
+    for name in ("pose", "translation"):
+        np.testing.assert_allclose(np.stack(theirs[name]), np.stack(ours[name]), atol=1e-5)
 
 
 def test_a_missing_body_is_named_and_nothing_is_left_behind(repository, mixture_file, tmp_path):

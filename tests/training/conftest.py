@@ -294,6 +294,7 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
         "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
         "fitting": fitter.params.model_dump(),
         "watch": UNWATCHED.model_dump(),
+        "body": {"engine": "spinloop"},
     }
     YAML(typ="safe").dump(params, folder / "params.yaml")
     return {

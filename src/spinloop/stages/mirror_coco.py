@@ -7,11 +7,12 @@ from spinloop.files import atomic
 from spinloop.mirror.coco import save_annotations, write_coco
 from spinloop.mirror.pool import PIECE, Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_coco": CocoParams}
+SECTIONS = {"mirror_coco": CocoParams, "body": PosingParams}
 
 
 def run(
@@ -36,8 +37,10 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_coco", CocoParams)
+    engine = load_section(params, "body", PosingParams).engine
+    studio = Studio((body,), mixture, engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_coco(section, Studio((body,), mixture), images, detections, workers)
+        pieces = write_coco(section, studio, images, detections, workers)
         n_pieces = math.ceil(section.n_images / PIECE)
         drawn = [one for piece in progress(pieces, "drawing", n_pieces) for one in piece]
         save_annotations(images, drawn, section)
