@@ -6,6 +6,8 @@ process may by now be that of another one, which DVC takes for the old.
 """
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from dvc.lock import make_lock
 from spinloop.files import atomic
 
 _FOLDER = Path(".dvc/tmp")
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def drop_locks_of_the_dead(root: Path) -> None:
@@ -37,6 +40,26 @@ def drop_locks_of_the_dead(root: Path) -> None:
             kept = {}
         with atomic(path) as temporary:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def wait_for_twin(root: Path, command: str) -> None:
+    """Wait while another process runs the same command: a Snakemake that was killed leaves its jobs running.
+
+    Args:
+        root: the project's folder.
+        command: what DVC notes down of a process, its words joined by blanks.
+    """
+    while any(_runs_dvc(pid) for pid in _holders(root / _FOLDER / "rwlock", command) - {os.getpid()}):
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _holders(path: Path, command: str) -> set[int]:
+    """Numbers of the processes with this command that use outputs of a stage."""
+    try:
+        writers = json.loads(path.read_text(encoding="utf-8"))["write"].values()
+    except (OSError, ValueError, KeyError):
+        return set()
+    return {writer["pid"] for writer in writers if writer["cmd"] == command}
 
 
 def _kept(entries: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml
 
 from spinloop.files import atomic
+from spinloop.locks import wait_for_twin
 
 _HEAD = "schema: '2.0'\nstages:\n"
 
@@ -28,6 +29,7 @@ def run_stage(name: str) -> int:
     Returns:
         DVC's exit status.
     """
+    wait_for_twin(Path.cwd(), " ".join(sys.argv))
     Lockfile.dump_stages = _dump_stages
     return main(["--wait-for-lock", "repro", "--quiet", "--single-item", name])
 
