@@ -1,8 +1,8 @@
 """What a killed run leaves among DVC's locks.
 
-DVC's main lock goes with its process. Its list of the paths in use (`.dvc/tmp/rwlock`) does not, and is written
-in place: a kill or a full disk leaves it empty, which every later command refuses; and the number of a dead
-process may by now be that of another one, which DVC takes for the old.
+DVC's main lock goes with its process. Its list of the paths in use (`.dvc/tmp/rwlock`) does not, and is
+written in place: a kill or a full disk leaves it empty, which every later command refuses; and the number of
+a dead process may by now be that of another one, which DVC takes for the old.
 """
 
 import json

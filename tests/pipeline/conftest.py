@@ -134,7 +134,7 @@ def small_project_factory(tmp_path_factory, repository: Path, run: Shell) -> Cal
 
 @pytest.fixture(scope="module")
 def committed(small_project_factory, run) -> Path:
-    """A small project that Snakemake has run, with what git keeps of it in a first commit. Not to be changed."""
+    """A small project that Snakemake has run, in a first commit. Not to be changed."""
     root = small_project_factory()
     run("snakemake", cwd=root)
     (root / "ran.log").unlink()
