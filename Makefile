@@ -6,7 +6,7 @@ STAMP := $(ENV)/.installed
 # The stages' commands are found on PATH; libraries inside the tools need no more threads than the stages get.
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format report status lock clean
+.PHONY: help setup demo test test-fast test-services check format report status lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,11 @@ test: $(STAMP) ## run all tests, two at a time
 
 test-fast: $(STAMP) ## run the tests without those that take long
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -m "not slow"
+
+test-services: $(STAMP) ## run the pipeline's tests with Slurm, sshd and an S3 server; installs them where they lack (root)
+	command -v slurmctld sshd >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm openssh-server openssh-client; }
+	python -m pip install --quiet --no-deps --requirement requirements-services.lock
+	OMP_NUM_THREADS=1 pytest tests/pipeline/services
 
 check: $(STAMP) ## format, lint, types, floors
 	ruff format --check .

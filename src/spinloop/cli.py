@@ -5,10 +5,12 @@ is settled before any numerical library starts.
 """
 
 import ast
+import ctypes
 import errno
 import importlib
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -30,6 +32,7 @@ PLACE_FAULTS = {
     errno.EACCES,
     errno.EDQUOT,
     errno.EEXIST,
+    errno.EFBIG,
     errno.EISDIR,
     errno.ENOSPC,
     errno.ENOTDIR,
@@ -39,9 +42,13 @@ PLACE_FAULTS = {
 
 INTERRUPTED = 130
 
+# Linux's prctl: the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
+
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one line and status 2."""
+    _end_with_dvc()
     try:
         app(prog_name="spinloop")
     except UserError as error:
@@ -168,6 +175,12 @@ def _limit_threads(params: Path) -> None:
 
     threads = load_section(params, "runtime", RuntimeParams).threads
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+
+
+def _end_with_dvc() -> None:
+    """A stage ends when the DVC that runs it is killed, or a second run would write beside it."""
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _fail(message: str) -> None:

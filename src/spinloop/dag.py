@@ -5,6 +5,8 @@ only decides what runs when and where. So both doors always agree, whatever the 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,33 +48,51 @@ def read_pipeline(root: Path) -> list[StageRule]:
     """List the stages of the project at `root`, sorted by name.
 
     Raises:
-        UserError: `dvc.yaml` or `params.yaml` is absent or wrong.
+        UserError: `dvc.yaml`, `params.yaml` or `dvc.lock` is absent or wrong.
     """
-    try:
-        with Repo(str(root), _wait_for_lock=True) as repo:
-            stages = _stages(repo)
-    except DvcException as error:
-        raise UserError(_one_line(error)) from None
-    made = [out.def_path for stage in stages for out in stage.outs]
-    return [_as_rule(stage, made) for stage in stages]
+    with _open(root) as repo:
+        return _rules(repo)
+
+
+def read_state(root: Path) -> tuple[list[StageRule], set[str]]:
+    """`read_pipeline` and `stale_stages` at once: reading the pipeline is what takes the time."""
+    with _open(root) as repo:
+        return _rules(repo), _stale(repo)
 
 
 def read_edges(root: Path) -> set[tuple[str, str]]:
     """DVC's own edges, as (stage that makes, stage that reads)."""
-    with Repo(str(root), _wait_for_lock=True) as repo:
+    with _open(root) as repo:
         return {(_name(made), _name(reader)) for reader, made in repo.index.graph.edges}
 
 
 def stale_stages(root: Path) -> set[str]:
     """Names of the stages that have to run: whose inputs or outputs changed, and all that follow them."""
+    with _open(root) as repo:
+        return _stale(repo)
+
+
+@contextmanager
+def _open(root: Path) -> Iterator[Repo]:
+    """The project as DVC sees it; what DVC has to complain about becomes one line."""
     try:
         with Repo(str(root), _wait_for_lock=True) as repo:
-            stages = _stages(repo)
-            status = repo.status()
-            changed = {_name(stage) for stage in stages if stage.addressing in status}
-            graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
+            yield repo
     except DvcException as error:
         raise UserError(_one_line(error)) from None
+
+
+def _rules(repo: Repo) -> list[StageRule]:
+    stages = _stages(repo)
+    made = [out.def_path for stage in stages for out in stage.outs]
+    return [_as_rule(stage, made) for stage in stages]
+
+
+def _stale(repo: Repo) -> set[str]:
+    stages = _stages(repo)
+    status = repo.status()
+    changed = {_name(stage) for stage in stages if stage.addressing in status}
+    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
 

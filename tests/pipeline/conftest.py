@@ -132,6 +132,35 @@ def small_project_factory(tmp_path_factory, repository: Path, run: Shell) -> Cal
     return make
 
 
+@pytest.fixture(scope="module")
+def committed(small_project_factory, run) -> Path:
+    """A small project that Snakemake has run, in a first commit. Not to be changed."""
+    root = small_project_factory()
+    run("snakemake", cwd=root)
+    (root / "ran.log").unlink()
+    run("git", "config", "user.name", "nobody", cwd=root)
+    run("git", "config", "user.email", "nobody@localhost", cwd=root)
+    commit(run, root)
+    return root
+
+
+@pytest.fixture
+def versioned(committed: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(committed, tmp_path / "versioned"))
+
+
+def commit(run: Shell, root: Path) -> None:
+    run("git", "add", "--all", cwd=root)
+    run("git", "commit", "--quiet", "--message", "state", cwd=root)
+
+
+@pytest.fixture(scope="session")
+def commit_all(run) -> Callable[[Path], None]:
+    """Commits all that git would take."""
+    return lambda root: commit(run, root)
+
+
 @pytest.fixture
 def small_project(small_project_factory) -> Path:
     return small_project_factory()

@@ -11,15 +11,19 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from spinloop.dag import read_pipeline, stale_stages
+from spinloop.dag import read_pipeline, read_state
 from spinloop.errors import UserError
+from spinloop.locks import drop_locks_of_the_dead
 
 # The commands of the stages are those of the environment that runs Snakemake, activated or not.
 shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
-    STAGES = read_pipeline(Path.cwd())
-    STALE = stale_stages(Path.cwd()) if workflow.is_main_process else set()
+    if workflow.is_main_process:
+        drop_locks_of_the_dead(Path.cwd())
+        STAGES, STALE = read_state(Path.cwd())
+    else:
+        STAGES, STALE = read_pipeline(Path.cwd()), set()
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -58,4 +62,4 @@ for stage in STAGES:
         message:
             f"{stage.name}: {stage.description}"
         shell:
-            "dvc --wait-for-lock repro --quiet --single-item {params.stage:q} 2>&1 | tee {log:q}"
+            "python -m spinloop.record {params.stage:q} 2>&1 | tee {log:q}"

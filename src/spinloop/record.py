@@ -1,0 +1,75 @@
+"""Run one stage through DVC, and record it quickly and in one piece: `python -m spinloop.record STAGE`.
+
+The same as `dvc --wait-for-lock repro --quiet --single-item STAGE`, except for the way in which `dvc.lock`
+is written. DVC parses the whole file, formats the whole file and writes over it. With hundreds of stages
+that takes longer than a stage, under a lock that all others wait for; and a kill or a full disk in the
+middle loses the records of all stages. Here the lines of the one stage are replaced and the new file is moved into place.
+The bytes are those that DVC would have written.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from dvc.cli import main
+from dvc.dvcfile import Lockfile
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import dumps_yaml
+
+from spinloop.files import atomic
+from spinloop.locks import wait_for_twin
+
+_HEAD = "schema: '2.0'\nstages:\n"
+
+
+def run_stage(name: str) -> int:
+    """Bring one stage up to date, waiting for DVC's lock where others hold it.
+
+    Returns:
+        DVC's exit status.
+    """
+    wait_for_twin(Path.cwd(), " ".join(sys.argv))
+    with patch.object(Lockfile, "dump_stages", _dump_stages):
+        return main(["--wait-for-lock", "repro", "--quiet", "--single-item", name])
+
+
+def splice(text: str, entry: str) -> str:
+    """Put one stage's record into the text of a lock file.
+
+    Args:
+        text: `dvc.lock` as DVC wrote it; empty if there is none yet.
+        entry: the stage's lines, as they stand under `stages:`.
+
+    Returns:
+        The text with the stage's old lines replaced, or with the new ones at the end of the stages.
+    """
+    text = text or _HEAD
+    header = entry.split("\n", 1)[0]
+    # A stage is its own line, indented by two, and all that is indented further.
+    old = re.search(rf"^{re.escape(header)}\n(?:   .*\n)*", text, re.MULTILINE)
+    if old:
+        return text[: old.start()] + entry + text[old.end() :]
+    stages = re.search(r"^stages:.*\n(?:  .*\n)*", text, re.MULTILINE)
+    if stages is None:
+        return f"{text}stages:\n{entry}"
+    return text[: stages.end()] + entry + text[stages.end() :]
+
+
+def _dump_stages(lockfile: Any, stages: list[Any], **options: Any) -> None:
+    """Stands in for `dvc.dvcfile.Lockfile.dump_stages`."""
+    path = Path(lockfile.path)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    after = before
+    for stage in stages:
+        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **options)})
+        after = splice(after, record.removeprefix(_HEAD))
+    if after != before:
+        with atomic(path) as temporary:
+            temporary.write_text(after, encoding="utf-8")
+        lockfile.repo.scm_context.track_file(lockfile.relpath)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(sys.argv[1]))
