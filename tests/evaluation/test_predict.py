@@ -29,7 +29,7 @@ PROTOCOL = find_protocol("pw3d@1")
 @pytest.fixture(scope="module")
 def network():
     sizes = NetworkParams(
-        backbone="resnet18", width=4, head_width=8, image_px=32, n_iterations=2, dropout=0.0
+        backbone="resnet18", width=8, head_width=8, image_px=32, n_iterations=2, dropout=0.0, compat="none"
     )
     identity = np.tile(np.array([1, 0, 0, 1, 0, 0], np.float32), 24)
     mean = MeanParameters(identity, np.zeros(10, np.float32), np.array([0.9, 0, 0], np.float32))

@@ -26,6 +26,12 @@ OKS_SIGMA = np.repeat(
 COCO_IN_49 = [MODEL49.index(name, 25) for name in COCO17]
 
 
+@pytest.fixture(scope="module")
+def crowded(run_coco):
+    """COCO 2017's names, a crowd in most pictures, and small people without joints."""
+    return run_coco(n_images=6, subset="val2017", crowd=0.7, least_keypoints_px=2500, second_person=0.5)
+
+
 def read_annotations(mirror):
     return json.loads((mirror.out / "annotations" / "person_keypoints_train2014.json").read_text())
 
@@ -128,7 +134,7 @@ def test_every_listed_picture_is_there_in_its_size_and_no_other(coco):
 
 
 def test_openpose_writes_one_file_for_each_picture(coco):
-    folder = coco.openpose / "coco" / "train2014"
+    folder = coco.openpose / "train2014"
     expected = {f"{image['file_name'][:-4]}_keypoints.json" for image in read_annotations(coco)["images"]}
     assert {path.name for path in folder.iterdir()} == expected
     n_people = []
@@ -143,6 +149,48 @@ def test_openpose_writes_one_file_for_each_picture(coco):
             assert person["face_keypoints_2d"] == []
     assert max(n_people) >= 2
     assert np.mean(n_people) > 0.9
+
+
+def test_a_crowd_is_one_annotation_with_a_mask_in_runs(crowded):
+    content = json.loads((crowded.out / "annotations" / "person_keypoints_val2017.json").read_text())
+    crowds = [one for one in content["annotations"] if one["iscrowd"]]
+    assert 0 < len(crowds) <= crowded.section.n_images
+    for crowd in crowds:
+        assert (crowd["num_keypoints"], crowd["keypoints"]) == (0, [0] * 51)
+        height, width = crowd["segmentation"]["size"]
+        flat, value = [], False
+        for count in crowd["segmentation"]["counts"]:
+            flat += [value] * count
+            value = not value
+        mask = np.array(flat).reshape(width, height).T
+        rows, columns = np.nonzero(mask)
+        x, y, w, h = crowd["bbox"]
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x, y, x + w, y + h)
+        assert mask.sum() == crowd["area"]
+
+
+def test_people_who_show_little_have_a_box_but_no_joints(crowded):
+    content = json.loads((crowded.out / "annotations" / "person_keypoints_val2017.json").read_text())
+    people = [one for one in content["annotations"] if not one["iscrowd"]]
+    small = [one for one in people if one["area"] < crowded.section.least_keypoints_px]
+    assert 0 < len(small) < len(people)
+    for person in small:
+        assert (person["num_keypoints"], person["keypoints"]) == (0, [0] * 51)
+    assert all(person["bbox"][2] > 0 for person in small)
+
+
+def test_the_reader_leaves_crowds_and_people_without_joints_out(crowded):
+    source = CocoSource(
+        reader="coco", raw="", openpose="", subset="val2017", box_factor=1.2, min_limb_joints=1
+    )
+    tally = Tally()
+    records = list(read_coco(crowded.out, "coco_val", source, False, tally))
+    truth = set(load_truth(crowded.truth)["id"])
+    left_out = tally.stats()["left_out"]
+    assert left_out["crowd"] > 0
+    assert left_out["no_visible_joint"] > 0
+    assert {record.id for record in records} <= truth
+    assert all(record.image.startswith("val2017/000000") for record in records)
 
 
 def test_the_reader_knows_the_same_people_by_the_same_ids(coco):
@@ -163,7 +211,7 @@ def digests(mirror):
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(coco, run_coco):
-    again = run_coco(workers=2, n_images=40, second_person=0.3, hidden_not_annotated=0.1)
+    again = run_coco(workers=2, n_images=40, second_person=0.3, hidden_not_annotated=0.1, crowd=0.0)
     assert digests(again) == digests(coco)
 
 

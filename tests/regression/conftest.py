@@ -12,7 +12,7 @@ from spinloop.regression.mean import MeanParameters
 @pytest.fixture(scope="session")
 def tiny_params() -> NetworkParams:
     return NetworkParams(
-        backbone="resnet18", width=4, head_width=16, image_px=32, n_iterations=3, dropout=0.5
+        backbone="resnet18", width=8, head_width=16, image_px=32, n_iterations=3, dropout=0.5, compat="none"
     )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from spinloop.geometry.crop import crop_affine, transform_points, warp
-from spinloop.regression.inputs import crop_from_packed, normalize_images
+from spinloop.regression.inputs import crop_from_packed, normalize_images, visible_images
 
 
 def _spot_image(at: np.ndarray) -> np.ndarray:
@@ -41,3 +41,23 @@ def test_normalized_channels_follow_imagenet_and_gains_saturate():
         noisy[0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, (50 / 255 - 0.456) / 0.224, -0.406 / 0.225])
     )
     assert plain.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_official_pixels_span_the_whole_range_like_scipys_bytescale():
+    """SPIN_FACTS 2.6: (v − min) · 255 / (max − min), rounded, over all channels; noise cuts fractions off."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(40, 180, (2, 8, 8, 3)).astype(np.uint8)
+    images[1] = 90
+    low, high = int(images[0].min()), int(images[0].max())
+    wanted = np.floor((images[0].astype(float) - low) * 255 / (high - low) + 0.5)
+    seen = visible_images(normalize_images(images, compat="official"))
+    assert np.array_equal(seen[0], wanted)
+    assert not seen[1].any(), "an image of one color has no contrast to stretch"
+    gains = np.array([[1.4, 0.5, 1.0], [1.0, 1.0, 1.0]])
+    noisy = visible_images(normalize_images(images, gains, "official"))
+    assert np.array_equal(noisy[0], np.floor(np.minimum(wanted * gains[0], 255)))
+
+
+def test_what_the_network_sees_can_be_shown_again():
+    images = np.random.default_rng(1).integers(0, 255, (2, 5, 5, 3)).astype(np.uint8)
+    assert np.array_equal(visible_images(normalize_images(images)), images)

@@ -8,6 +8,7 @@ from spinloop.regression.weights import (
     OFFICIAL,
     load_imagenet,
     load_network,
+    load_start,
     read_official,
     save_network,
 )
@@ -70,6 +71,45 @@ def test_pickle_that_would_run_code_is_refused(tmp_path, capsys):
     with pytest.raises(UserError, match="not readable as plain weights"):
         read_official(tmp_path / "bomb.pt")
     assert "ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"weights": {}}, "no key 'model'"),
+        ([1, 2], "no key 'model'"),
+        ({"model": {}}, r"init_pose: missing"),
+        ({"model": {"init_pose": [1.0, 2.0]}}, r"init_pose: missing"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_refused(content, reason, tmp_path):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=rf"other\.pt: {reason}"):
+        import_checkpoint.run(checkpoint=tmp_path / "other.pt", out=tmp_path / "ours.pt")
+    assert not (tmp_path / "ours.pt").exists()
+
+
+def test_an_absent_checkpoint_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "absent.pt", tmp_path):
+        with pytest.raises(UserError, match="no such file; fetch SPIN's model_checkpoint"):
+            import_checkpoint.run(checkpoint=path, out=tmp_path / "ours.pt")
+
+
+def test_weights_that_are_not_finite_are_refused(official, tmp_path):
+    state = official.state_dict() | {"fc1.bias": torch.full((1024,), torch.nan)}
+    torch.save({"model": state}, tmp_path / "nan.pt")
+    with pytest.raises(UserError, match=r"nan\.pt: fc1\.bias: not all numbers are finite"):
+        read_official(tmp_path / "nan.pt")
+
+
+def test_training_starts_from_a_network_of_the_same_sizes_only(tiny, tiny_params, tmp_path):
+    save_network(tmp_path / "net.pt", tiny, tiny_params)
+    started = load_start(tmp_path / "net.pt", tiny_params.model_copy(update={"dropout": 0.1}))
+    assert started.dropout == 0.1
+    assert torch.equal(started.fc1.weight, tiny.fc1.weight)
+    for key, value in (("backbone", "resnet34"), ("image_px", 64), ("compat", "official")):
+        with pytest.raises(UserError, match=rf"net\.pt: {key}: .*, but network\.{key} is {value}"):
+            load_start(tmp_path / "net.pt", tiny_params.model_copy(update={key: value}))
 
 
 def test_truncated_file_is_refused_in_one_line(tiny, tiny_params, tmp_path):

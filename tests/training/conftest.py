@@ -1,22 +1,29 @@
 """A world small enough to train in: a stick body, its random people, their pictures and keypoints."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 
-from spinloop.body.files import BodyFile
+from spinloop.annotations.merge import KEYPOINTS
+from spinloop.annotations.table import save_table
+from spinloop.body.files import BodyFile, save_body
 from spinloop.body.joints_only import JointsOnly
+from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.fitting.store import FitStore
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import SMPL24, SMPL_PARENTS, VERTEX_JOINTS
-from spinloop.motion.mixture import Mixture
+from spinloop.motion.mixture import Mixture, save_mixture
 from spinloop.params.fitting import FittingParams, MeanStartParams, StageWeights
 from spinloop.params.training import (
     AugmentationParams,
@@ -25,15 +32,24 @@ from spinloop.params.training import (
     NetworkParams,
     SettingParams,
     TrainParams,
+    WatchParams,
 )
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import mean_from_prior
+from spinloop.stages import train as train_stage
+from spinloop.training.anchor import Anchor
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.data import Split
+from spinloop.training.data import Look, Split
 from spinloop.training.history import History
+from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, weights_stream
+from spinloop.training.machine import Machine
 from spinloop.training.mixture import SampleStream
+from spinloop.training.processes import Processes
 from spinloop.training.step import Apparatus
+from spinloop.training.watch import Watch
+
+UNWATCHED = WatchParams(sheet_every=0, sheet_people=2, tensorboard=False, dvclive=False)
 
 # x to the body's left, y up, z to the front; metres, T-pose.
 _REST = {
@@ -202,44 +218,166 @@ def train_params() -> TrainParams:
         history_every=2,
         snapshot_every=2,
         checkpoint_every=1,
+        device="cpu",
+        precision="float32",
+        compile=False,
+        workers=0,
     )
 
 
 @pytest.fixture
 def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Callable[..., Run]:
     """A new run of a setting; its state lives in `state` of the test's folder."""
+    free_fitter = fitter
 
     def make(
         loop: bool = True,
         params: TrainParams = train_params,
         split: Split = people.split,
         state: str = "state",
+        fitter: Fitter = fitter,
+        watch: WatchParams = UNWATCHED,
     ) -> Run:
         sizes = NetworkParams(
-            backbone="resnet18", width=4, head_width=16, image_px=32, n_iterations=3, dropout=0.5
+            backbone="resnet18",
+            width=8,
+            head_width=16,
+            image_px=32,
+            n_iterations=3,
+            dropout=0.5,
+            compat="none",
         )
         mean = mean_from_prior(prior.means, prior.weights)
         store = FitStore(split.ids, fitter.root_joint)
         plain = torch.from_numpy((split.keypoints - [36.0, 16.0, 0]) / [2, 2, 1]).float()
-        fits = fitter.fit(BodyState(*(torch.zeros(len(plain), n) for n in (72, 10, 3))), plain)
+        fits = free_fitter.fit(BodyState(*(torch.zeros(len(plain), n) for n in (72, 10, 3))), plain)
         first = keep_better(fitter, store.get(split.ids), fits, plain)
         store.put(split.ids, None, first, "initial", 0)
+        processes, network = Processes(), Hmr(sizes, mean, weights_stream(params.seed))
         apparatus = Apparatus(
-            network=Hmr(sizes, mean, weights_stream(params.seed)),
+            network=network,
             joints=JointsOnly(stick_body),
             mesh=None,
             fitter=fitter,
             store=store,
+            anchor=Anchor(fitter.params, params.max_fit_error, processes),
+            machine=Machine(network, params, processes),
         )
+        samples = SampleStream({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0)
+        splits = {"stick_train": split}
         return Run(
             apparatus=apparatus,
-            splits={"stick_train": split},
-            samples=SampleStream({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0),
-            image_px=32,
+            batches=Batches(splits, samples, params.augmentation, Look(32, "none"), processes),
             setting=SettingParams(loop=loop, use_3d=False),
             params=params,
             checkpoint=Checkpoint(tmp_path / state, "test"),
             history=History(params.history_every),
+            watch=Watch(tmp_path / state / "watch", watch, BodyModel(stick_body)),
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> dict[str, Any]:
+    """The stage's arguments, with all input files written; person 0 has no fit, person 1 three joints."""
+    folder = tmp_path_factory.mktemp("world")
+    save_body(folder / "body.npz", stick_body)
+    save_mixture(folder / "prior.npz", prior, {})
+    keypoints = people.split.keypoints.copy()
+    keypoints[1, 3:] = 0
+    network = {"backbone": "resnet18", "width": 8, "head_width": 16, "image_px": 32, "compat": "none"}
+    params = {
+        "runtime": {"threads": 1},
+        "network": {**network, "n_iterations": 3, "dropout": 0.5},
+        "train": train_params.model_dump(),
+        "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
+        "fitting": fitter.params.model_dump(),
+        "watch": UNWATCHED.model_dump(),
+        "body": {"engine": "spinloop"},
+    }
+    YAML(typ="safe").dump(params, folder / "params.yaml")
+    return {
+        "body": folder / "body.npz",
+        "prior": folder / "prior.npz",
+        **write_split(folder, replace(people.split, keypoints=keypoints), people.state),
+        "params": folder / "params.yaml",
+    }
+
+
+def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[Path]]:
+    """Write a split's keypoints, crops and initial fits (the first person has none)."""
+    rows = [
+        {
+            "id": key,
+            "center": split.center[i],
+            "scale": split.scale[i],
+            "keypoints": split.keypoints[i],
+            "provenance": "matched",
+        }
+        for i, key in enumerate(split.ids)
+    ]
+    save_table(folder / "keypoints.parquet", KEYPOINTS, rows)
+    _write_crops(folder / "crops.h5", split)
+    store = FitStore(split.ids)
+    fields = store.state_dict()
+    fields["pose"] += state.pose + 0.1
+    fields["translation"] += state.translation
+    fields["error"][:] = 50.0
+    fields["origin"][1:] = 1
+    fields["pose"][0] = 0
+    fields["error"][0] = torch.inf
+    store.load_state_dict(fields)
+    store.save(folder / "fits.h5")
+    names = {"keypoints": "keypoints.parquet", "crops": "crops.h5", "fits": "fits.h5"}
+    return {option: [folder / name] for option, name in names.items()}
+
+
+@pytest.fixture(scope="session")
+def second_split(tmp_path_factory, people) -> dict[str, list[Path]]:
+    """Files of a smaller split of other people, and its name in their ids."""
+    folder = tmp_path_factory.mktemp("second")
+    rows = range(5, 12)
+    split = replace(
+        people.split,
+        ids=[people.split.ids[row].replace("stick_train", "other_train") for row in rows],
+        **{
+            name: getattr(people.split, name)[5:]
+            for name in ("keypoints", "center", "scale", "joints_3d", "pose", "betas")
+        },
+        packed=lambda row: people.split.packed(5 + row),
+    )
+    return write_split(folder, split, BodyState(*(part[5:] for part in people.state)))
+
+
+def _write_crops(path: Path, split: Any) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("ids", data=list(split.ids), dtype=h5py.string_dtype())
+        jpeg = file.create_dataset("jpeg", (len(split.ids),), h5py.vlen_dtype(np.uint8))
+        affines = []
+        for row in range(len(split.ids)):
+            image, affine = split.packed(row)
+            jpeg[row] = cv2.imencode(".jpg", image)[1].reshape(-1)
+            affines.append(affine)
+        file.create_dataset("affine", data=np.stack(affines))
+        file.attrs.update({"size_px": 112, "margin": 1.0})
+
+
+@pytest.fixture(scope="session")
+def outputs() -> Callable[[Path], dict[str, Any]]:
+    """The stage's outputs, by the folder that they go to."""
+    return lambda folder: {
+        "out": folder / "net.pt",
+        "fits_out": [folder / "fits.h5"],
+        "snapshots": [folder / "snapshots.h5"],
+        "history": folder / "history.csv",
+        "state": folder / "state",
+        "watch": folder / "watch",
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(world, outputs, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    train_stage.run(setting="loop", **world, **outputs(folder))
+    return folder

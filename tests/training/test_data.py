@@ -8,7 +8,7 @@ from spinloop.body.joints_only import JointsOnly
 from spinloop.fitting.view import to_view
 from spinloop.geometry.camera import project
 from spinloop.params.training import AugmentationParams
-from spinloop.training.data import make_batch
+from spinloop.training.data import Look, make_batch
 from spinloop.training.mixture import Draw
 from spinloop.training.step import unzoom_keypoints, unzoom_state
 
@@ -17,13 +17,16 @@ WILD = AugmentationParams(
 )
 
 
+LOOK = Look(64, "none")
+
+
 def _draws(n: int, seed: int = 0) -> list[Draw]:
     return [Draw("stick_train", row, np.random.default_rng([seed, row])) for row in range(n)]
 
 
 @pytest.fixture(scope="module")
 def batch(people):
-    return make_batch({"stick_train": people.split}, _draws(12), WILD, 64)
+    return make_batch({"stick_train": people.split}, _draws(12), WILD, LOOK)
 
 
 def test_true_bodies_project_to_the_unzoomed_keypoints_in_every_view(batch, people, stick_body):
@@ -61,10 +64,10 @@ def test_images_show_the_keypoints(batch):
 
 
 def test_a_batch_is_the_same_whatever_was_drawn_before(batch, people):
-    again = make_batch({"stick_train": people.split}, _draws(12), WILD, 64)
+    again = make_batch({"stick_train": people.split}, _draws(12), WILD, LOOK)
     assert torch.equal(batch.images, again.images)
     assert torch.equal(batch.keypoints, again.keypoints)
-    other = make_batch({"stick_train": people.split}, _draws(12, seed=1), WILD, 64)
+    other = make_batch({"stick_train": people.split}, _draws(12, seed=1), WILD, LOOK)
     assert not torch.equal(batch.images, other.images)
 
 
@@ -78,7 +81,7 @@ def test_annotations_are_seen_in_the_crops_view(batch, people, stick_body):
     pose, betas = true.pose.numpy().copy(), true.betas.numpy().copy()
     pose[:3] = betas[5] = np.nan
     split = replace(people.split, joints_3d=joints, pose=pose, betas=betas)
-    known = make_batch({"stick_train": split}, _draws(12), WILD, 64).annotated
+    known = make_batch({"stick_train": split}, _draws(12), WILD, LOOK).annotated
     assert known.has_joints_3d.tolist() == [False] * 3 + [True] * 9
     assert known.has_body.tolist() == [row > 2 and row != 5 for row in range(12)]
     assert not known.pose[~known.has_body].any()

@@ -16,6 +16,7 @@ from spinloop.training.images import (
     augment_keypoints,
     augmented_affine,
     draw_augmentation,
+    official_keypoints,
 )
 
 PAPER = AugmentationParams(
@@ -136,3 +137,32 @@ def test_crop_affine_is_the_unvaried_map():
     assert transform_points(affine, points) == pytest.approx(
         np.array([[-51.968, -29.344], [112, 112]]), abs=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("point", "upright", "turned"),
+    [
+        ((0, 0), (-125, -66), (-183, 77)),
+        ((100.4, 50.7), (-50, -28), (-99, 72)),
+        ((500.9, 430.2), (248, 255), (300, 168)),
+        ((170, 90), (1, 1), (-39, 72)),
+    ],
+)
+def test_official_keypoints_are_the_published_ones(point, upright, turned):
+    """SPIN_FACTS 11.2: whole pixels, cut off and moved by one."""
+    keypoints = np.zeros((49, 3), np.float32)
+    keypoints[10] = [*point, 1]
+    for how, wanted in ((UNCHANGED, upright), (UNCHANGED._replace(rotation_deg=30.0), turned)):
+        moved = official_keypoints(keypoints, np.array([320.0, 240.0]), 1.5, how)
+        assert moved[10].tolist() == [*wanted, 1]
+        assert not np.delete(moved, 10, 0).any()
+
+
+def test_official_keypoints_mirror_about_112():
+    """SPIN_FACTS Q4: x becomes 224 − x, and left and right change names."""
+    keypoints = np.zeros((49, 3), np.float32)
+    left, right = MODEL49.index("left_wrist"), MODEL49.index("right_wrist")
+    keypoints[right] = [170, 90, 1]
+    mirrored = official_keypoints(keypoints, np.array([320.0, 240.0]), 1.5, VARIED[1])
+    assert mirrored[left].tolist() == [223, 1, 1]
+    assert not mirrored[right].any()

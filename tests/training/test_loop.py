@@ -86,7 +86,9 @@ def test_settings_see_the_same_samples_and_start_from_the_same_network(make_run)
     static, looped = make_run(loop=False, state="a"), make_run(loop=True, state="b")
     for name, tensor in static.apparatus.network.state_dict().items():
         assert torch.equal(tensor, looped.apparatus.network.state_dict()[name])
-    rows = [[(d.split, d.row, d.rng.random()) for d in run.samples.step(1)] for run in (static, looped)]
+    rows = [
+        [(d.split, d.row, d.rng.random()) for d in run.batches.samples.step(1)] for run in (static, looped)
+    ]
     assert rows[0] == rows[1]
 
 

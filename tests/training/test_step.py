@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from spinloop.body.state import BodyState
 from spinloop.fitting.fit import Fit
 from spinloop.geometry.camera import camera_to_translation, denormalize_keypoints, project
 from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.joints import COMMON24
+from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import Prediction
-from spinloop.training.data import Annotated, make_batch
-from spinloop.training.loop import stream
+from spinloop.training.data import Annotated, Batch, Look, make_batch
+from spinloop.training.loop import Run, stream
 from spinloop.training.step import Target, from_fit, prefer_annotated, supervise, take_step, weigh
 
 
@@ -54,6 +57,11 @@ def test_annotated_bodies_take_the_place_of_fits_unfiltered(train_params):
     assert best.betas[:, 0].tolist() == best.mesh_betas[:, 0].tolist() == [1.0, 5.0]
 
 
+def first_batch(run: Run, augmentation: AugmentationParams) -> Batch:
+    batches = run.batches
+    return make_batch(batches.splits, batches.samples.step(0), augmentation, Look(32, "none"))
+
+
 @pytest.fixture
 def told(make_run, people, train_params):
     """A batch, a prediction that is exactly right about it, and what it should have said."""
@@ -61,7 +69,7 @@ def told(make_run, people, train_params):
     quiet = train_params.augmentation.model_copy(
         update={"flip_probability": 0.0, "rotation_deg": 0.0, "scale": 0.0}
     )
-    batch = make_batch(run.splits, run.samples.step(0), quiet, 32)
+    batch = first_batch(run, quiet)
     rows = [people.split.ids.index(key) for key in batch.ids]
     pose, betas, translation = (part[rows] for part in people.state)
     camera = torch.cat([2 * 5000 / (224 * translation[:, 2:]), translation[:, :2]], dim=1)
@@ -80,17 +88,28 @@ def test_a_perfect_prediction_has_no_loss(told, train_params, stick_body):
         assert terms[name].item() < 1e-9, name
 
 
-def test_terms_equal_their_definition_written_out(told, train_params):
-    """SPIN_FACTS 5.5 with plain loops, for a prediction that is off."""
+def test_terms_equal_their_definition_written_out(told, train_params, stick_body):
+    """SPIN_FACTS 5.5 with plain loops, for a prediction that is off; every mean has its own denominator."""
     apparatus, batch, predicted, target = told
+    apparatus = replace(apparatus, mesh=BodyModel(stick_body))
     generator = torch.Generator().manual_seed(0)
     off = Prediction(
         axis_angle_to_matrix(0.3 * torch.randn(4, 24, 3, generator=generator)),
         torch.randn(4, 10, generator=generator),
         predicted.camera + 0.1 * torch.randn(4, 3, generator=generator),
     )
-    target = target._replace(is_valid=torch.tensor([True, False, True, True]))
-    terms = supervise(apparatus, off, target, batch, train_params.weights)
+    extreme = target.betas + torch.tensor([[0.0], [0.0], [4.0], [0.0]])
+    is_valid = torch.tensor([True, False, True, True])
+    target = target._replace(is_valid=is_valid, mesh_betas=extreme)
+    annotated_3d = torch.cat([torch.randn(4, 24, 3, generator=generator), torch.ones(4, 24, 1)], dim=2)
+    annotated_3d[1, 5:, 3] = 0
+    batch = batch._replace(
+        annotated=batch.annotated._replace(
+            joints_3d=annotated_3d, has_joints_3d=torch.tensor([False, True, False, True])
+        )
+    )
+    weights = train_params.weights.model_copy(update={"mesh": 0.5})
+    terms = supervise(apparatus, off, target, batch, weights)
     joints = apparatus.joints.joints(off.rotations, off.betas)
     pixels = project(joints, camera_to_translation(off.camera))
     in_2d = sum(
@@ -102,11 +121,49 @@ def test_terms_equal_their_definition_written_out(told, train_params):
     wanted = axis_angle_to_matrix(target.pose.unflatten(1, (24, 3)))
     in_pose = sum(float((off.rotations[b] - wanted[b]).square().sum()) for b in (0, 2, 3))
     in_shape = sum(float((off.betas[b] - target.betas[b]).square().sum()) for b in (0, 2, 3))
+    in_3d = 0.0
+    right_hip, left_hip = COMMON24.index("right_hip"), COMMON24.index("left_hip")
+    for b in (1, 3):
+        ours, theirs = joints[b, 25:], annotated_3d[b, :, :3]
+        ours = ours - 0.5 * (ours[right_hip] + ours[left_hip])
+        theirs = theirs - 0.5 * (theirs[right_hip] + theirs[left_hip])
+        in_3d += sum(float(annotated_3d[b, j, 3] * ((ours[j] - theirs[j]) ** 2).sum()) for j in range(24))
+    body = apparatus.mesh
+    ours, theirs = body.vertices(off.rotations, off.betas), body.vertices(target.pose, extreme)
+    in_mesh = sum(float((ours[b] - theirs[b]).abs().sum()) for b in (0, 2, 3))
+    in_camera = sum(math.exp(-20 * float(off.camera[b, 0])) for b in range(4))
     assert terms["keypoints_2d"].item() == pytest.approx(in_2d / (4 * 49 * 2), rel=1e-4)
+    assert terms["keypoints_3d"].item() == pytest.approx(in_3d / (2 * 24 * 3), rel=1e-4)
+    assert terms["mesh"].item() == pytest.approx(in_mesh / (3 * 6890 * 3), rel=1e-4)
+    assert terms["camera"].item() == pytest.approx(in_camera / 4, rel=1e-4)
     assert terms["pose"].item() == pytest.approx(in_pose / (3 * 24 * 9), rel=1e-5)
     assert terms["shape"].item() == pytest.approx(in_shape / (3 * 10), rel=1e-5)
-    total = 60 * (5 * in_2d / 392 + in_pose / 648 + 0.001 * in_shape / 30 + terms["camera"].item())
-    assert weigh(terms, train_params.weights).item() == pytest.approx(total, rel=1e-4)
+    in_all = 5 * in_2d / 392 + 5 * in_3d / 144 + in_pose / 648 + 0.001 * in_shape / 30
+    total = 60 * (in_all + 0.5 * in_mesh / (3 * 6890 * 3) + in_camera / 4)
+    assert weigh(terms, weights).item() == pytest.approx(total, rel=1e-4)
+
+
+def test_a_term_that_applies_to_nobody_is_zero(told, train_params):
+    apparatus, batch, predicted, target = told
+    nobody = target._replace(is_valid=torch.zeros(4, dtype=torch.bool))
+    terms = supervise(apparatus, predicted, nobody, batch, train_params.weights)
+    assert terms["pose"] == terms["shape"] == terms["keypoints_3d"] == 0
+    assert terms["camera"] > 0
+
+
+def test_the_shape_rule_comes_before_the_annotated_body(train_params):
+    """An annotated shape beyond the range is taught as it is; a fit's is not."""
+    target = from_fit(_fit([1.0, 1.0], [True, True], torch.full((2, 10), 3.5)), train_params)
+    annotated = Annotated(
+        joints_3d=torch.zeros(2, 24, 4),
+        has_joints_3d=torch.zeros(2, dtype=torch.bool),
+        pose=torch.zeros(2, 72),
+        betas=torch.full((2, 10), -4.0),
+        has_body=torch.tensor([True, False]),
+    )
+    best = prefer_annotated(target, annotated)
+    assert best.betas[:, 0].tolist() == [-4.0, 0.0]
+    assert best.mesh_betas[:, 0].tolist() == [-4.0, 3.5]
 
 
 def test_the_frames_of_network_and_keypoints_are_one(told):
@@ -127,7 +184,7 @@ def test_a_step_replaces_bad_fits_and_leaves_its_arguments_alone(make_run, peopl
         spoilt["pose"] += 0.4 * torch.randn(spoilt["pose"].shape, generator=torch.Generator().manual_seed(0))
         spoilt["error"] += 1000.0
         store.load_state_dict(spoilt)
-        batch = make_batch(run.splits, run.samples.step(0), train_params.augmentation, 32)
+        batch = first_batch(run, train_params.augmentation)
         copies = [batch.images.clone(), batch.keypoints.clone(), *(part.clone() for part in batch.view)]
         result = take_step(run.apparatus, batch, run.setting, train_params, 1, stream(0, 9))
         for part, copy in zip([batch.images, batch.keypoints, *batch.view], copies, strict=True):
@@ -155,7 +212,7 @@ def test_a_step_replaces_bad_fits_and_leaves_its_arguments_alone(make_run, peopl
 
 def test_the_fit_gives_the_network_no_gradient_and_the_losses_do(make_run, train_params):
     run = make_run()
-    batch = make_batch(run.splits, run.samples.step(0), train_params.augmentation, 32)
+    batch = first_batch(run, train_params.augmentation)
     result = take_step(run.apparatus, batch, run.setting, train_params, 1, stream(0, 9))
     result.total.backward()
     grads = [parameter.grad for parameter in run.apparatus.network.parameters()]

@@ -22,6 +22,21 @@ def common_joints(
     return common
 
 
+def rooted_joints(joints: Float[np.ndarray, "J 3"], names: JointSet, root: str) -> Float[np.ndarray, "24 4"]:
+    """`joints.COMMON24` (m, confidence 0 or 1) of joints that have those names, relative to one of them.
+
+    Args:
+        joints: metres, camera axes.
+        names: what they are, names of `joints.COMMON24`.
+        root: the name of the one that becomes the origin.
+    """
+    common = np.zeros((N_COMMON, 4))
+    common[list(index_map(COMMON24, names))] = np.pad(
+        joints - joints[names.index(root)], ((0, 0), (0, 1)), constant_values=1.0
+    )
+    return common
+
+
 def make_record(
     raw: Path,
     split: str,

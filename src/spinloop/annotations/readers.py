@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spinloop.annotations.coco import read_coco
+from spinloop.annotations.h36m import read_h36m
 from spinloop.annotations.lsp import read_lsp, read_lspet
+from spinloop.annotations.mpi_inf_3dhp import read_mpi_inf_3dhp
+from spinloop.annotations.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
 from spinloop.annotations.mpii import read_mpii
 from spinloop.annotations.photos import read_photos
 from spinloop.annotations.pw3d import read_pw3d
@@ -14,8 +17,11 @@ from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
 from spinloop.params.annotations import (
     CocoSource,
+    H36mSource,
     LspetSource,
     LspSource,
+    MpiInf3dhpSource,
+    MpiInf3dhpTestSource,
     MpiiSource,
     PhotosSource,
     Pw3dSource,
@@ -35,8 +41,11 @@ class Reader:
 
 READERS: dict[str, Reader] = {
     "coco": Reader(CocoSource, read_coco),
+    "h36m": Reader(H36mSource, read_h36m),
     "lsp": Reader(LspSource, read_lsp),
     "lspet": Reader(LspetSource, read_lspet),
+    "mpi_inf_3dhp": Reader(MpiInf3dhpSource, read_mpi_inf_3dhp),
+    "mpi_inf_3dhp_test": Reader(MpiInf3dhpTestSource, read_mpi_inf_3dhp_test),
     "mpii": Reader(MpiiSource, read_mpii),
     "photos": Reader(PhotosSource, read_photos),
     "pw3d": Reader(Pw3dSource, read_pw3d),

@@ -31,7 +31,7 @@ class Layout:
     """The columns of one kind of table."""
 
     name: str
-    """Name and version, kept in the file: `record@1`."""
+    """Name and version, kept in the file: `record@2`."""
     columns: tuple[Column, ...]
 
     def schema(self) -> pa.Schema:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.annotations.images import UnreadableImage, read_size
+from spinloop.annotations.images import UnreadableImage, is_present, read_size
 from spinloop.annotations.record import Record
 from spinloop.annotations.tally import Tally
 from spinloop.geometry.crop import BOX_UNIT_PX
@@ -67,7 +67,7 @@ def _findings(record: Record, raw: Path | None, others: set[str], is_first: bool
 
 
 def _image_findings(record: Record, path: Path) -> Iterator[str]:
-    if not path.is_file():
+    if not is_present(path):
         yield "image_absent"
         return
     try:

@@ -87,7 +87,7 @@ def predict(
     parts: list[tuple[np.ndarray, ...]] = []
     for part in batches(len(ids), batch_size):
         images = np.stack([crop(index) for index in range(part.start, part.stop)])
-        estimate = network(normalize_images(images))
+        estimate = network(normalize_images(images, compat=network.compat))
         joints = body.regress_h36m(body.vertices(estimate.rotations, estimate.betas))
         tensors = (estimate.rotations, estimate.betas, estimate.camera, joints)
         parts.append(tuple(tensor.cpu().numpy() for tensor in tensors))

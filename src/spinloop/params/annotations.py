@@ -24,7 +24,7 @@ class CocoSource(_Source):
     subset: Literal["train2014", "val2014", "train2017", "val2017"]
     """Which of COCO's annotation files, `annotations/person_keypoints_<subset>.json`."""
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept; 12 as published."""
 
@@ -38,6 +38,58 @@ class Pw3dSource(_Source):
     """Folder below `sequenceFiles/`."""
 
 
+class _VideoSource(_Source):
+    frames: Literal["video", "images"]
+    """Where pictures come from: decoded from the videos, or image files that were extracted before."""
+    missing_frames: Annotated[int, Field(ge=0)]
+    """Annotated frames that a video may lack at its end; they are left out and counted."""
+    skip: list[str]
+    """Recordings left out because their files are known to be damaged."""
+
+
+class H36mSource(_VideoSource):
+    """Human3.6M: any subjects and cameras; a protocol is a choice of both."""
+
+    reader: Literal["h36m"]
+    """The dataset's format."""
+    subjects: Annotated[list[str], Field(min_length=1)]
+    """Folders such as S9, in this order."""
+    cameras: Annotated[list[str], Field(min_length=1)]
+    """Names such as 60457274."""
+    every: Annotated[int, Field(ge=1)]
+    """One frame in so many is kept, the first included; 5 as published."""
+    has_2d: bool
+    """Read `D2_Positions` too; training needs it, the protocols do not."""
+    mosh: str | None
+    """Folder of MoSh's SMPL parameters, relative to `raw` or absolute; null without."""
+
+
+class MpiInf3dhpSource(_VideoSource):
+    """MPI-INF-3DHP, training set."""
+
+    reader: Literal["mpi_inf_3dhp"]
+    """The dataset's format."""
+    subjects: Annotated[list[str], Field(min_length=1)]
+    """Folders such as S1, in this order; each has Seq1 and Seq2."""
+    views: Annotated[list[Annotated[int, Field(ge=0, le=13)]], Field(min_length=1)]
+    """Cameras by number."""
+    every: Annotated[int, Field(ge=1)]
+    """One in so many of the frames that show all joints is kept, counted over all videos; 10 as published."""
+    fits: str | None
+    """SPIN's multi-view fits (`mpi-inf-3dhp_mview_fits.npz`), relative to `raw` or absolute; null without."""
+
+
+class MpiInf3dhpTestSource(_Source):
+    """MPI-INF-3DHP, test set."""
+
+    reader: Literal["mpi_inf_3dhp_test"]
+    """The dataset's format."""
+    sequences: Annotated[list[str], Field(min_length=1)]
+    """Folders such as TS1, in this order."""
+    skeleton: Literal["universal", "metric"]
+    """3D joints at the size of the universal skeleton, as the protocol asks, or at the person's own."""
+
+
 class PhotosSource(_Source):
     """Photographs with nothing but OpenPose's JSON files beside them."""
 
@@ -49,16 +101,20 @@ class PhotosSource(_Source):
 
 class _JointRowsSource(_Source):
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept."""
 
 
 class LspSource(_JointRowsSource):
-    """Leeds Sports Pose, original images; the training half."""
+    """Leeds Sports Pose: the training half of the original images, or the test half."""
 
     reader: Literal["lsp"]
     """The dataset's format."""
+    subset: Literal["train", "test"]
+    """Images 1 to 1000, or 1001 to 2000."""
+    masks: str | None
+    """Folder of UPi-S1h below `raw` (a link will do), for masks and part masks; null for none."""
 
 
 class LspetSource(_JointRowsSource):
@@ -76,7 +132,15 @@ class MpiiSource(_JointRowsSource):
 
 
 AnySource = Annotated[
-    CocoSource | LspSource | LspetSource | MpiiSource | PhotosSource | Pw3dSource,
+    CocoSource
+    | H36mSource
+    | LspSource
+    | LspetSource
+    | MpiInf3dhpSource
+    | MpiInf3dhpTestSource
+    | MpiiSource
+    | PhotosSource
+    | Pw3dSource,
     Field(discriminator="reader"),
 ]
 

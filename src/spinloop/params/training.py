@@ -1,4 +1,4 @@
-"""Sections `network`, `train` and `settings`: the regressor, how it learns, and what is compared."""
+"""Sections `network`, `train`, `settings` and `watch`: the regressor, how it learns, what is compared."""
 
 from typing import Annotated, Literal
 
@@ -17,8 +17,9 @@ class NetworkParams(Section):
 
     backbone: Literal["resnet18", "resnet34", "resnet50"]
     """Blocks of the network, as torchvision names them."""
-    width: Count
-    """Channels after the first convolution; 64 is the published network, less makes every layer narrower."""
+    width: Annotated[int, Field(ge=8)]
+    """Channels after the first convolution; 64 is the published network, less makes every layer narrower.
+    Below 8, PyTorch 2.13's convolutions in channels-last memory write outside their arrays (CPU)."""
     head_width: Count
     """Units of the head's two layers; 1024 in the published network."""
     image_px: Annotated[int, Field(ge=32)]
@@ -27,6 +28,8 @@ class NetworkParams(Section):
     """Times that the head corrects its estimate."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the head's units silenced in training, also in the estimates that start the fits."""
+    compat: Literal["none", "official"]
+    """`official`: crops stretched in contrast, keypoints of whole pixels: what SPIN's weights have seen."""
 
 
 class LossWeights(Section):
@@ -107,6 +110,14 @@ class TrainParams(Section):
     """Steps between two copies of the dictionary of fits, kept for comparison with the truth."""
     checkpoint_every: Count
     """Steps between two checkpoints."""
+    device: Literal["cpu", "cuda"]
+    """Where the network and the fits are computed; the dictionary of fits stays in main memory."""
+    precision: Literal["float32", "bfloat16", "float16"]
+    """Of the network's activations (autocast); the fits, the losses and the weights are always float32."""
+    compile: bool
+    """Compile the backbone with `torch.compile`: slow to start, faster afterwards, last bits differ."""
+    workers: Annotated[int, Field(ge=0)]
+    """Processes that prepare batches ahead, of each training process; no result depends on them."""
 
 
 class SettingParams(Section):
@@ -116,3 +127,16 @@ class SettingParams(Section):
     """Fit from the network's estimate in every step and keep the better fit; false keeps the static fits."""
     use_3d: bool
     """Use annotated 3D joints and bodies where a row has them; false is the paper's unpaired training."""
+
+
+class WatchParams(Section):
+    """What a person can look at while a network trains; nothing that is learned depends on it."""
+
+    sheet_every: Annotated[int, Field(ge=0)]
+    """Steps between two sheets of images with network and fit side by side; 0 draws none."""
+    sheet_people: Count
+    """Rows of a sheet."""
+    tensorboard: bool
+    """Write the training curve for TensorBoard, too."""
+    dvclive: bool
+    """Write it in DVCLive's format, too."""

@@ -44,6 +44,15 @@ class Prediction(NamedTuple):
         return BodyState(matrix_to_axis_angle(rotations).flatten(1), betas, translation)
 
 
+class Share(NamedTuple):
+    """Where the samples at hand stand in a batch that several processes divide."""
+
+    first: int
+    """Row of the first of them."""
+    total: int
+    """Samples of the whole batch."""
+
+
 class Hmr(ResNet):
     """Image → pose, shape and camera.
 
@@ -64,6 +73,7 @@ class Hmr(ResNet):
 
     def __init__(self, params: NetworkParams, mean: MeanParameters, generator: torch.Generator):
         super().__init__(params.backbone, params.width, generator)
+        self.compat = params.compat
         self.dropout = params.dropout
         self.n_iterations = params.n_iterations
         for name, values in zip(("init_pose", "init_shape", "init_cam"), mean, strict=True):
@@ -75,13 +85,18 @@ class Hmr(ResNet):
         self._initialize_head(generator)
 
     def forward(
-        self, images: Float[Tensor, "B 3 H W"], generator: torch.Generator | None = None
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Prediction:
         """Estimate the body in each image.
 
         Args:
             images: as `regression.inputs.normalize_images` gives them.
-            generator: source of dropout; needed in training mode unless dropout is 0.
+            generator: source of dropout, on the CPU; needed in training mode unless dropout is 0.
+            share: which samples of a divided batch these are; a sample's dropout does not depend on the
+                division. Not given: all of it.
         """
         features = self.features(images)
         pose, shape, camera = (
@@ -89,18 +104,22 @@ class Hmr(ResNet):
         )
         for _ in range(self.n_iterations):
             x = self.fc1(torch.cat([features, pose, shape, camera], dim=1))
-            x = self._drop(x, generator)
-            x = self._drop(self.fc2(x), generator)
+            x = self._drop(x, generator, share)
+            x = self._drop(self.fc2(x), generator, share)
             pose, shape, camera = pose + self.decpose(x), shape + self.decshape(x), camera + self.deccam(x)
         return Prediction(rot6d_to_matrix(pose.unflatten(1, (24, 6))), shape, camera)
 
-    def _drop(self, x: Float[Tensor, "B F"], generator: torch.Generator | None) -> Float[Tensor, "B F"]:
+    def _drop(
+        self, x: Float[Tensor, "B F"], generator: torch.Generator | None, share: Share | None
+    ) -> Float[Tensor, "B F"]:
         """Dropout from a generator that the caller owns; torch's own draws from a global one."""
         if not self.training or self.dropout == 0:
             return x
         if generator is None:
             raise ValueError("training with dropout needs a generator")
-        kept = torch.rand(x.shape, generator=generator, device=x.device) >= self.dropout
+        first, total = share or (0, len(x))
+        drawn = torch.rand((total, x.shape[1]), generator=generator)[first : first + len(x)]
+        kept = (drawn >= self.dropout).to(x.device)
         return x * kept / (1 - self.dropout)
 
     def _initialize_head(self, generator: torch.Generator) -> None:

@@ -33,16 +33,46 @@ def crop_from_packed(
 
 
 def normalize_images(
-    images: UInt8[np.ndarray, "B S S 3"], gains: Float[np.ndarray, "B 3"] | None = None
+    images: UInt8[np.ndarray, "B S S 3"],
+    gains: Float[np.ndarray, "B 3"] | None = None,
+    compat: str = "none",
 ) -> Float[Tensor, "B 3 S S"]:
     """RGB bytes → the network's input, in channels-last memory.
 
     Args:
         images: RGB.
         gains: factor of each channel of each image (color noise); a product above white stays white.
+        compat: the network's (`network.compat`); `official` stretches each image to the whole range from 0
+            to 255 and cuts fractions of noisy values off, as the published code does in passing.
     """
     pixels = torch.from_numpy(images).float()
+    if compat == "official":
+        pixels = _stretched(pixels)
     if gains is not None:
         pixels = (pixels * torch.from_numpy(gains).float()[:, None, None]).clamp(max=255.0)
-    mean, deviation = (255 * torch.tensor(values) for values in (_MEAN, _DEVIATION))
+        if compat == "official":
+            pixels = pixels.floor()
+    mean, deviation = _statistics()
     return ((pixels - mean) / deviation).permute(0, 3, 1, 2)
+
+
+def visible_images(normalized: Float[Tensor, "B 3 S S"]) -> UInt8[np.ndarray, "B S S 3"]:
+    """The network's input → RGB bytes, for a person to look at."""
+    mean, deviation = _statistics()
+    pixels = normalized.detach().cpu().float().permute(0, 2, 3, 1) * deviation + mean
+    return pixels.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _stretched(pixels: Float[Tensor, "B S S 3"]) -> Float[Tensor, "B S S 3"]:
+    """Each image from its darkest value (any channel) at 0 to its brightest at 255, in whole numbers.
+
+    Source:
+        SciPy 1.0's `bytescale`, to which the published cropping hands its float image.
+    """
+    low, high = pixels.amin((1, 2, 3), keepdim=True), pixels.amax((1, 2, 3), keepdim=True)
+    span = torch.where(high > low, high - low, 1.0)
+    return (255 * (pixels - low) / span + 0.5).floor().clamp(0, 255)
+
+
+def _statistics() -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    return 255 * torch.tensor(_MEAN), 255 * torch.tensor(_DEVIATION)

@@ -22,7 +22,13 @@ from spinloop.regression.mean import MeanParameters
 
 # The network of the published checkpoint.
 OFFICIAL = NetworkParams(
-    backbone="resnet50", width=64, head_width=1024, image_px=224, n_iterations=3, dropout=0.5
+    backbone="resnet50",
+    width=64,
+    head_width=1024,
+    image_px=224,
+    n_iterations=3,
+    dropout=0.5,
+    compat="official",
 )
 _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 
@@ -50,7 +56,23 @@ def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
     return build_network(params, saved["model"], path), params
 
 
-def build_network(params: NetworkParams, state: Mapping[str, Tensor], path: Path) -> Hmr:
+def load_start(path: Path, params: NetworkParams) -> Hmr:
+    """A trained network to go on from, with the dropout of `params`.
+
+    Raises:
+        UserError: as `load_network`, or the network is of other sizes or another image.
+    """
+    network, found = load_network(path)
+    for key, wanted in params.model_dump(exclude={"dropout"}).items():
+        if getattr(found, key) != wanted:
+            raise UserError(
+                f"{path}: {key}: {getattr(found, key)}, but network.{key} is {wanted}; make them the same"
+            )
+    network.dropout = params.dropout
+    return network
+
+
+def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -> Hmr:
     """A network of these sizes with exactly these weights, in evaluation mode.
 
     Args:
@@ -102,10 +124,10 @@ def load_imagenet(network: Hmr, path: Path) -> None:
 
 
 def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: Path) -> None:
-    """Compare the names and shapes of a state dict.
+    """Compare the names and shapes of a state dict, and look for numbers that are not finite.
 
     Raises:
-        UserError: they differ; the first difference is named.
+        UserError: the first fault is named.
     """
     cure = "use weights of this network, or change the section `network`"
     for name, tensor in wanted.items():
@@ -115,6 +137,8 @@ def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: 
         if found.shape != tensor.shape:
             shapes = f"expected {tuple(tensor.shape)}, found {tuple(found.shape)}"
             raise UserError(f"{path}: {name}: {shapes}; {cure}")
+        if not bool(torch.isfinite(found).all()):
+            raise UserError(f"{path}: {name}: not all numbers are finite; fetch the file again")
     for name in state:
         if name not in wanted:
             raise UserError(f"{path}: {name}: not an entry of this network; {cure}")

@@ -5,6 +5,7 @@ On a terminal a bar; elsewhere (a log, a pipe) a plain line now and then.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
@@ -23,19 +24,38 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
         description: what is done with them.
         total: how many there are, if known.
     """
-    return _watched(items, description, total, "", lambda _: 1)
+    return _watched(items, description, total, Pace(""), lambda _: 1)
 
 
-def rate(items: Iterable[S], description: str, total: int, unit: str) -> Iterator[S]:
+@dataclass(frozen=True)
+class Pace:
+    """What is said of the speed."""
+
+    unit: str
+    """What is counted in a second."""
+    n_each: int = 1
+    """How many of them a row has."""
+    n_before: int = 0
+    """Rows that were done before the clock started."""
+    note: Callable[[], str] = str
+    """Further words, asked for when they are shown."""
+
+    def words(self, n_done: int, seconds: float) -> str:
+        """The speed, and the note."""
+        speed = f"{(n_done - self.n_before) * self.n_each / max(seconds, 1e-9):.3g} {self.unit}/s"
+        return ", ".join(filter(None, [speed if self.unit else "", self.note()]))
+
+
+def rate(items: Iterable[S], description: str, total: int, pace: Pace | str) -> Iterator[S]:
     """The same items, their rows counted with how many pass in a second.
 
     Args:
         items: batches of rows.
         description: what is done with them.
         total: how many rows there are.
-        unit: what a row is.
+        pace: what is said of the speed; a text is what a row is called.
     """
-    return _watched(items, description, total, unit, len)
+    return _watched(items, description, total, Pace(pace) if isinstance(pace, str) else pace, len)
 
 
 def say(message: str) -> None:
@@ -44,34 +64,34 @@ def say(message: str) -> None:
 
 
 def _watched(
-    items: Iterable[T], description: str, total: int | None, unit: str, size: Callable[[T], int]
+    items: Iterable[T], description: str, total: int | None, pace: Pace, size: Callable[[T], int]
 ) -> Iterator[T]:
     console = Console(stderr=True, highlight=False)
-    speed = TextColumn("{task.fields[speed]}")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        speed,
+        TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     started = spoken = time.monotonic()
-    done = 0
+    done = pace.n_before
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=total, speed="")
+        task = bar.add_task(description, total=total, completed=done, speed="")
         for item in items:
             yield item
             done += size(item)
             now = time.monotonic()
-            speed_text = f"{done / max(now - started, 1e-9):.3g} {unit}/s" if unit else ""
-            bar.update(task, completed=done, speed=speed_text)
-            if not console.is_terminal and now - spoken > _SECONDS_BETWEEN_LINES:
+            if console.is_terminal:
+                bar.update(task, completed=done, speed=pace.words(done, now - started))
+            elif now - spoken > _SECONDS_BETWEEN_LINES:
                 spoken = now
-                say(f"{description}: {_so_far(done, total, now - started)} {speed_text}".rstrip())
+                left = _so_far(done, total, (now - started) / max(done - pace.n_before, 1))
+                say(f"{description}: {left} {pace.words(done, now - started)}".rstrip())
 
 
-def _so_far(done: int, total: int | None, seconds: float) -> str:
+def _so_far(done: int, total: int | None, seconds_each: float) -> str:
     """How much is done, and how long the rest will take if it goes on like this."""
     if total is None or done == 0:
         return f"{done} done"
-    return f"{done} of {total}, about {(total - done) * seconds / done:.0f} s left"
+    return f"{done} of {total}, about {(total - done) * seconds_each:.0f} s left"

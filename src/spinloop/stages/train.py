@@ -1,22 +1,25 @@
 """Train the regressor in one setting: with the fit in the loop, or with static fits."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from spinloop.errors import UserError
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams
+from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.regression.weights import save_network
-from spinloop.stages._progress import rate, say
-from spinloop.training.loop import train
-from spinloop.training.setup import Inputs, Sections, prepare_run, save_fits
+from spinloop.stages._progress import Pace, rate, say
+from spinloop.training.loop import Run, train
+from spinloop.training.processes import joined_processes
+from spinloop.training.setup import Folders, Inputs, Sections, prepare_run, save_fits
 
 SECTIONS = {
     "network": NetworkParams,
     "train": TrainParams,
     "settings": SettingParams,
     "fitting": FittingParams,
+    "watch": WatchParams,
     "body": PosingParams,
 }
 
@@ -32,11 +35,13 @@ def run(
     annotations: list[Path] | None = None,
     mean: Path | None = None,
     backbone: Path | None = None,
+    start: Path | None = None,
     out: Path,
     fits_out: list[Path],
     snapshots: list[Path],
     history: Path,
     state: Path = Path(".state"),
+    watch: Path = Path("logs/training"),
     params: Path = Path("params.yaml"),
 ) -> None:
     """Train; the same command goes on where a stopped run was. Per-split options are given once per split.
@@ -51,12 +56,14 @@ def run(
         annotations: its record table, for 3D joints and bodies.
         mean: SPIN's smpl_mean_params.npz; derived from the prior if not given.
         backbone: torchvision's ImageNet weights; random weights if not given.
+        start: a trained network of the same sizes to start from, instead of mean and backbone.
         out: the trained network.
         fits_out: the split's fits at the end of training.
         snapshots: copies of the split's fits during training.
         history: the training curve (CSV).
         state: folder for the state of an unfinished run.
-        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `body`.
+        watch: folder for sheets and logs, which people look at.
+        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`, `body`.
     """
     if not len(keypoints) == len(fits_out) == len(snapshots):
         raise UserError("train: --keypoints, --fits-out, --snapshots: give each once for every split")
@@ -65,16 +72,38 @@ def run(
         train=load_section(params, "train", TrainParams),
         setting=load_section(params, f"settings.{setting}", SettingParams),
         fitting=load_section(params, "fitting", FittingParams),
+        watch=load_section(params, "watch", WatchParams),
         body=load_section(params, "body", PosingParams),
     )
-    inputs = Inputs(body, prior, keypoints, crops, fits, annotations or [], mean, backbone)
-    training = prepare_run(inputs, sections, state / "train" / setting)
-    n_steps = sections.train.n_steps
-    for _steps in rate(train(training), f"train {setting}", n_steps, "steps"):
+    inputs = Inputs(body, prior, keypoints, crops, fits, annotations or [], mean, backbone, start)
+    folders = Folders(state / "train" / setting, watch / setting)
+    with joined_processes(sections.train.device) as processes:
+        training = prepare_run(inputs, sections, folders, processes)
+        _watch(training, f"train {setting}")
+        if processes.is_first:
+            save_fits(training, inputs, fits_out, snapshots)
+            training.history.write(history, sections.train.n_steps)
+            save_network(out, training.apparatus.network, sections.network)
+            training.checkpoint.remove()
+            share = (training.apparatus.store.array("origin") == 2).mean()
+            say(
+                f"train {setting}: {sections.train.n_steps} steps; {share:.0%} of the fits came from the loop"
+            )
+
+
+def _watch(training: Run, description: str) -> None:
+    """Train to the end, with a word to the person who watches."""
+    params, history = training.params, training.history
+    steps = train(training)
+    resumed = len(next(steps))
+    if training.processes.is_first:
+        if resumed:
+            say(f"{description}: goes on after step {resumed}")
+        pace = Pace("images", params.batch_size, resumed, lambda: _fits_in_words(history.latest))
+        steps = rate(steps, description, params.n_steps, pace)
+    for _step in steps:
         pass
-    save_fits(training, inputs, fits_out, snapshots)
-    training.history.write(history, n_steps)
-    save_network(out, training.apparatus.network, sections.network)
-    training.checkpoint.remove()
-    share = (training.apparatus.store.array("origin") == 2).mean()
-    say(f"train {setting}: {n_steps} steps; {share:.0%} of the fits came from the loop")
+
+
+def _fits_in_words(latest: Mapping[str, float]) -> str:
+    return f"{latest['accepted']:.0%} of fits accepted, {latest['stored_error']:.3g} px² stored"

@@ -19,6 +19,7 @@ from spinloop.training.images import (
     augment_keypoints,
     augmented_affine,
     draw_augmentation,
+    official_keypoints,
 )
 from spinloop.training.mixture import Draw
 
@@ -56,6 +57,16 @@ class Annotated(NamedTuple):
     has_body: Bool[Tensor, " B"]
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the network sees of a person."""
+
+    image_px: int
+    """Side of its image."""
+    compat: str
+    """`official` for the published treatment of pixels and keypoints (`network.compat`)."""
+
+
 class Batch(NamedTuple):
     """The samples of one step."""
 
@@ -70,9 +81,17 @@ class Batch(NamedTuple):
     """Side of the crop's box relative to the dictionary's."""
     annotated: Annotated
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same with images and supervision on a device; the view stays where the dictionary is."""
+        images, keypoints, zoom = (
+            part.to(device, non_blocking=True) for part in (self.images, self.keypoints, self.zoom)
+        )
+        annotated = Annotated(*(part.to(device, non_blocking=True) for part in self.annotated))
+        return self._replace(images=images, keypoints=keypoints, zoom=zoom, annotated=annotated)
+
 
 def make_batch(
-    splits: Mapping[str, Split], draws: Sequence[Draw], params: AugmentationParams, image_px: int
+    splits: Mapping[str, Split], draws: Sequence[Draw], params: AugmentationParams, look: Look
 ) -> Batch:
     """Cut, vary and stack the samples of a step.
 
@@ -80,12 +99,10 @@ def make_batch(
         splits: all training splits by name.
         draws: which rows; each brings its own generator.
         params: how the images are varied.
-        image_px: side of the network's image.
+        look: what the network sees.
     """
     varied = [draw_augmentation(draw.rng, params) for draw in draws]
-    samples = [
-        _cut(splits[draw.split], draw.row, how, image_px) for draw, how in zip(draws, varied, strict=True)
-    ]
+    samples = [_cut(splits[draw.split], draw.row, how, look) for draw, how in zip(draws, varied, strict=True)]
     images, keypoints = (np.stack(arrays) for arrays in zip(*samples, strict=True))
     view = View(
         rotation_deg=torch.tensor([how.rotation_deg for how in varied]),
@@ -93,7 +110,7 @@ def make_batch(
     )
     return Batch(
         ids=[splits[draw.split].ids[draw.row] for draw in draws],
-        images=normalize_images(images, np.stack([how.gains for how in varied])),
+        images=normalize_images(images, np.stack([how.gains for how in varied]), look.compat),
         keypoints=torch.from_numpy(keypoints),
         view=view,
         zoom=torch.tensor([how.zoom for how in varied]),
@@ -102,12 +119,14 @@ def make_batch(
 
 
 def _cut(
-    split: Split, row: int, how: Augmentation, image_px: int
+    split: Split, row: int, how: Augmentation, look: Look
 ) -> tuple[UInt8[np.ndarray, "S S 3"], Float[np.ndarray, "49 3"]]:
     center, scale = split.center[row], float(split.scale[row])
     packed, packed_affine = split.packed(row)
-    affine = augmented_affine(center, scale, how, float(image_px))
-    image = crop_from_packed(packed, packed_affine, affine, image_px)
+    affine = augmented_affine(center, scale, how, float(look.image_px))
+    image = crop_from_packed(packed, packed_affine, affine, look.image_px)
+    if look.compat == "official":
+        return image, official_keypoints(split.keypoints[row], center, scale, how)
     to_crop = augmented_affine(center, scale, how)
     return image, augment_keypoints(split.keypoints[row], to_crop, how.is_mirrored)
 

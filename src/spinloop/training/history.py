@@ -21,11 +21,22 @@ class History:
         self._rows: list[dict[str, float]] = []
         self._window: list[dict[str, float]] = []
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add the values of one step, counted from 1; every step brings the same names."""
+    def add(self, step: int, values: Mapping[str, float]) -> dict[str, float] | None:
+        """Add the values of one step, counted from 1; every step brings the same names.
+
+        Returns:
+            The means of the window that ends with this step, if one does.
+        """
         self._window.append(dict(values))
-        if step % self._every == 0:
-            self._close(step)
+        if step % self._every:
+            return None
+        self._close(step)
+        return {name: value for name, value in self.latest.items() if name != "step"}
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """The means of the window before the one that is open, else of the steps so far."""
+        return {name: float(value) for name, value in (self._rows or [_means(self._window)])[-1].items()}
 
     def write(self, path: Path, step: int) -> None:
         """Write all rows.
@@ -56,7 +67,10 @@ class History:
         self._window = [dict(values) for values in state["window"]]
 
     def _close(self, step: int) -> None:
-        n = len(self._window)
-        means = {name: math.fsum(values[name] for values in self._window) / n for name in self._window[0]}
-        self._rows.append({"step": step, **means})
+        self._rows.append({"step": step, **_means(self._window)})
         self._window = []
+
+
+def _means(window: list[dict[str, float]]) -> dict[str, float]:
+    names = window[0] if window else {}
+    return {name: math.fsum(values[name] for values in window) / len(window) for name in names}

@@ -65,6 +65,32 @@ def augmented_affine(
     return affine
 
 
+def official_keypoints(
+    keypoints: Float[np.ndarray, "49 3"],
+    center: Float[np.ndarray, " 2"],
+    scale: float,
+    augmentation: Augmentation,
+) -> Float[np.ndarray, "49 3"]:
+    """Keypoints in the varied crop as the published code has them: whole pixels, cut off and moved by one.
+
+    Args:
+        keypoints: `joints.MODEL49`; x, y in px of the original image, confidence.
+        center: middle of the person's box, px of the original image.
+        scale: side of the box / 200 px.
+        augmentation: how the crop is varied.
+
+    Source:
+        SPIN's `utils/imutils.py`, `transform`, and `datasets/base_dataset.py`, `j2d_processing`.
+    """
+    affine = crop_affine(center, scale * augmentation.zoom, augmentation.rotation_deg)
+    whole = np.trunc(transform_points(affine, keypoints[:, :2])) + 1
+    moved = np.concatenate([whole, keypoints[:, 2:]], axis=1)
+    if augmentation.is_mirrored:
+        moved = moved[list(MODEL49_MIRROR)]
+        moved[:, 0] = CROP_PX - moved[:, 0]
+    return np.where(moved[:, 2:] > 0, moved, 0.0).astype(np.float32)
+
+
 def augment_keypoints(
     keypoints: Float[np.ndarray, "49 3"], affine: Float[np.ndarray, "2 3"], is_mirrored: bool
 ) -> Float[np.ndarray, "49 3"]:

@@ -11,11 +11,13 @@ from spinloop.errors import UserError
 from spinloop.files import write_json
 from spinloop.params.training import SettingParams, TrainParams
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.data import Batch, Split, make_batch
+from spinloop.training.data import Batch
 from spinloop.training.history import History
-from spinloop.training.mixture import SampleStream
+from spinloop.training.loader import Batches
+from spinloop.training.processes import Processes
 from spinloop.training.snapshots import save_snapshot
-from spinloop.training.step import Apparatus, StepResult, take_step
+from spinloop.training.step import Apparatus, StepResult, take_step, weigh
+from spinloop.training.watch import Watch
 
 # Streams of the run's seed (`training.mixture` has the first two).
 _WEIGHTS, _DROPOUT = 2, 3
@@ -26,13 +28,17 @@ class Run:
     """Everything that one training is made of."""
 
     apparatus: Apparatus
-    splits: Mapping[str, Split]
-    samples: SampleStream
-    image_px: int
+    batches: Batches
     setting: SettingParams
     params: TrainParams
     checkpoint: Checkpoint
     history: History
+    watch: Watch
+
+    @property
+    def processes(self) -> Processes:
+        """Who trains."""
+        return self.apparatus.machine.processes
 
 
 def train(run: Run) -> Generator[range, None, None]:
@@ -46,32 +52,33 @@ def train(run: Run) -> Generator[range, None, None]:
         UserError: a loss is not finite; the step and the ids of its samples are saved beside the checkpoint.
     """
     params, apparatus, network = run.params, run.apparatus, run.apparatus.network
+    machine, is_first = apparatus.machine, run.processes.is_first
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     done = _resume(run, optimizer)
-    if done == 0:
-        _snapshot(run, 0)
+    if is_first:
+        run.watch.begin(done)
+        if done == 0:
+            _snapshot(run, 0)
     yield range(done)
     network.train()
-    for step in range(done + 1, params.n_steps + 1):
+    for step, batch in enumerate(run.batches.stream(range(done, params.n_steps), params.workers), done + 1):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(params, step)
-        draws = run.samples.step(step - 1)
-        batch = make_batch(run.splits, draws, params.augmentation, run.image_px)
+        batch = batch.to(machine.device)
         generator = stream(params.seed, _DROPOUT, step)
         result = take_step(apparatus, batch, run.setting, params, step, generator)
-        _stop_if_not_finite(run, batch, result, step)
-        optimizer.zero_grad(set_to_none=True)
-        result.total.backward()
-        if params.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), params.gradient_clip)
-        optimizer.step()
-        run.history.add(step, _values(run, result))
-        if step in snapshot_steps(params):
-            _snapshot(run, step)
-        if step % params.checkpoint_every == 0:
-            run.checkpoint.save(_state(run, optimizer, step))
+        values = _values(run, result)
+        _stop_if_not_finite(run, batch, values, step)
+        machine.learn(result.total, optimizer, params.gradient_clip)
+        row = run.history.add(step, values)
+        if is_first:
+            _keep(run, optimizer, step)
+            run.watch.see(step, batch, result)
+            if row is not None:
+                run.watch.log(step, row)
         yield range(step - 1, step)
     network.eval()
+    run.watch.end()
 
 
 def learning_rate(params: TrainParams, step: int) -> float:
@@ -98,25 +105,35 @@ def weights_stream(seed: int) -> torch.Generator:
 
 
 def _values(run: Run, result: StepResult) -> dict[str, float]:
-    """What the history keeps of a step."""
-    return {
-        "total": result.total.item(),
-        **{name: term.item() for name, term in result.terms.items()},
-        "accepted": result.is_accepted.float().mean().item(),
-        "valid": result.is_valid.float().mean().item(),
-        "stored_error": run.apparatus.store.mean_error(),
-    }
+    """What the history keeps of a step, of all processes together."""
+    shares = torch.stack([part.float().sum() for part in (result.is_accepted, result.is_valid)])
+    shares = run.processes.sum(shares) / run.params.batch_size
+    numbers = torch.stack([weigh(result.terms, run.params.weights), *result.terms.values(), *shares])
+    names = ["total", *result.terms, "accepted", "valid"]
+    # One copy from the device a step, not one a number.
+    values = dict(zip(names, numbers.tolist(), strict=True))
+    return {**values, "stored_error": run.apparatus.store.mean_error()}
 
 
-def _stop_if_not_finite(run: Run, batch: Batch, result: StepResult, step: int) -> None:
-    if math.isfinite(result.total.item()):
+def _stop_if_not_finite(run: Run, batch: Batch, values: Mapping[str, float], step: int) -> None:
+    if math.isfinite(values["total"]):
         return
     path = run.checkpoint.folder / "not_finite.json"
-    terms = {name: repr(term.item()) for name, term in result.terms.items()}
-    write_json(path, {"step": step, "ids": batch.ids, "terms": terms})
+    ids = [key for part in run.processes.gather(batch.ids) for key in part]
+    if run.processes.is_first:
+        terms = {name: repr(value) for name, value in values.items()}
+        write_json(path, {"step": step, "ids": ids, "terms": terms})
     raise UserError(
         f"{path}: the loss of step {step} is not finite; lower train.learning_rate or clip gradients"
     )
+
+
+def _keep(run: Run, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Copy the dictionary and save the state, where it is time to."""
+    if step in snapshot_steps(run.params):
+        _snapshot(run, step)
+    if step % run.params.checkpoint_every == 0:
+        run.checkpoint.save(_state(run, optimizer, step))
 
 
 def _snapshot(run: Run, step: int) -> None:
@@ -129,7 +146,9 @@ def _state(run: Run, optimizer: torch.optim.Optimizer, step: int) -> dict[str, o
         "step": step,
         "network": run.apparatus.network.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "scaler": run.apparatus.machine.scaler.state_dict(),
         "fits": run.apparatus.store.state_dict(),
+        "anchor": run.apparatus.anchor.state_dict(),
         "history": run.history.state_dict(),
     }
 
@@ -141,6 +160,8 @@ def _resume(run: Run, optimizer: torch.optim.Optimizer) -> int:
         return 0
     run.apparatus.network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
+    run.apparatus.machine.scaler.load_state_dict(state["scaler"])
     run.apparatus.store.load_state_dict(state["fits"])
+    run.apparatus.anchor.load_state_dict(state["anchor"])
     run.history.load_state_dict(state["history"])
     return state["step"]

@@ -57,8 +57,18 @@ def positive_camera(camera: Float[Tensor, "B 3"]) -> Float[Tensor, " B"]:
     return torch.exp(-_CAMERA_RATE * camera[:, 0])
 
 
-def mean_over(values: Float[Tensor, " B *N"], chosen: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
-    """Mean of all values of the chosen samples; 0 if there are none."""
+def mean_over(
+    values: Float[Tensor, " B *N"], chosen: Bool[Tensor, " B"], n_chosen: Float[Tensor, ""] | None = None
+) -> Float[Tensor, ""]:
+    """Mean of all values of the chosen samples; 0 if there are none.
+
+    Args:
+        values: of the samples at hand.
+        chosen: which of them count.
+        n_chosen: how many count in the whole batch, if these are a part of it: the results of all parts then
+            add up to the mean.
+    """
     per_sample = values.reshape(len(values), -1)
     total = torch.where(chosen[:, None], per_sample, 0.0).sum()
-    return total / max(int(chosen.sum()) * per_sample.shape[1], 1)
+    n = chosen.sum() if n_chosen is None else n_chosen
+    return total / (n * per_sample.shape[1]).clamp(min=1)

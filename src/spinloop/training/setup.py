@@ -1,11 +1,10 @@
 """A run from its files, and the files that it leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
@@ -16,17 +15,23 @@ from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams
+from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import load_mean, mean_from_prior
-from spinloop.regression.weights import load_imagenet
+from spinloop.regression.weights import load_imagenet, load_start
+from spinloop.training.anchor import Anchor
 from spinloop.training.checkpoint import Checkpoint, fingerprint
+from spinloop.training.data import Look, Split
 from spinloop.training.history import History
 from spinloop.training.load import load_split
+from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, snapshot_steps, weights_stream
+from spinloop.training.machine import Machine
 from spinloop.training.mixture import SampleStream, split_shares
+from spinloop.training.processes import Processes
 from spinloop.training.snapshots import collect_snapshots
 from spinloop.training.step import Apparatus
+from spinloop.training.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,13 @@ class Inputs:
     """SPIN's mean parameters; derived from the prior if None."""
     backbone: Path | None
     """torchvision's ImageNet weights; random ones if None."""
+    start: Path | None
+    """A trained network of the same sizes to start from, in place of `mean` and `backbone`."""
 
     def files(self) -> list[Path]:
         """All of them."""
-        single = [path for path in (self.body, self.prior, self.mean, self.backbone) if path is not None]
+        named = (self.body, self.prior, self.mean, self.backbone, self.start)
+        single = [path for path in named if path is not None]
         return [*single, *self.keypoints, *self.crops, *self.fits, *self.annotations]
 
 
@@ -59,56 +67,63 @@ class Sections:
     train: TrainParams
     setting: SettingParams
     fitting: FittingParams
+    watch: WatchParams
     body: PosingParams
 
 
-def prepare_run(inputs: Inputs, sections: Sections, state: Path) -> Run:
+@dataclass(frozen=True)
+class Folders:
+    """Where a run keeps what is not an output."""
+
+    state: Path
+    """Its checkpoint."""
+    watch: Path
+    """Sheets and logs for people."""
+
+
+def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes: Processes) -> Run:
     """Read everything; nothing is trained yet.
 
     Args:
         inputs: files.
         sections: parameters.
-        state: folder of the run's checkpoint.
+        folders: for the run's state and for people.
+        processes: that train together.
 
     Raises:
-        UserError: a file is absent, damaged or of another split, or the mixture does not fit the splits.
+        UserError: a file is absent, damaged or of another split, the mixture does not fit the splits, or the
+            batch cannot be divided among the processes.
     """
-    train, counts = sections.train, [len(inputs.keypoints), len(inputs.crops), len(inputs.fits)]
-    if inputs.annotations:
-        counts.append(len(inputs.annotations))
-    if len(set(counts)) > 1:
-        raise UserError("train: --keypoints, --crops, --fits, --annotations: give each once for every split")
-    known = inputs.annotations if sections.setting.use_3d and inputs.annotations else [None] * counts[0]
-    pairs = zip(inputs.keypoints, inputs.crops, known, strict=True)
-    splits = dict(load_split(*paths, train.min_joints) for paths in pairs)
+    train = sections.train
+    splits = _splits(inputs, sections)
     lengths = {name: len(split.ids) for name, split in splits.items()}
+    samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
+    processes.share(train.batch_size)
     body, prior = load_body(inputs.body), load_mixture(inputs.prior)
-    fitter = Fitter(body, prior, sections.fitting)
-    fits = FitStore.join([FitStore.open(path) for path in inputs.fits])
-    store = FitStore(fits.ids, fitter.root_joint)
-    store.load_state_dict(fits.state_dict())
-    with_fits = set(store.ids)
-    for path, split in zip(inputs.fits, splits.values(), strict=True):
-        absent = next((key for key in split.ids if key not in with_fits), None)
-        if absent is not None:
-            raise UserError(f"{path}: ids: {absent!r} is missing; give the fits of the same split")
-    parts = (sections.network, train, sections.setting, sections.fitting, sections.body)
+    fitter = Fitter(body, prior, sections.fitting, processes.device)
+    store = _store(inputs, splits, fitter)
+    network = _network(inputs, sections, prior)
+    mesh = make_body_model(body, sections.body.engine).to(processes.device)
+    parts = (sections.network, sections.setting, sections.fitting, sections.body)
     values = [part.model_dump() for part in parts]
+    values.append(train.model_dump(exclude={"workers"}))
+    look = Look(sections.network.image_px, sections.network.compat)
     return Run(
         apparatus=Apparatus(
-            network=_network(inputs, sections, prior),
-            joints=JointsOnly(body),
-            mesh=make_body_model(body, sections.body.engine) if train.weights.mesh > 0 else None,
+            network=network,
+            joints=JointsOnly(body).to(processes.device),
+            mesh=mesh if train.weights.mesh > 0 else None,
             fitter=fitter,
             store=store,
+            anchor=Anchor(sections.fitting, train.max_fit_error, processes),
+            machine=Machine(network, train, processes),
         ),
-        splits=splits,
-        samples=SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed),
-        image_px=sections.network.image_px,
+        batches=Batches(splits, samples, train.augmentation, look, processes),
         setting=sections.setting,
         params=train,
-        checkpoint=Checkpoint(state, fingerprint(values, inputs.files())),
+        checkpoint=Checkpoint(folders.state, fingerprint(values, inputs.files())),
         history=History(train.history_every),
+        watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
     )
 
 
@@ -132,9 +147,43 @@ def save_fits(run: Run, inputs: Inputs, fits_out: Sequence[Path], snapshots_out:
         collect_snapshots(folder, steps, part.ids, rows, snapshots)
 
 
+def _splits(inputs: Inputs, sections: Sections) -> dict[str, Split]:
+    """The training splits by name."""
+    counts = [len(inputs.keypoints), len(inputs.crops), len(inputs.fits)]
+    if inputs.annotations:
+        counts.append(len(inputs.annotations))
+    if len(set(counts)) > 1:
+        raise UserError("train: --keypoints, --crops, --fits, --annotations: give each once for every split")
+    known = inputs.annotations if sections.setting.use_3d and inputs.annotations else [None] * counts[0]
+    pairs = zip(inputs.keypoints, inputs.crops, known, strict=True)
+    splits: dict[str, Split] = {}
+    for keypoints, crops, annotations in pairs:
+        name, split = load_split(keypoints, crops, annotations, sections.train.min_joints)
+        if name in splits:
+            raise UserError(f"{keypoints}: rows of {name}, which another file has; give each split once")
+        splits[name] = split
+    return splits
+
+
+def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:
+    """The dictionary of fits of all splits."""
+    parts = [FitStore.open(path) for path in inputs.fits]
+    for path, part, split in zip(inputs.fits, parts, splits.values(), strict=True):
+        with_fits = set(part.ids)
+        absent = next((key for key in split.ids if key not in with_fits), None)
+        if absent is not None:
+            raise UserError(f"{path}: ids: {absent!r} is missing; give the fits of the same split")
+    fits = FitStore.join(parts)
+    store = FitStore(fits.ids, fitter.root_joint)
+    store.load_state_dict(fits.state_dict())
+    return store
+
+
 def _network(inputs: Inputs, sections: Sections, prior: Mixture) -> Hmr:
+    if inputs.start is not None:
+        return load_start(inputs.start, sections.network)
     mean = load_mean(inputs.mean) if inputs.mean else mean_from_prior(prior.means, prior.weights)
     network = Hmr(sections.network, mean, weights_stream(sections.train.seed))
     if inputs.backbone is not None:
         load_imagenet(network, inputs.backbone)
-    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network

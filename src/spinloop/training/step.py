@@ -27,7 +27,9 @@ from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.params.training import LossWeights, SettingParams, TrainParams
 from spinloop.regression.hmr import Hmr, Prediction
 from spinloop.training import losses
+from spinloop.training.anchor import Anchor
 from spinloop.training.data import Annotated, Batch
+from spinloop.training.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Apparatus:
     fitter: Fitter
     store: FitStore
     """The best fit so far of every training image."""
+    anchor: Anchor
+    """How far the fits trust the network."""
+    machine: Machine
+    """Computes the network, in this process and others."""
 
 
 class Target(NamedTuple):
@@ -60,12 +66,16 @@ class StepResult(NamedTuple):
     """The losses of a step and what became of the fits."""
 
     total: Float[Tensor, ""]
-    """What is minimized."""
+    """What is minimized; of several processes, this one's part of the sum."""
     terms: dict[str, Float[Tensor, ""]]
-    """Unweighted."""
+    """Of the whole batch, unweighted."""
     is_accepted: Bool[Tensor, " B"]
     """The fit of this step replaced the one in the dictionary."""
     is_valid: Bool[Tensor, " B"]
+    predicted: Prediction
+    """What the network said."""
+    best: Fit | Better
+    """What it was taught, in the view of the crop without its zoom."""
 
 
 def take_step(
@@ -86,18 +96,30 @@ def take_step(
         step: number of this step, from 1; noted with every fit that is kept.
         generator: source of dropout.
     """
-    network, fitter, store = apparatus.network, apparatus.fitter, apparatus.store
+    fitter, machine = apparatus.fitter, apparatus.machine
     keypoints = unzoom_keypoints(batch.keypoints, batch.zoom)
-    predicted = network(batch.images, generator)
-    best = known = store.get(batch.ids, batch.view)
+    predicted = machine.predict(batch.images, generator)
+    best = known = _on(machine.device, apparatus.store.get(batch.ids, batch.view))
     if setting.loop:
-        fitted = fitter.fit(unzoom_state(predicted.to_state(), batch.zoom), keypoints)
+        start = unzoom_state(predicted.to_state(), batch.zoom)
+        held = apparatus.anchor.weight(fitter, start, keypoints, step)
+        fitted = fitter.fit(start, keypoints, held)
         best = keep_better(fitter, known, fitted, keypoints)
-        store.put(batch.ids, batch.view, best, origin="loop", step=step)
+        remember(apparatus, batch, best, step)
     target = prefer_annotated(from_fit(best, params), batch.annotated)
-    terms = supervise(apparatus, predicted, target, batch, params.weights)
+    parts = supervise(apparatus, predicted, target, batch, params.weights)
+    terms = machine.processes.sum(torch.stack(list(parts.values())).detach())
     is_accepted = best.is_new if isinstance(best, Better) else torch.zeros_like(known.is_known)
-    return StepResult(weigh(terms, params.weights), terms, is_accepted, target.is_valid)
+    total = weigh(parts, params.weights)
+    whole = dict(zip(parts, terms.unbind(), strict=True))
+    return StepResult(total, whole, is_accepted, target.is_valid, predicted, best)
+
+
+def remember(apparatus: Apparatus, batch: Batch, best: Better, step: int) -> None:
+    """Put the new fits of all processes into the dictionary, in the order of the batch."""
+    own = batch.ids, batch.view, _in_memory(best)
+    for ids, view, fits in apparatus.machine.processes.gather(own):
+        apparatus.store.put(ids, view, fits, origin="loop", step=step)
 
 
 def from_fit(best: Fit | Better, params: TrainParams) -> Target:
@@ -122,7 +144,10 @@ def prefer_annotated(target: Target, annotated: Annotated) -> Target:
 def supervise(
     apparatus: Apparatus, predicted: Prediction, target: Target, batch: Batch, weights: LossWeights
 ) -> dict[str, Float[Tensor, ""]]:
-    """The loss terms, each a mean over the samples that it applies to, unweighted."""
+    """The loss terms, each a mean over the samples of the whole batch that it applies to, unweighted.
+
+    Of several processes each gets its part of every mean; the parts add up to it.
+    """
     everyone = torch.ones_like(target.is_valid)
     joints = apparatus.joints.joints(predicted.rotations, predicted.betas)
     projected = normalize_keypoints(project(joints, camera_to_translation(predicted.camera)))
@@ -142,7 +167,11 @@ def supervise(
         ours = apparatus.mesh.vertices(predicted.rotations, predicted.betas)
         theirs = apparatus.mesh.vertices(target.pose, target.mesh_betas)
         values["mesh"] = ((ours - theirs).abs(), target.is_valid)
-    return {name: losses.mean_over(*pair) for name, pair in values.items()}
+    counts = apparatus.machine.processes.sum(torch.stack([chosen.sum() for _, chosen in values.values()]))
+    return {
+        name: losses.mean_over(value, chosen, n_chosen)
+        for (name, (value, chosen)), n_chosen in zip(values.items(), counts.float(), strict=True)
+    }
 
 
 def weigh(terms: dict[str, Float[Tensor, ""]], weights: LossWeights) -> Float[Tensor, ""]:
@@ -164,3 +193,13 @@ def unzoom_state(state: BodyState, zoom: Float[Tensor, " B"]) -> BodyState:
     depth = state.translation[:, 2] / zoom
     translation = torch.cat([state.translation[:, :2], depth[:, None]], dim=1)
     return state._replace(translation=translation)
+
+
+def _on(device: torch.device, fit: Fit) -> Fit:
+    state = BodyState(*(part.to(device) for part in fit.state))
+    return Fit(state, fit.error.to(device), fit.is_known.to(device))
+
+
+def _in_memory(fits: Better) -> Better:
+    state = BodyState(*(part.cpu() for part in fits.state))
+    return Better(state, *(part.cpu() for part in fits[1:]))

@@ -1,0 +1,124 @@
+"""Frames of videos as if a video were a folder of images: `walk.mp4/000001.jpg` is the first frame.
+
+Nothing is extracted: whoever opens such a path through `annotations.images` has the frame decoded. Frames are
+decoded one after the other, because jumping to a frame is not exact in every format; a reader that goes
+forward through a video decodes it once.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from spinloop.errors import UserError
+
+_SUFFIXES = (".avi", ".mp4")
+_CURE = "download the video again"
+
+
+class DamagedVideo(Exception):
+    """A frame that the video's header announces cannot be decoded."""
+
+
+def frame_name(video: str, index: int) -> str:
+    """Path of a frame.
+
+    Args:
+        video: path of the video, / between its parts.
+        index: 0-based; the name counts from 1, as extracted frames usually do.
+    """
+    return f"{video}/{index + 1:06d}.jpg"
+
+
+def split_frame(path: Path) -> tuple[Path, int] | None:
+    """The video and the 0-based frame that a path names; None if it names no frame of a video file."""
+    video = path.parent
+    if video.suffix.lower() not in _SUFFIXES or not path.stem.isdecimal() or video.is_dir():
+        return None
+    return video, int(path.stem) - 1
+
+
+class Video:
+    """An open video; frames are asked for in rising order, or it starts again from the first."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            UserError: there is no such file, or it is no video.
+        """
+        if not path.is_file():
+            raise UserError(f"{path}: no such video; complete the download of the videos")
+        self.path = path
+        self._capture = _capture(path)
+        self._next = 0
+        size = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
+        self.height, self.width = (int(self._capture.get(key)) for key in size)
+        self.n_frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        """As the header says."""
+        if min(self.height, self.width, self.n_frames) < 1:
+            raise UserError(f"{path}: damaged or not a video; {_CURE}")
+
+    def require(self, index: int) -> None:
+        """Check that the video has a frame.
+
+        Raises:
+            UserError: it is too short.
+        """
+        if index >= self.n_frames:
+            raise UserError(
+                f"{self.path}: {self.n_frames} frames, but frame {index + 1} is asked for; {_CURE}"
+            )
+
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """RGB pixels of a frame.
+
+        Raises:
+            UserError: the video has no such frame.
+            DamagedVideo: it should have, but cannot be decoded.
+        """
+        self.require(index)
+        if index < self._next:
+            self._capture, self._next = _capture(self.path), 0
+        while self._next < index:
+            self._step(self._capture.grab())
+        is_decoded, image = self._capture.read()
+        self._step(is_decoded)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    def _step(self, is_decoded: bool) -> None:
+        self._next += 1
+        if not is_decoded:
+            raise DamagedVideo(f"{self.path}: frame {self._next} cannot be decoded")
+
+
+def open_video(path: Path) -> Video:
+    """The video, kept open for the frames that follow.
+
+    Raises:
+        UserError: there is no such file, or it is no video.
+    """
+    if not path.is_file():
+        return Video(path)
+    state = path.stat()
+    return _kept_open(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _kept_open(path: Path, changed: int, size: int) -> Video:
+    """One video at a time; time and size tell a file that was replaced from the one that is open."""
+    return Video(path)
+
+
+def _capture(path: Path) -> cv2.VideoCapture:
+    # FFmpeg prints what it thinks of a damaged file; the caller says it in one line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)

@@ -1,0 +1,47 @@
+"""Render a mirror of Human3.6M: videos of four calibrated cameras with 3D and 2D poses."""
+
+from pathlib import Path
+
+from spinloop.files import atomic
+from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, performances, write_h36m
+from spinloop.mirror.pool import Studio
+from spinloop.mirror.truth import save_truth
+from spinloop.params.loader import load_section
+from spinloop.params.mirror_lab import H36mParams
+from spinloop.stages._progress import progress
+
+SECTIONS = {"mirror_h36m": H36mParams}
+
+
+def run(
+    *,
+    body: Path,
+    mixture: Path,
+    out: Path,
+    truth_train: Path,
+    truth_p1: Path,
+    truth_p2: Path,
+    workers: int = 1,
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Film the actions; write them as Human3.6M does, and apart from them what made them.
+
+    Args:
+        body: the neutral body.
+        mixture: the distribution of poses.
+        out: folder of the dataset, as Human3.6M is unpacked, MoSh's parameters in mosh/ in it.
+        truth_train: table of the true bodies and cameras of the training subjects.
+        truth_p1: the same of the test subjects.
+        truth_p2: the same of the test subjects before the frontal camera.
+        workers: processes; the result does not depend on them.
+        params: the parameter file.
+    """
+    section = load_section(params, "mirror_h36m", H36mParams)
+    studio = Studio((body,), mixture)
+    tables = {TRAIN: truth_train, TEST: truth_p1, TEST_FRONTAL: truth_p2}
+    with atomic(out) as root:
+        root.mkdir()
+        n_performances = len(performances(section, studio, root))
+        parts = list(progress(write_h36m(section, studio, root, workers), "filming", n_performances))
+        for split, path in tables.items():
+            save_truth(path, (row for part in parts for row in part.get(split, [])))

@@ -1,0 +1,45 @@
+"""Render a mirror of MPI-INF-3DHP: training videos of several cameras, and six test sequences."""
+
+from pathlib import Path
+
+from spinloop.files import atomic
+from spinloop.mirror.mpi_inf_3dhp import write_train
+from spinloop.mirror.mpi_inf_3dhp_test import write_test
+from spinloop.mirror.pool import Studio
+from spinloop.mirror.truth import save_truth
+from spinloop.params.loader import load_section
+from spinloop.params.mirror_lab import MpiInf3dhpParams
+from spinloop.stages._progress import progress
+
+SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams}
+
+
+def run(
+    *,
+    body: Path,
+    mixture: Path,
+    out: Path,
+    truth_train: Path,
+    truth_test: Path,
+    workers: int = 1,
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Film the sequences; write them as MPI-INF-3DHP does, and apart from them what made them.
+
+    Args:
+        body: the neutral body.
+        mixture: the distribution of poses.
+        out: folder of the dataset, with SPIN's multi-view fits of its training set.
+        truth_train: table of the true bodies and cameras of the training frames that are used.
+        truth_test: the same of the test frames.
+        workers: processes; the result does not depend on them.
+        params: the parameter file.
+    """
+    section = load_section(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams)
+    studio = Studio((body,), mixture)
+    with atomic(out) as root:
+        root.mkdir()
+        train = progress(write_train(section, studio, root, workers), "filming for training")
+        save_truth(truth_train, [row for rows in train for row in rows])
+        test = progress(write_test(section, studio, root, workers), "filming for the test")
+        save_truth(truth_test, [row for rows in test for row in rows])
