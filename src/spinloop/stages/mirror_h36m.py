@@ -6,11 +6,12 @@ from spinloop.files import atomic
 from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, performances, write_h36m
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror_lab import H36mParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_h36m": H36mParams}
+SECTIONS = {"mirror_h36m": H36mParams, "body": PosingParams}
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_h36m", H36mParams)
-    studio = Studio((body,), mixture)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     tables = {TRAIN: truth_train, TEST: truth_p1, TEST_FRONTAL: truth_p2}
     with atomic(out) as root:
         root.mkdir()

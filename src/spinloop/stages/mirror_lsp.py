@@ -6,11 +6,12 @@ from spinloop.files import atomic
 from spinloop.mirror.lsp import TEST, TRAIN, save_joints, write_test, write_train
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import LspParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_lsp": LspParams}
+SECTIONS = {"mirror_lsp": LspParams, "body": PosingParams}
 
 
 def run(
@@ -38,7 +39,8 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section, studio = load_section(params, "mirror_lsp", LspParams), Studio((body,), mixture)
+    section = load_section(params, "mirror_lsp", LspParams)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
         pieces = progress(write_train(section, studio, images, detections, workers), "drawing to train")
         drawn = [one for piece in pieces for one in piece]

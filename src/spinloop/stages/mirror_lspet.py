@@ -6,11 +6,12 @@ from spinloop.files import atomic
 from spinloop.mirror.lspet import save_joints, write_lspet
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import LspetParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_lspet": LspetParams}
+SECTIONS = {"mirror_lspet": LspetParams, "body": PosingParams}
 
 
 def run(
@@ -35,8 +36,9 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_lspet", LspetParams)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_lspet(section, Studio((body,), mixture), images, detections, workers)
+        pieces = write_lspet(section, studio, images, detections, workers)
         drawn = [one for piece in progress(pieces, "drawing") for one in piece]
         save_joints(images, drawn)
         save_truth(truth, (one.truth for one in drawn))

@@ -7,11 +7,12 @@ from spinloop.mirror.mpi_inf_3dhp import write_train
 from spinloop.mirror.mpi_inf_3dhp_test import write_test
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror_lab import MpiInf3dhpParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams}
+SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams, "body": PosingParams}
 
 
 def run(
@@ -36,7 +37,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams)
-    studio = Studio((body,), mixture)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as root:
         root.mkdir()
         train = progress(write_train(section, studio, root, workers), "filming for training")

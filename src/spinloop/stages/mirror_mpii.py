@@ -6,11 +6,12 @@ from spinloop.files import atomic
 from spinloop.mirror.mpii import save_people, write_mpii
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiiParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_mpii": MpiiParams}
+SECTIONS = {"mirror_mpii": MpiiParams, "body": PosingParams}
 
 
 def run(
@@ -35,7 +36,8 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_mpii", MpiiParams)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_mpii(section, Studio((body,), mixture), images, detections, workers)
+        pieces = write_mpii(section, studio, images, detections, workers)
         drawn = [one for piece in progress(pieces, "drawing") for one in piece]
         save_truth(truth, save_people(images, drawn, section))
