@@ -115,6 +115,22 @@ def test_the_knee_lies_inside_the_knee(free_bodies):
         assert 0.9 < thigh / shank < 1.1
 
 
+def test_the_regressed_knee_stays_in_the_middle_of_the_leg_where_annys_bone_slides(free_bodies):
+    for shares in free_bodies.figures["thigh_share_of_leg"].values():
+        assert shares["regressed"]["mean"] == pytest.approx(0.499, abs=0.02)
+        assert shares["regressed"]["deviation"] < 0.7 * shares["anny_bones"]["deviation"]
+
+
+def test_shape_tells_of_height_first_and_of_weight_and_proportions_next(free_bodies):
+    for phenotypes in free_bodies.figures["phenotypes"].values():
+        shares = {name: figures["variance_share"] for name, figures in phenotypes.items()}
+        assert shares["height"] == max(shares.values())
+        assert np.abs(phenotypes["height"]["correlation"]).argmax() == 0
+        for name in ("weight", "proportions"):
+            assert shares[name] > 0.02, (name, shares)
+            assert np.abs(phenotypes[name]["correlation"][1:3]).max() > 0.4, name
+
+
 def test_landmarks_lie_on_their_places(neutral, joints):
     points = {name: neutral.v_template[vertex] for name, vertex in VERTEX_JOINTS.items()}
     assert abs(points["nose"][0]) < 1e-6

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from spinloop.annotations.box import Box, box_around
 from spinloop.annotations.images import UnreadableImage, read_size
 from spinloop.annotations.openpose import merge_joints, read_openpose
-from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
@@ -80,21 +79,20 @@ def read_photographs(openpose: Path, images: Path | None) -> Photographs:
 
 
 def draw_overlays(
-    folder: Path, photographs: Photographs, body: BodyFile, state: BodyState, colors: Sequence[Color | None]
+    folder: Path, photographs: Photographs, model: BodyModel, state: BodyState, colors: Sequence[Color | None]
 ) -> int:
     """Draw the fitted bodies and the detected joints on each photograph, far people first.
 
     Args:
         folder: gets a JPEG of each photograph, named like it.
         photographs: who, where.
-        body: the body that was fitted.
+        model: the body that was fitted.
         state: the fits, on the CPU.
         colors: of each body; None draws the joints alone.
 
     Returns:
         How many pictures were written.
     """
-    model = BodyModel(body)
     rows: dict[Path, list[int]] = {}
     for row, picture in enumerate(photographs.images):
         if picture is not None:
@@ -110,7 +108,7 @@ def draw_overlays(
             if color is not None:
                 with torch.no_grad():
                     vertices = model.vertices(state.pose[row, None], state.betas[row, None])[0]
-                _draw(canvas, vertices + state.translation[row], body, photographs.boxes[row], color)
+                _draw(canvas, vertices + state.translation[row], model.faces, photographs.boxes[row], color)
             _draw_joints(canvas, photographs.request.keypoints[row], photographs.boxes[row])
         name = photographs.request.ids[people[0]].rpartition("#")[0]
         with atomic(folder / f"{name}.jpg") as temporary:
@@ -162,7 +160,7 @@ def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
 def _draw(
     canvas: UInt8[np.ndarray, "H W 3"],
     vertices: Float[Tensor, "V 3"],
-    body: BodyFile,
+    faces: Int[Tensor, "F 3"],
     box: Box,
     color: Color,
 ) -> None:
@@ -173,7 +171,7 @@ def _draw(
     part = canvas[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
     if part.size:
         focal_px = FOCAL_PX * side / CROP_PX
-        part[:] = overlay(part, vertices.numpy(), body.f, focal_px, box.center - low, color=color)
+        part[:] = overlay(part, vertices.numpy(), faces.numpy(), focal_px, box.center - low, color=color)
 
 
 def _draw_joints(canvas: UInt8[np.ndarray, "H W 3"], keypoints: Float[np.ndarray, "49 3"], box: Box) -> None:

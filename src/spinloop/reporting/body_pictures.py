@@ -114,7 +114,7 @@ def poses_sheet(
     return tiled([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
 
 
-def tiled(rows: Sequence[Sequence[Image]]) -> Image:
+def tiled(rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]]) -> UInt8[np.ndarray, "_ _ 3"]:
     """Pictures beside and under each other."""
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 

@@ -7,19 +7,21 @@ from typing import Any, Literal
 
 import torch
 
+from spinloop.body.engine import make_body_model
 from spinloop.errors import UserError
 from spinloop.fitting.bodies import load_users_body, refuse_regressed_joints
 from spinloop.fitting.photographs import Photographs, draw_overlays, read_photographs
 from spinloop.fitting.request import Request, read_request, read_start, save_fits
 from spinloop.fitting.status import STATUSES, count_statuses, fit_status
 from spinloop.motion.mixture import Mixture, load_mixture
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
 from spinloop.rendering.overlay import SKY_BLUE
 from spinloop.stages._progress import say
 from spinloop.stages._starts import Start, Workshop, given_start, prepare_start
 
-SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
+SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}
 
 # What a fit is drawn in: good ones, doubtful ones; of the others only the joints.
 _COLORS = dict.fromkeys(("converged", "max_iterations"), SKY_BLUE) | dict.fromkeys(
@@ -61,7 +63,7 @@ def run(
         solver: `lm` or `adam`; of `params` if left out.
         iterations: of the solver; of `params` if left out.
         device: where to compute, `cpu` or `cuda`.
-        params: parameter file; sections `fitting` and `fit_initial`.
+        params: parameter file; sections `fitting`, `fit_initial` and `body`.
     """
     if iterations < 0:
         raise UserError(f"--iterations {iterations}: must be above 0; change the call")
@@ -85,7 +87,8 @@ def run(
     if photographs is not None and images is not None:
         folder = overlays or out.with_name(f"{out.stem}_overlays")
         colors = [_COLORS.get(STATUSES[code]) for code in status.tolist()]
-        n_drawn = draw_overlays(folder, photographs, found.body, result.state, colors)
+        model = make_body_model(found.body, load_section(params, "body", PosingParams).engine)
+        n_drawn = draw_overlays(folder, photographs, model, result.state, colors)
         say(f"fit: {n_drawn} pictures in {folder}")
 
 

@@ -38,8 +38,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_h36m", H36mParams)
-    engine = load_section(params, "body", PosingParams).engine
-    studio = Studio((body,), mixture, engine)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     tables = {TRAIN: truth_train, TEST: truth_p1, TEST_FRONTAL: truth_p2}
     with atomic(out) as root:
         root.mkdir()

@@ -39,8 +39,8 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    engine = load_section(params, "body", PosingParams).engine
-    section, studio = load_section(params, "mirror_lsp", LspParams), Studio((body,), mixture, engine)
+    section = load_section(params, "mirror_lsp", LspParams)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
         pieces = progress(write_train(section, studio, images, detections, workers), "drawing to train")
         drawn = [one for piece in pieces for one in piece]

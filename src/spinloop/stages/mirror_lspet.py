@@ -36,9 +36,9 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_lspet", LspetParams)
-    engine = load_section(params, "body", PosingParams).engine
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_lspet(section, Studio((body,), mixture, engine), images, detections, workers)
+        pieces = write_lspet(section, studio, images, detections, workers)
         drawn = [one for piece in progress(pieces, "drawing") for one in piece]
         save_joints(images, drawn)
         save_truth(truth, (one.truth for one in drawn))

@@ -37,8 +37,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams)
-    engine = load_section(params, "body", PosingParams).engine
-    studio = Studio((body,), mixture, engine)
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as root:
         root.mkdir()
         train = progress(write_train(section, studio, root, workers), "filming for training")

@@ -36,8 +36,8 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_mpii", MpiiParams)
-    engine = load_section(params, "body", PosingParams).engine
+    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_mpii(section, Studio((body,), mixture, engine), images, detections, workers)
+        pieces = write_mpii(section, studio, images, detections, workers)
         drawn = [one for piece in progress(pieces, "drawing") for one in piece]
         save_truth(truth, save_people(images, drawn, section))

@@ -47,12 +47,13 @@ class Mesh(NamedTuple):
 
 
 class Population(NamedTuple):
-    """Bodies in the T-pose, all pelvises at one place: the mesh, and the joints by three definitions."""
+    """Bodies in the T-pose, all pelvises at one place: mesh, joints by three definitions, phenotypes."""
 
     vertices: Float[ndarray, "N W 3"]
     joints: Points
     extra: Points
     h36m: Points
+    phenotypes: dict[str, Float[ndarray, " N"]]
 
     def part(self, chosen: slice) -> "Population":
         """Some of these bodies."""
@@ -114,17 +115,18 @@ def typical_body(first: RestBodies, second: RestBodies) -> RestBodies:
     return RestBodies(
         (first.vertices.mean(axis=0) + second.vertices.mean(axis=0))[None] / 2,
         (first.heads.mean(axis=0) + second.heads.mean(axis=0))[None] / 2,
+        {},
     )
 
 
 def describe(source: Source, mesh: Mesh, bodies: RestBodies) -> Population:
     """The mesh's vertices and the joints of T-posed bodies, seen from the mesh's origin."""
-    bodies = RestBodies(bodies.vertices - mesh.origin, bodies.heads - mesh.origin)
+    bodies = RestBodies(bodies.vertices - mesh.origin, bodies.heads - mesh.origin, bodies.phenotypes)
     vertices = np.stack([mesh.average @ body for body in bodies.vertices])
     crown = vertices[:, CROWN_ID]
     joints = joint_points(source, bodies)
     h36m = h36m_points(joints, coco_points(source, bodies), crown)
-    return Population(vertices, joints, extra_points(joints, h36m, crown), h36m)
+    return Population(vertices, joints, extra_points(joints, h36m, crown), h36m, bodies.phenotypes)
 
 
 def fit_regressors(mesh: Mesh, people: Population) -> Regressors:

@@ -97,10 +97,10 @@ def coco_points(source: Source, bodies: RestBodies) -> Points:
 def h36m_points(joints: Points, coco: Points, crown: Float[ndarray, "N 3"]) -> Points:
     """The 17 joints of Human3.6M as `joints.H36M17` names them, metres.
 
-    Limbs bend where the bones do. The hips are the hip joints of the COCO keypoints (wider apart than
-    SMPL's), the pelvis lies halfway between them; the neck is the base of the neck (Human3.6M's thorax), the
-    spine lies halfway from pelvis to neck; the jaw lies between nose and skull base (its "neck/nose"), the
-    head halfway from the ears to the crown.
+    Limbs bend where the bones do. The hips are those of the COCO keypoints, as people annotate them (two
+    centimetres below SMPL's and a little nearer the middle), the pelvis lies halfway between them; the neck
+    is the base of the neck (Human3.6M's thorax), the spine lies halfway from pelvis to neck; the jaw lies
+    between nose and skull base (its "neck/nose"), the head halfway from the ears to the crown.
 
     Args:
         joints: SMPL's 24.

@@ -12,6 +12,8 @@ from spinloop.body.free.shape_space import ShapeSpace, volume
 # Density of a living body at mid-breath, kg/m³.
 _DENSITY = 985.0
 
+# The phenotypes of Anny whose distribution it calibrated.
+PHENOTYPES = ("height", "weight", "muscle", "proportions", "age")
 # Published adult figures beside which the population's are shown.
 PUBLISHED = {
     "who_2007_stature_at_19_years_m": {
@@ -23,6 +25,15 @@ PUBLISHED = {
         "female": {"stature_m": 1.613, "mass_kg": 77.5},
         "male": {"stature_m": 1.753, "mass_kg": 90.6},
         "source": "Fryar et al., Vital and Health Statistics 3(46), 2021: adults of 20 years and over",
+    },
+    "world_2014_body_mass_index": {
+        "female": 24.4,
+        "male": 24.2,
+        "source": "NCD Risk Factor Collaboration, Lancet 387:1377-1396, 2016: adults, age-standardised",
+    },
+    "thigh_share_of_leg": {
+        "all": 0.499,
+        "source": "Drillis and Contini, 1966: thigh 0.245, shank 0.246 of the stature",
     },
     "world_2005_mass_kg": {
         "all": 62.0,
@@ -61,6 +72,14 @@ def report(
         "population": {gender: _figures(mesh, bodies) for gender, bodies in people.items()},
         "published": PUBLISHED,
         "variance_share": {name: _rounded(space.variance_share) for name, space in spaces.items()},
+        "phenotypes": {gender: _phenotypes(spaces[gender], bodies) for gender, bodies in people.items()},
+        "thigh_share_of_leg": {
+            gender: {
+                "anny_bones": _thigh_share(bodies.joints),
+                "regressed": _thigh_share(_regressed(regressors, bodies)),
+            }
+            for gender, bodies in people.items()
+        },
         "regressor_error_mm": {kind: _all_errors(regressors, bodies) for kind, bodies in unseen.items()},
         "weights_per_vertex_most": int((mesh.weights > 0).sum(axis=1).max()),
     }
@@ -76,6 +95,42 @@ def _figures(mesh: Mesh, people: Population) -> dict[str, Any]:
             "percentiles_5_50_95": _rounded(np.percentile(values, [5, 50, 95])),
         }
         for name, values in figures.items()
+    }
+
+
+def _phenotypes(space: ShapeSpace, people: Population) -> dict[str, Any]:
+    """What of the shape each of Anny's phenotypes makes, and which coefficient tells of it."""
+    shapes = (people.vertices - space.mean).reshape(len(people.vertices), -1)
+    directions = space.directions.reshape(shapes.shape[1], -1)
+    betas = shapes @ directions / (directions**2).sum(axis=0)
+    betas = (betas - betas.mean(axis=0)) / betas.std(axis=0)
+    figures = {}
+    for name in PHENOTYPES:
+        values = people.phenotypes[name]
+        values = (values - values.mean()) / values.std()
+        slope = values @ shapes / len(values)
+        figures[name] = {
+            "variance_share": round(float((slope**2).sum() * len(values) / (shapes**2).sum()), 4),
+            "correlation": _rounded(values @ betas / len(values)),
+        }
+    return figures
+
+
+def _regressed(regressors: Regressors, people: Population) -> Points:
+    placed = np.einsum("jv,nvi->jni", regressors.joints, people.vertices)
+    return dict(zip(people.joints, placed, strict=True))
+
+
+def _thigh_share(joints: Points) -> dict[str, float]:
+    """How far down from hip to ankle the knee lies."""
+    hip, knee, ankle = (joints[f"left_{name}"] for name in ("hip", "knee", "ankle"))
+    leg = ankle - hip
+    share = ((knee - hip) * leg).sum(axis=1) / (leg**2).sum(axis=1)
+    return {
+        "mean": round(float(share.mean()), 4),
+        "deviation": round(float(share.std(ddof=1)), 4),
+        "least": round(float(share.min()), 4),
+        "most": round(float(share.max()), 4),
     }
 
 

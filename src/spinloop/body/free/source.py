@@ -32,6 +32,8 @@ class RestBodies:
     """Metres."""
     heads: Float[ndarray, "N B 3"]
     """Where each bone begins, metres."""
+    phenotypes: dict[str, Float[ndarray, " N"]]
+    """Anny's values in [0, 1] that made them, by its labels."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Source:
             [_apply(part, model.template_vertices, model.blendshapes) for part in parts]
         )
         heads = _apply(blend, model.template_bone_heads, model.bone_heads_blendshapes)
-        return RestBodies(_symmetric(vertices, self.mirror), _symmetric(heads, self.bone_mirror))
+        return RestBodies(_symmetric(vertices, self.mirror), _symmetric(heads, self.bone_mirror), phenotypes)
 
     def statures(self, phenotypes: dict[str, Float[ndarray, " N"]]) -> Float[ndarray, " N"]:
         """From sole to crown, metres, without shaping the whole bodies."""

@@ -39,7 +39,7 @@ def to_tpose(source: Source, bodies: RestBodies) -> RestBodies:
         blended = np.tensordot(source.weights, rotations[index], 1)
         vertices[index] = np.einsum("vij,vj->vi", blended, rest) + source.weights @ offsets[index]
     pelvis = heads[:, :1]
-    return RestBodies(vertices=vertices - pelvis, heads=heads - pelvis)
+    return RestBodies(vertices - pelvis, heads - pelvis, bodies.phenotypes)
 
 
 def _world_rotations(source: Source, heads: Float[ndarray, "N B 3"]) -> Float[ndarray, "N B 3 3"]:
