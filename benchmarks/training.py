@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
@@ -91,6 +92,7 @@ def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> Run:
         SettingParams(loop=loop, use_3d=False),
         load_section(given.params, "fitting", FittingParams),
         WatchParams(sheet_every=0, sheet_people=1, tensorboard=False, dvclive=False),
+        load_section(given.params, "body", PosingParams),
     )
     data, split = given.project / "data", given.split
     inputs = Inputs(

@@ -1,5 +1,6 @@
 """LSP, LSPET and MPII: trees written with scipy and h5py from the format descriptions."""
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def mpii(tmp_path, write_jpeg):
 
 def test_lsp_is_its_first_thousand_with_every_joint(lsp):
     raw, joints = lsp
-    records, left_out = _read(read_lsp, raw, LspSource(reader="lsp", **RULES))
+    records, left_out = _read(read_lsp, raw, LspSource(reader="lsp", subset="train", masks=None, **RULES))
     assert len(records) == 1000
     assert left_out == {}
     for number in (0, 1, 500, 999):
@@ -76,6 +77,57 @@ def test_lsp_is_its_first_thousand_with_every_joint(lsp):
         assert record.keypoints[:, 2].tolist() == [1.0] * 14 + [0.0] * 10
         np.testing.assert_allclose(record.center, (place.min(0) + place.max(0)) / 2)
         assert record.scale == pytest.approx(1.2 * np.ptp(place, axis=0).max() / 200)
+
+
+@pytest.fixture
+def lsp_test(lsp, tmp_path):
+    """LSP's test half cut after image 1003, with UPi-S1h's masks."""
+    joints = lsp[1][:, :, :1003]
+    savemat(tmp_path / "joints.mat", {"joints": joints})
+    (tmp_path / "images").mkdir()
+    masks = tmp_path / "up" / "data" / "lsp"
+    masks.mkdir(parents=True)
+    for number in (1001, 1002, 1003):
+        (tmp_path / "images" / f"im{number}.jpg").hardlink_to(lsp[0] / "images" / "im0001.jpg")
+        for kind in ("segmentation", "part_segmentation"):
+            cv2.imwrite(str(masks / f"im{number}_{kind}.png"), np.zeros((64, 96), np.uint8))
+    return tmp_path, joints
+
+
+LSP_TEST = LspSource(reader="lsp", subset="test", masks="up", **RULES)
+
+
+def test_lsps_test_half_begins_at_1001_and_names_its_masks(lsp_test):
+    raw, joints = lsp_test
+    records, left_out = _read(read_lsp, raw, LSP_TEST)
+    assert left_out == {}
+    assert [record.image for record in records] == [f"images/im{n}.jpg" for n in (1001, 1002, 1003)]
+    for record, column in zip(records, (1000, 1001, 1002), strict=True):
+        np.testing.assert_allclose(record.keypoints[:14, :2], joints[:2, :, column].T)
+        stem = f"up/data/lsp/im{column + 1}"
+        assert (record.mask, record.parts) == (f"{stem}_segmentation.png", f"{stem}_part_segmentation.png")
+    without, _ = _read(read_lsp, raw, LSP_TEST.model_copy(update={"masks": None}))
+    assert {(record.mask, record.parts) for record in without} == {(None, None)}
+
+
+def test_a_mask_of_another_size_is_counted_and_an_absent_one_stops(lsp_test):
+    masks = lsp_test[0] / "up" / "data" / "lsp"
+    cv2.imwrite(str(masks / "im1001_segmentation.png"), np.zeros((64, 95), np.uint8))
+    (masks / "im1003_part_segmentation.png").write_bytes(b"")
+    records, left_out = _read(read_lsp, lsp_test[0], LSP_TEST)
+    assert ([record.image for record in records], left_out) == (["images/im1002.jpg"], {"mask_differs": 2})
+    (masks / "im1002_segmentation.png").unlink()
+    with pytest.raises(UserError, match=r"im1002_segmentation\.png: no such file; unpack or link UPi-S1h"):
+        _read(read_lsp, lsp_test[0], LSP_TEST)
+
+
+def test_joints_of_the_training_half_alone_have_no_test_half(lsp_test):
+    raw, joints = lsp_test
+    savemat(raw / "joints.mat", {"joints": joints[:, :, :1000]})
+    with pytest.raises(
+        UserError, match=r"joints\.mat: joints: test needs more than 1000 people .* found 1000"
+    ):
+        _read(read_lsp, raw, LSP_TEST)
 
 
 def test_lspet_pairs_by_sorted_name_and_leaves_out_joints_without_a_place(lspet):
@@ -121,8 +173,8 @@ def test_wrong_files_are_named(lspet, mpii):
     (raw / "im00010.png").unlink()
     with pytest.raises(UserError, match=r"4 people in joints\.mat, but 3 images"):
         _read(read_lspet, raw, LspetSource(reader="lspet", **RULES))
-    with pytest.raises(UserError, match=r"joints\.mat: joints: expected 3 × 14 × 2000, found 14 × 3 × 4"):
-        _read(read_lsp, raw, LspSource(reader="lsp", **RULES))
+    with pytest.raises(UserError, match=r"joints\.mat: joints: expected 3 × 14 × people, found 14 × 3 × 4"):
+        _read(read_lsp, raw, LspSource(reader="lsp", subset="train", masks=None, **RULES))
     data = (raw / "joints.mat").read_bytes()
     for length in (0, 100, 300):
         (raw / "joints.mat").write_bytes(data[:length])

@@ -1,5 +1,6 @@
 import numpy as np
 
+from spinloop.annotations.detections import open_detections
 from spinloop.annotations.merge import KEYPOINTS, load_keypoints, merge_records
 from spinloop.annotations.table import save_table
 from spinloop.annotations.tally import Tally
@@ -23,7 +24,9 @@ def _detection(keypoints: np.ndarray) -> np.ndarray:
 
 def _merge(records, openpose, params, published=None):
     tally = Tally()
-    return list(merge_records(records, openpose, params, published, tally)), tally
+    return list(
+        merge_records(records, openpose and open_detections(openpose), params, published, tally)
+    ), tally
 
 
 def test_each_persons_provenance_is_told_and_counted(tmp_path, make_record, write_openpose, merge_params):
@@ -61,8 +64,8 @@ def test_a_detection_file_for_nobody_is_counted_by_name(tmp_path, make_record, w
         write_openpose(tmp_path / f"{name}_keypoints.json", np.stack([_detection(keypoints)]))
     rows, tally = _merge([make_record(1, keypoints=keypoints)], tmp_path, merge_params)
     assert [row["provenance"] for row in rows] == ["matched"]
-    assert tally.stats()["noted"] == {"matched": 1, "openpose_file_for_nobody": 2}
-    assert tally.stats()["examples"]["openpose_file_for_nobody"] == [
+    assert tally.stats()["noted"] == {"matched": 1, "detections_for_nobody": 2}
+    assert tally.stats()["examples"]["detections_for_nobody"] == [
         "images/other_keypoints.json",
         "more/a_keypoints.json",
     ]

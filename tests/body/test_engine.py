@@ -1,9 +1,12 @@
+import ast
+
 import numpy as np
 import pytest
 import torch
 
-from spinloop.body.engine import SmplxBodyModel, make_body_model
+from spinloop.body.engine import make_body_model
 from spinloop.body.model import BodyModel
+from spinloop.body.reference import SmplxBodyModel
 
 
 @pytest.mark.parametrize("form", ["axis_angle", "matrices"])
@@ -32,3 +35,14 @@ def test_the_engine_is_the_one_that_was_named_and_prints_nothing(random_body, ca
     assert not any(parameter.requires_grad for parameter in reference.parameters())
     assert dict(torch.nn.ModuleDict({"body": reference}).state_dict()) == {}
     assert capsys.readouterr().out == ""
+
+
+def test_nothing_outside_the_room_poses_meshes_without_asking_for_the_engine(repository):
+    package = repository / "src" / "spinloop"
+    direct = [
+        str(path.relative_to(package))
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "BodyModel"
+    ]
+    assert direct == ["body/engine.py"]

@@ -143,6 +143,7 @@ def test_the_command_writes_the_body(write, smpl_folder, tmp_path):
 BODY_PARAMS = """body:
   source: smpl
   smpl_folder: {folder}
+  engine: spinloop
   seed: 0
   n_bodies: 300
   n_rig_bodies: 100

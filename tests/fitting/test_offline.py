@@ -17,12 +17,20 @@ from spinloop.fitting.offline import (
 from spinloop.fitting.status import STATUSES
 from spinloop.fitting.store import FitStore
 from spinloop.geometry.crop import crop_affine, transform_points
-from spinloop.params.fitting import FitInitialParams
+from spinloop.params.fitting import FitInitialParams, LiftedStartParams
 
 
 @pytest.fixture(scope="module")
 def rules():
-    return FitInitialParams(shards=[0, 1], batch_size=5, min_joints=6, max_reprojection=400.0, max_beta=3.0)
+    return FitInitialParams(
+        start="mean",
+        lifted_start=LiftedStartParams(n_iterations=5, anchor_weight=30.0),
+        shards=[0, 1],
+        batch_size=5,
+        min_joints=6,
+        max_reprojection=400.0,
+        max_beta=3.0,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from spinloop.errors import UserError
-from spinloop.fitting.request import read_request, save_fits
+from spinloop.fitting.request import read_request, read_start, save_fits
 from spinloop.fitting.status import STATUSES
 
 
@@ -35,9 +36,17 @@ def test_openpose_alone_leaves_the_annotated_joints_unseen(tmp_path, arrays):
 def test_a_start_is_read_from_the_same_file(tmp_path, arrays, crowd):
     start = dict(zip(("pose", "betas", "cam_t"), (part.numpy() for part in crowd[0]), strict=True))
     path = _write(tmp_path, {**arrays, **start})
-    request = read_request(path, path)
+    request = read_request(path)
     np.testing.assert_array_equal(request.start.pose, start["pose"])
     np.testing.assert_array_equal(request.start.translation, start["cam_t"])
+
+
+def test_a_pose_alone_is_a_start_whose_camera_is_estimated(tmp_path, arrays, crowd, fitter):
+    path = _write(tmp_path, {**arrays, "pose": crowd[0].pose.numpy()})
+    request = read_request(path)
+    assert (request.start.betas == 0).all()
+    result = fitter.fit(request.start, torch.from_numpy(request.keypoints))
+    assert (result.state.translation[:, 2] > 2).all()
 
 
 @pytest.mark.parametrize(
@@ -67,10 +76,22 @@ def test_one_person_outside_the_crop_is_marked_and_the_others_are_not(tmp_path, 
     assert read_request(_write(tmp_path, arrays)).is_outside.tolist() == [n == 3 for n in range(12)]
 
 
+def test_one_person_on_one_spot_is_marked_and_the_others_are_not(tmp_path, arrays):
+    arrays["keypoints"][3, :, :2] /= 224
+    assert read_request(_write(tmp_path, arrays)).is_outside.tolist() == [n == 3 for n in range(12)]
+
+
 def test_a_start_of_the_wrong_shape_is_refused(tmp_path, arrays):
     path = _write(tmp_path, {**arrays, "pose": np.zeros((12, 24, 3)), "betas": np.zeros((12, 10))})
-    with pytest.raises(UserError, match=r"pose: expected shape \(12, 72\)"):
-        read_request(path, path)
+    with pytest.raises(UserError, match=r"pose: expected numbers of shape \(12, 72\)"):
+        read_request(path)
+    other = tmp_path / "other.npz"
+    np.savez(other, pose=np.zeros((3, 72)))
+    with pytest.raises(UserError, match=r"other\.npz: pose: .*\(12, 72\), found \(3, 72\)"):
+        read_start(other, 12)
+    np.savez(other, betas=np.zeros((12, 10)))
+    with pytest.raises(UserError, match="pose: missing"):
+        read_start(other, 12)
 
 
 def test_fits_are_written_with_all_that_was_promised(tmp_path, arrays, fitter, crowd):

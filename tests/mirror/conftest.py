@@ -1,5 +1,6 @@
 """A mannequin in SMPL's shapes, small parameters, and one run of each mirror."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,7 +120,7 @@ def mannequin() -> BodyFile:
 
 @pytest.fixture(scope="session")
 def cast(mannequin) -> Cast:
-    return Cast.of([mannequin])
+    return Cast.of([mannequin], "spinloop")
 
 
 @pytest.fixture(scope="session")
@@ -135,24 +136,33 @@ def mixture_file(repository) -> Path:
     return repository / "src" / "spinloop" / "assets" / "cmu_mixture.npz"
 
 
-def _small(repository: Path, target: Path, section: str, changes: dict[str, object]) -> Path:
+def _small(
+    repository: Path, target: Path, section: str, changes: dict[str, object], engine: str = "spinloop"
+) -> Path:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load((repository / "params.yaml").read_text(encoding="utf-8"))
     values[section] |= changes
+    values["body"]["engine"] = engine
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     return target
 
 
 @pytest.fixture(scope="session")
+def small_params(repository):
+    """Write the project's parameters with changes in one section."""
+    return partial(_small, repository)
+
+
+@pytest.fixture(scope="session")
 def run_coco(repository, studio_files, mixture_file, tmp_path_factory):
     """Run the stage with changed parameters; where its outputs lie."""
 
-    def run(workers: int = 1, **changes: object) -> SimpleNamespace:
+    def run(workers: int = 1, engine: str = "spinloop", **changes: object) -> SimpleNamespace:
         root = tmp_path_factory.mktemp("coco")
-        params = _small(repository, root / "params.yaml", "mirror_coco", changes)
+        params = _small(repository, root / "params.yaml", "mirror_coco", changes, engine)
         places = {"out": root / "coco", "openpose": root / "openpose", "truth": root / "truth.parquet"}
         mirror_coco.run(
             body=studio_files["neutral"], mixture=mixture_file, workers=workers, params=params, **places
@@ -165,24 +175,33 @@ def run_coco(repository, studio_files, mixture_file, tmp_path_factory):
 @pytest.fixture(scope="session")
 def coco(run_coco) -> SimpleNamespace:
     """Forty pictures: more than one piece."""
-    return run_coco(n_images=40, second_person=0.3, hidden_not_annotated=0.1)
+    return run_coco(n_images=40, second_person=0.3, hidden_not_annotated=0.1, crowd=0.0)
 
 
 @pytest.fixture(scope="session")
-def pw3d(repository, studio_files, mixture_file, tmp_path_factory) -> SimpleNamespace:
+def run_pw3d(repository, studio_files, mixture_file, tmp_path_factory):
+    """Run the stage with changed parameters; where its outputs lie."""
+
+    def run(**changes: object) -> SimpleNamespace:
+        root = tmp_path_factory.mktemp("pw3d")
+        params = _small(repository, root / "params.yaml", "mirror_pw3d", changes)
+        places = {"out": root / "pw3d", "truth": root / "truth.parquet"}
+        mirror_pw3d.run(
+            body_female=studio_files["female"],
+            body_male=studio_files["male"],
+            mixture=mixture_file,
+            params=params,
+            **places,
+        )
+        return SimpleNamespace(**places, section=load_section(params, "mirror_pw3d", Pw3dParams))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pw3d(repository, run_pw3d) -> SimpleNamespace:
     """Four videos, exact detections."""
-    root = tmp_path_factory.mktemp("pw3d")
     exact = {"noise": 0.0, "hidden_noise": 0.0, "outlier": 0.0, "swap": 0.0, "miss": 0.1, "person_miss": 0.1}
     full = load_section(repository / "params.yaml", "mirror_pw3d", Pw3dParams).model_dump()
     changes = {"n_sequences": 4, "n_frames": 6, "second_person": 0.5, "invalid_camera": 0.2}
-    changes["detector"] = full["detector"] | exact
-    params = _small(repository, root / "params.yaml", "mirror_pw3d", changes)
-    places = {"out": root / "pw3d", "truth": root / "truth.parquet"}
-    mirror_pw3d.run(
-        body_female=studio_files["female"],
-        body_male=studio_files["male"],
-        mixture=mixture_file,
-        params=params,
-        **places,
-    )
-    return SimpleNamespace(**places, section=load_section(params, "mirror_pw3d", Pw3dParams))
+    return run_pw3d(detector=full["detector"] | exact, **changes)

@@ -11,6 +11,7 @@ import torch
 
 from spinloop.annotations.coco import read_coco
 from spinloop.annotations.tally import Tally
+from spinloop.body import reference
 from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
 from spinloop.joints import COCO17, MODEL49
@@ -23,6 +24,12 @@ OKS_SIGMA = np.repeat(
     [0.026, 0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089], [1, 2, 2, 2, 2, 2, 2, 2, 2]
 )
 COCO_IN_49 = [MODEL49.index(name, 25) for name in COCO17]
+
+
+@pytest.fixture(scope="module")
+def crowded(run_coco):
+    """COCO 2017's names, a crowd in most pictures, and small people without joints."""
+    return run_coco(n_images=6, subset="val2017", crowd=0.7, least_keypoints_px=2500, second_person=0.5)
 
 
 def read_annotations(mirror):
@@ -127,7 +134,7 @@ def test_every_listed_picture_is_there_in_its_size_and_no_other(coco):
 
 
 def test_openpose_writes_one_file_for_each_picture(coco):
-    folder = coco.openpose / "coco" / "train2014"
+    folder = coco.openpose / "train2014"
     expected = {f"{image['file_name'][:-4]}_keypoints.json" for image in read_annotations(coco)["images"]}
     assert {path.name for path in folder.iterdir()} == expected
     n_people = []
@@ -142,6 +149,48 @@ def test_openpose_writes_one_file_for_each_picture(coco):
             assert person["face_keypoints_2d"] == []
     assert max(n_people) >= 2
     assert np.mean(n_people) > 0.9
+
+
+def test_a_crowd_is_one_annotation_with_a_mask_in_runs(crowded):
+    content = json.loads((crowded.out / "annotations" / "person_keypoints_val2017.json").read_text())
+    crowds = [one for one in content["annotations"] if one["iscrowd"]]
+    assert 0 < len(crowds) <= crowded.section.n_images
+    for crowd in crowds:
+        assert (crowd["num_keypoints"], crowd["keypoints"]) == (0, [0] * 51)
+        height, width = crowd["segmentation"]["size"]
+        flat, value = [], False
+        for count in crowd["segmentation"]["counts"]:
+            flat += [value] * count
+            value = not value
+        mask = np.array(flat).reshape(width, height).T
+        rows, columns = np.nonzero(mask)
+        x, y, w, h = crowd["bbox"]
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x, y, x + w, y + h)
+        assert mask.sum() == crowd["area"]
+
+
+def test_people_who_show_little_have_a_box_but_no_joints(crowded):
+    content = json.loads((crowded.out / "annotations" / "person_keypoints_val2017.json").read_text())
+    people = [one for one in content["annotations"] if not one["iscrowd"]]
+    small = [one for one in people if one["area"] < crowded.section.least_keypoints_px]
+    assert 0 < len(small) < len(people)
+    for person in small:
+        assert (person["num_keypoints"], person["keypoints"]) == (0, [0] * 51)
+    assert all(person["bbox"][2] > 0 for person in small)
+
+
+def test_the_reader_leaves_crowds_and_people_without_joints_out(crowded):
+    source = CocoSource(
+        reader="coco", raw="", openpose="", subset="val2017", box_factor=1.2, min_limb_joints=1
+    )
+    tally = Tally()
+    records = list(read_coco(crowded.out, "coco_val", source, False, tally))
+    truth = set(load_truth(crowded.truth)["id"])
+    left_out = tally.stats()["left_out"]
+    assert left_out["crowd"] > 0
+    assert left_out["no_visible_joint"] > 0
+    assert {record.id for record in records} <= truth
+    assert all(record.image.startswith("val2017/000000") for record in records)
 
 
 def test_the_reader_knows_the_same_people_by_the_same_ids(coco):
@@ -162,7 +211,7 @@ def digests(mirror):
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(coco, run_coco):
-    again = run_coco(workers=2, n_images=40, second_person=0.3, hidden_not_annotated=0.1)
+    again = run_coco(workers=2, n_images=40, second_person=0.3, hidden_not_annotated=0.1, crowd=0.0)
     assert digests(again) == digests(coco)
 
 
@@ -176,6 +225,21 @@ def test_more_pictures_leave_the_first_ones_as_they_were(run_coco):
 def test_another_seed_gives_other_pictures(run_coco):
     one, other = (digests(run_coco(n_images=2, seed=seed)) for seed in (0, 1))
     assert all(one[name] != other[name] for name in one if name.endswith(".jpg"))
+
+
+def test_the_named_engine_poses_the_people(run_coco, monkeypatch):
+    posed = []
+
+    class Recorded(reference.SmplxBodyModel):
+        def _pose(self, rotations, betas):
+            posed.append(len(rotations))
+            return super()._pose(rotations, betas)
+
+    monkeypatch.setattr(reference, "SmplxBodyModel", Recorded)
+    ours, theirs = (load_truth(run_coco(n_images=2, engine=name).truth) for name in ("spinloop", "smplx"))
+    assert len(posed) >= 2
+    for name in ("pose", "translation"):
+        np.testing.assert_allclose(np.stack(theirs[name]), np.stack(ours[name]), atol=1e-5)
 
 
 def test_a_missing_body_is_named_and_nothing_is_left_behind(repository, mixture_file, tmp_path):

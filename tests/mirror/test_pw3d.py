@@ -144,3 +144,11 @@ def test_the_reader_knows_the_same_people_by_the_same_ids(pw3d, sequences):
     assert n_invalid > 0
     pattern = r"pw3d_test/imageFiles/\w+/image_\d{5}\.jpg#[01]"
     assert all(re.fullmatch(pattern, key) for key in read)
+
+
+def test_another_subset_has_its_folder_and_its_split(run_pw3d):
+    mirror = run_pw3d(subset="validation", n_sequences=1, n_frames=2, invalid_camera=0.0)
+    source = Pw3dSource(reader="pw3d", raw="", subset="validation", box_factor=1.2)
+    read = [record.id for record in read_pw3d(mirror.out, "pw3d_validation", source, False, Tally())]
+    assert read
+    assert read == load_truth(mirror.truth)["id"].tolist()

@@ -32,6 +32,13 @@ def test_the_left_side_is_on_the_right_of_a_front_view_and_faces_the_camera_in_a
     np.testing.assert_allclose(side, [0.0, -0.2, 19.5], atol=1e-12)
 
 
+def test_from_above_the_front_is_below_and_the_head_nearer():
+    above = View(0.0, np.zeros(3), 2.0, (200, 100), tilt_deg=90.0)
+    nose, crown = to_camera(np.array([[0.0, 0.5, 0.1], [0.0, 0.7, 0.0]]), above)
+    np.testing.assert_allclose(nose, [0.0, 0.1, 19.5], atol=1e-12)
+    np.testing.assert_allclose(crown, [0.0, 0.0, 19.3], atol=1e-12)
+
+
 def test_joints_are_marked_where_they_are(box):
     marked = draw(*box, _view(0.0), joints=np.array([[0.1, 0.5, 0.0]]))
     assert tuple(marked[50, 60]) == (204, 0, 51)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -22,9 +24,18 @@ def _params(folder, motion):
 
 
 def test_without_motion_the_shipped_mixture_is_copied(tmp_path, repository):
-    run(out=tmp_path / "prior" / "mixture.npz", params=_params(tmp_path, "null"))
+    run(
+        out=tmp_path / "prior" / "mixture.npz",
+        report=tmp_path / "prior.json",
+        params=_params(tmp_path, "null"),
+    )
     shipped = repository / "src" / "spinloop" / "assets" / "cmu_mixture.npz"
     assert (tmp_path / "prior" / "mixture.npz").read_bytes() == shipped.read_bytes()
+    figures = json.loads((tmp_path / "prior.json").read_text())
+    nats = figures["log_likelihood_nats"]
+    assert nats["train"] > nats["held_out"] > nats["held_out_single"] + 5
+    assert figures["source"] == "shipped"
+    assert 0.8 < figures["plausible_samples"] < 1
 
 
 def test_a_users_motion_is_fitted_and_twice_gives_the_same_bytes(tmp_path):
@@ -36,7 +47,7 @@ def test_a_users_motion_is_fitted_and_twice_gives_the_same_bytes(tmp_path):
         np.savez(motion / f"{number}.npz", poses=poses, mocap_framerate=60.0)
     params = _params(tmp_path, f"[{motion}]")
     for name in ("a.npz", "b.npz"):
-        run(out=tmp_path / name, params=params)
+        run(out=tmp_path / name, report=tmp_path / f"{name}.json", params=params)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     mixture = load_mixture(tmp_path / "a.npz")
     deviations = np.sqrt(np.einsum("m,mii->i", mixture.weights, mixture.covars))
@@ -46,7 +57,11 @@ def test_a_users_motion_is_fitted_and_twice_gives_the_same_bytes(tmp_path):
 
 def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such file or folder; .* prior\.motion"):
-        run(out=tmp_path / "m.npz", params=_params(tmp_path, f"[{tmp_path / 'nowhere'}]"))
+        run(
+            out=tmp_path / "m.npz",
+            report=tmp_path / "m.json",
+            params=_params(tmp_path, f"[{tmp_path / 'nowhere'}]"),
+        )
     assert not (tmp_path / "m.npz").exists()
 
 
@@ -55,4 +70,4 @@ def test_too_little_motion_is_said(tmp_path):
     motion.mkdir()
     np.savez(motion / "a.npz", poses=np.ones((1, 156)), mocap_framerate=60.0)
     with pytest.raises(UserError, match=r"prior\.motion: .*name more motion"):
-        run(out=tmp_path / "m.npz", params=_params(tmp_path, f"[{motion}]"))
+        run(out=tmp_path / "m.npz", report=tmp_path / "m.json", params=_params(tmp_path, f"[{motion}]"))

@@ -9,13 +9,8 @@ import numpy as np
 import pandas as pd
 
 from spinloop.annotations.check import Column
-from spinloop.annotations.openpose import (
-    detections_path,
-    match_as_published,
-    match_people,
-    merge_joints,
-    read_openpose,
-)
+from spinloop.annotations.detections import Detections
+from spinloop.annotations.openpose import match_as_published, match_people, merge_joints
 from spinloop.annotations.record import N_COMMON, RECORD, Record
 from spinloop.annotations.table import Layout, load_table
 from spinloop.annotations.tally import Tally
@@ -49,24 +44,28 @@ def load_keypoints(path: Path) -> pd.DataFrame:
 
 
 def merge_records(
-    records: Iterable[Record], openpose: Path | None, params: MergeParams, published: str | None, tally: Tally
+    records: Iterable[Record],
+    detections: Detections | None,
+    params: MergeParams,
+    published: str | None,
+    tally: Tally,
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table of merged keypoints.
 
     Args:
         records: annotated people, those of one image after each other.
-        openpose: folder of the detections, one file per image; None if there are none at all.
+        detections: detected people by image; None if there are none at all.
         params: when a detected person is the annotated one.
         published: match as the published preprocessing does for this reader (`coco`, …); None for our match.
         tally: notes each person's `provenance` (who has no detection keeps the annotated joints) and files
-            of images that nobody is annotated in (`openpose_file_for_nobody`); counts people without any
+            of images that nobody is annotated in (`detections_for_nobody`); counts people without any
             joint at all, who are left out (`no_visible_joint`).
     """
     images: set[str] = set()
     for image, group in groupby(records, key=lambda record: record.image):
         people = list(group)
         images.add(image)
-        detected = read_openpose(detections_path(openpose, image)) if openpose else None
+        detected = detections.of(image) if detections else None
         matches = _match(people, detected, params, published)
         for record, match in zip(people, matches, strict=True):
             row = _row(record, detected, match)
@@ -76,16 +75,9 @@ def merge_records(
             tally.note(row["provenance"], record.id)
             tally.keep()
             yield row
-    if openpose is not None:
-        for name in _files_for_nobody(openpose, images):
-            tally.note("openpose_file_for_nobody", name)
-
-
-def _files_for_nobody(openpose: Path, images: set[str]) -> list[str]:
-    """Detection files (relative to `openpose`, sorted) of images that no annotated person is in."""
-    known = {detections_path(Path(), image).as_posix() for image in images}
-    found = (path.relative_to(openpose).as_posix() for path in openpose.rglob("*_keypoints.json"))
-    return sorted(set(found) - known)
+    if detections is not None:
+        for name in detections.for_nobody(images):
+            tally.note("detections_for_nobody", name)
 
 
 def _match(

@@ -54,6 +54,11 @@ RECORD = Layout(
         Column("activity", "string", "what the person does, in the source's words", is_nullable=True),
         Column("frame", "int32", "0-based number of the frame in it", lower=0.0, is_nullable=True),
         Column("person", "int32", "the source's own number of the person", lower=0.0, is_nullable=True),
+        Column("mask", "string", "image whose pixels above 0 show the person, as `image`", is_nullable=True),
+        Column(
+            "parts", "string", "image of part labels 1–6, 0 beside the person, 255 to ignore, as `image`",
+            is_nullable=True,
+        ),
     ),
 )  # fmt: skip
 
@@ -77,6 +82,8 @@ class Record:
     activity: str | None = None
     frame: int | None = None
     person: int | None = None
+    mask: str | None = None
+    parts: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Column names to values."""

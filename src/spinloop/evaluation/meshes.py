@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from spinloop.body.engine import Engine, make_body_model
 from spinloop.body.files import GENDERS, BodyFile, load_body
 from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
@@ -15,13 +16,14 @@ from spinloop.errors import UserError
 NEUTRAL = GENDERS[0]
 
 
-def load_bodies(neutral: Path, female: Path, male: Path) -> dict[str, BodyModel]:
-    """The three bodies by gender.
+def load_bodies(neutral: Path, female: Path, male: Path, engine: Engine) -> dict[str, BodyModel]:
+    """The three bodies by gender, posed by the named code.
 
     Raises:
         UserError: a file is absent or faulty, or is of another gender than the option that names it.
     """
-    return {gender: BodyModel(body) for gender, body in load_body_files(neutral, female, male).items()}
+    files = load_body_files(neutral, female, male)
+    return {gender: make_body_model(body, engine) for gender, body in files.items()}
 
 
 def load_body_files(neutral: Path, female: Path, male: Path) -> dict[str, BodyFile]:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from spinloop.body.files import read_npz
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic
 from spinloop.fitting.fit import FitResult
 from spinloop.fitting.status import STATUSES
 from spinloop.geometry.camera import CROP_PX
@@ -25,6 +25,8 @@ _CURE = "see `spinloop fit --help` for what the file must hold"
 _WIDTHS = {"pose": 72, "betas": 10, "cam_t": 3}
 # A joint this many crop sides beyond the border cannot be of the person in the crop.
 _MARGIN = 0.5
+# Several joints this near to each other are no person but normalised numbers, or a default.
+_ENOUGH, _SPOT_PX = 4, 2.5
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,22 @@ class Request:
     keypoints: Float[np.ndarray, "N 49 3"]
     """Pixels of the 224 px crop, and confidence."""
     start: BodyState | None
-    """Where to begin; None for the mean pose."""
+    """Where to begin, if the file says so."""
     is_outside: Bool[np.ndarray, " N"]
-    """Most of the person's joints lie far outside the crop."""
+    """The person's coordinates plainly are no pixels of this crop: most far outside, or all on one spot."""
 
 
-def read_request(path: Path, start: Path | None = None) -> Request:
-    """Read keypoints, and a start if there is one.
+def read_request(path: Path) -> Request:
+    """Read keypoints, and a start if the file has one.
 
     Args:
-        path: `keypoints` (N, 49, 3) or (N, 25, 3) (OpenPose only); if wanted `ids` (N,), `size`.
-        start: npz with `pose` (N, 72), `betas` (N, 10), `cam_t` (N, 3); may be `path` itself.
+        path: `keypoints` (N, 49, 3) or (N, 25, 3) (OpenPose only); if wanted `ids` (N,), `size`, and a start
+            (see `read_start`).
 
     Raises:
         UserError: an array is missing or of the wrong shape, no joint has any confidence, or the
             coordinates are plainly no pixels of the crop.
     """
-    require_file(path, _CURE)
     arrays = read_npz(path, _CURE)
     if "keypoints" not in arrays:
         raise UserError(f"{path}: keypoints: missing; {_CURE}")
@@ -60,24 +61,23 @@ def read_request(path: Path, start: Path | None = None) -> Request:
     ids = [str(id_) for id_ in arrays.get("ids", np.arange(n))]
     if len(ids) != n or len(set(ids)) != n:
         raise UserError(f"{path}: ids: expected {n} different ones, found {len(set(ids))}; mend the file")
-    return Request(ids, keypoints, None if start is None else read_start(start, n), _outside(path, keypoints))
+    has_start = any(key in arrays for key in _WIDTHS)
+    start = _start(path, arrays, n) if has_start else None
+    return Request(ids, keypoints, start, _outside(path, keypoints))
 
 
 def read_start(path: Path, n: int) -> BodyState:
     """Read poses, shapes and translations to begin at.
 
+    Args:
+        path: `pose` (N, 72); if wanted `betas` (N, 10), else the mean shape, and `cam_t` (N, 3), else the
+            translation is estimated.
+        n: how many people there must be.
+
     Raises:
         UserError: an array is missing, or not of `n` people.
     """
-    require_file(path, _CURE)
-    arrays = read_npz(path, _CURE)
-    for key, width in _WIDTHS.items():
-        if key not in arrays:
-            raise UserError(f"{path}: {key}: missing; give pose, betas and cam_t, or use --start mean")
-        found = arrays[key].shape
-        if found != (n, width):
-            raise UserError(f"{path}: {key}: expected shape ({n}, {width}), found {found}; {_CURE}")
-    return BodyState(*(torch.as_tensor(np.asarray(arrays[key], np.float32)) for key in _WIDTHS))
+    return _start(path, read_npz(path, _CURE), n)
 
 
 def save_fits(
@@ -101,6 +101,20 @@ def save_fits(
     arrays["seconds"] = np.array(seconds)
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
+
+
+def _start(path: Path, arrays: dict[str, np.ndarray], n: int) -> BodyState:
+    if "pose" not in arrays:
+        raise UserError(f"{path}: pose: missing; a start needs it, or use --start mean")
+    # A translation that is not finite is estimated by the fit.
+    start = {"betas": np.zeros((n, 10)), "cam_t": np.full((n, 3), np.nan)} | arrays
+    for key, width in _WIDTHS.items():
+        found = start[key]
+        if found.shape != (n, width) or not np.issubdtype(found.dtype, np.number):
+            raise UserError(
+                f"{path}: {key}: expected numbers of shape ({n}, {width}), found {found.shape}; {_CURE}"
+            )
+    return BodyState(*(torch.as_tensor(np.asarray(start[key], np.float32)) for key in _WIDTHS))
 
 
 def _size(path: Path, arrays: dict[str, np.ndarray]) -> float:
@@ -140,9 +154,17 @@ def _outside(path: Path, keypoints: Float[np.ndarray, "N 49 3"]) -> Bool[np.ndar
     places = np.where(seen[..., None], keypoints[..., :2], 0)
     far = ((places < -_MARGIN * CROP_PX) | (places > (1 + _MARGIN) * CROP_PX)).any(-1)
     is_outside = (far & seen).sum(-1) > 0.5 * seen.sum(-1)
+    is_outside |= (seen.sum(-1) >= _ENOUGH) & (_extent(places, seen) < _SPOT_PX)
     if is_outside.sum() > 0.5 * seen.any(-1).sum():
         raise UserError(
-            f"{path}: keypoints: {is_outside.sum()} of {len(keypoints)} people lie outside their crop; give "
-            "pixels of the crop, not of the whole image, and the crop's side as `size`"
+            f"{path}: keypoints: {is_outside.sum()} of {len(keypoints)} people lie outside their crop or on "
+            "one spot of it; give pixels of the crop, not of the whole image, and the crop's side as `size`"
         )
     return is_outside
+
+
+def _extent(places: Float[np.ndarray, "N 49 2"], seen: Bool[np.ndarray, "N 49"]) -> Float[np.ndarray, " N"]:
+    """The longer side of the box around the seen joints, pixels; below zero where there is none."""
+    low = np.where(seen[..., None], places, np.inf).min(1)
+    high = np.where(seen[..., None], places, -np.inf).max(1)
+    return (high - low).max(-1)

@@ -1,5 +1,7 @@
 """What became of a person's fit."""
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
@@ -19,6 +21,9 @@ STATUSES = (
 )
 """The number that is stored is the position here; later ones win where several apply."""
 
+FAILURES = STATUSES[STATUSES.index("rejected_reprojection") :]
+"""Statuses of fits that should not be used as they are."""
+
 
 def fit_status(
     result: FitResult, keypoints: Float[Tensor, "B 49 3"], params: FitInitialParams
@@ -31,9 +36,11 @@ def fit_status(
         params: the limits.
     """
     status = torch.where(result.converged, STATUSES.index("converged"), STATUSES.index("max_iterations"))
-    seen = (fitted_only(keypoints)[..., 2] > 0).sum(-1)
+    trust = fitted_only(keypoints)[..., 2].to(result.reprojection)
+    seen = (trust > 0).sum(-1)
+    per_joint = result.reprojection.sum(-1) / trust.square().sum(-1).clamp(min=1e-12)
     for name, applies in (
-        ("rejected_reprojection", result.reprojection.mean(-1) > params.max_reprojection),
+        ("rejected_reprojection", per_joint > params.max_reprojection),
         ("shape_out_of_range", (result.state.betas.abs() > params.max_beta).any(-1)),
         ("too_few_joints", seen < params.min_joints),
     ):
@@ -43,5 +50,10 @@ def fit_status(
 
 def count_statuses(status: Integer[Tensor, " B"]) -> str:
     """How many people have each status, in words."""
-    counts = torch.bincount(status.cpu().long(), minlength=len(STATUSES)).tolist()
-    return ", ".join(f"{n} {name}" for n, name in zip(counts, STATUSES, strict=True) if n) or "nobody"
+    return name_statuses(torch.bincount(status.cpu().long(), minlength=len(STATUSES)).tolist())
+
+
+def name_statuses(counts: Iterable[int]) -> str:
+    """Counts in the order of `STATUSES`, in words; those that nobody has are left out."""
+    named = (f"{n} {name}" for n, name in zip(counts, STATUSES, strict=True) if n)
+    return ", ".join(named) or "nobody"

@@ -26,7 +26,7 @@ from spinloop.fitting.view import View, from_view, to_view
 ORIGINS = ("none", "initial", "loop")
 """Where a fit came from; the number that is stored is the position here."""
 
-_FIELDS: dict[str, tuple[type, tuple[int, ...], str]] = {
+FIELDS: dict[str, tuple[type, tuple[int, ...], str]] = {
     "pose": (np.float32, (72,), "rad"),
     "betas": (np.float32, (10,), "standard deviations"),
     "translation": (np.float32, (3,), "m"),
@@ -35,6 +35,7 @@ _FIELDS: dict[str, tuple[type, tuple[int, ...], str]] = {
     "step": (np.int64, (), "training step"),
     "status": (np.uint8, (), ", ".join(STATUSES)),
 }
+"""Arrays of a store: type, shape of a person's entry, unit."""
 _CURE = "make it with `spinloop fit_initial` (a part) or `spinloop collect_fits` (a split)"
 
 
@@ -59,7 +60,7 @@ class FitStore:
             raise UserError(f"fits: {twice}: this id occurs twice; ids must be unique")
         self._root_joint = root_joint
         self._arrays = {
-            name: np.zeros((len(self.ids), *shape), dtype) for name, (dtype, shape, _) in _FIELDS.items()
+            name: np.zeros((len(self.ids), *shape), dtype) for name, (dtype, shape, _) in FIELDS.items()
         }
         self._arrays["error"][:] = np.inf
 
@@ -77,7 +78,7 @@ class FitStore:
         require_file(path, _CURE)
         try:
             with h5py.File(path, "r") as file:
-                arrays = {name: np.asarray(file[name]) for name in ("ids", *_FIELDS)}
+                arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
         except (OSError, KeyError) as error:
             raise UserError(f"{path}: not a store of fits ({str(error).splitlines()[0]}); {_CURE}") from None
         store = cls([id_.decode() for id_ in arrays.pop("ids")], root_joint)
@@ -93,7 +94,7 @@ class FitStore:
         """
         store = cls([id_ for part in parts for id_ in part.ids])
         if parts:
-            fields = {name: [part._arrays[name] for part in parts] for name in _FIELDS}
+            fields = {name: [part._arrays[name] for part in parts] for name in FIELDS}
             store.load_state_dict({name: np.concatenate(arrays) for name, arrays in fields.items()})
         return store
 
@@ -104,7 +105,7 @@ class FitStore:
         """Write the store, atomically; the same fits give the same bytes."""
         with atomic(path) as temporary, h5py.File(temporary, "w") as file:
             file.create_dataset("ids", data=list(self.ids), dtype=h5py.string_dtype())
-            for name, (_, _, unit) in _FIELDS.items():
+            for name, (_, _, unit) in FIELDS.items():
                 file.create_dataset(name, data=self._arrays[name]).attrs["unit"] = unit
 
     def get(self, ids: Sequence[str], view: View | None = None) -> Fit:
@@ -198,7 +199,7 @@ class FitStore:
         for name, own in self._arrays.items():
             if name not in state or np.shape(state[name]) != own.shape:
                 raise UserError(f"fits: {name}: expected an array of shape {own.shape}; {_CURE}")
-        for name, (dtype, _, _) in _FIELDS.items():
+        for name, (dtype, _, _) in FIELDS.items():
             self._arrays[name] = np.array(state[name], dtype=dtype)
 
     def _rows(self, ids: Sequence[str]) -> Int[np.ndarray, " B"]:

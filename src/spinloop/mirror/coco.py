@@ -1,44 +1,34 @@
-"""A mirror of COCO 2014's person keypoints: photographs, one annotation file, OpenPose files beside."""
+"""A mirror of COCO's person keypoints: photographs, one annotation file, OpenPose files beside."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from spinloop.annotations.record import make_id
-from spinloop.mirror.coco_annotation import annotate
-from spinloop.mirror.detector import detect, openpose_json
-from spinloop.mirror.framing import sample_companion_place, sample_size, sample_view
-from spinloop.mirror.people import Cast, sample_character, sample_root, stand
-from spinloop.mirror.pool import PIECE, Studio, open_studio, run_pieces
-from spinloop.mirror.scene import Scene, draw, encode_jpeg
-from spinloop.mirror.staging import look_for_joints, middle_of, sample_setting
+from spinloop.files import write_json
+from spinloop.mirror.coco_annotation import annotate, annotate_crowd, annotation_file
+from spinloop.mirror.crowd import sample_crowd
+from spinloop.mirror.people import Cast, Stance
+from spinloop.mirror.photographs import (
+    LEAST_AREA_PX,
+    Photograph,
+    Piece,
+    photographs,
+    pieces,
+    write_openpose,
+)
+from spinloop.mirror.pool import Studio, run_pieces
+from spinloop.mirror.scene import encode_jpeg
 from spinloop.mirror.truth import truth_row
+from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import CocoParams
 
-SPLIT = "coco_train"
-FOLDER = "train2014"
-ANNOTATIONS = "annotations/person_keypoints_train2014.json"
 _MIRROR = 1  # second entry of every seed; 3DPW's mirror has 2
-_POSES, _PICTURE = 0, 1
-# Whoever shows fewer pixels than this is not annotated, as in COCO's crowds.
-_LEAST_AREA_PX = 60
-
-
-class Piece(NamedTuple):
-    """Pictures first to last (not included)."""
-
-    first: int
-    last: int
-    params: CocoParams
-    studio: Studio
-    images: Path
-    """Folder of the pictures; it exists."""
-    detections: Path
-    """Folder of the OpenPose files; it exists."""
+_CROWD = 2
+# Annotations of crowds have numbers of their own in COCO, 900 and nine digits.
+_FIRST_CROWD_ID = 900_000_000_000
 
 
 class Drawn(NamedTuple):
@@ -57,75 +47,59 @@ def write_coco(
     Args:
         params: the section `mirror_coco`.
         studio: the neutral body and the pose mixture.
-        images: root of the mirror; `train2014/` is made in it.
-        openpose: root of the OpenPose files; `coco/train2014/` is made in it.
+        images: root of the mirror; a folder named like the subset is made in it.
+        openpose: root of the OpenPose files; likewise.
         workers: processes.
 
     Yields:
         A piece's pictures, in order.
     """
-    folders = images / FOLDER, openpose / "coco" / FOLDER
-    for folder in folders:
-        folder.mkdir(parents=True)
-    starts = range(0, params.n_images, PIECE)
-    tasks = [Piece(first, min(first + PIECE, params.n_images), params, studio, *folders) for first in starts]
+    folders = images / params.subset, openpose / params.subset
+    tasks = pieces(0, params.n_images, params, studio, *folders)
     yield from run_pieces(draw_piece, tasks, workers)
 
 
-def draw_piece(piece: Piece) -> list[Drawn]:
+def save_annotations(root: Path, drawn: Sequence[Drawn], params: CocoParams) -> None:
+    """Write the annotation file."""
+    annotations = [annotation for one in drawn for annotation in one.annotations]
+    content = annotation_file([one.image for one in drawn], annotations, int(params.subset[-4:]))
+    write_json(root / "annotations" / f"person_keypoints_{params.subset}.json", content)
+
+
+def draw_piece(piece: Piece[CocoParams]) -> list[Drawn]:
     """Draw some pictures and write their files."""
-    cast, mixture = open_studio(piece.studio)
-    # Always a whole piece's poses, so that the last piece of a short run equals the same one of a long run.
-    seed = [piece.params.seed, _MIRROR, _POSES, piece.first]
-    poses = mixture.sample(2 * PIECE, np.random.default_rng(seed)).reshape(PIECE, 2, -1)
-    return [
-        _draw_one(piece, index, poses[index - piece.first], cast) for index in range(piece.first, piece.last)
-    ]
+
+    def behind(number: int, cast: Cast, mixture: Mixture) -> Sequence[Stance]:
+        # A generator of its own, so that crowds leave all other pictures as they are.
+        rng = np.random.default_rng([piece.params.seed, _MIRROR, _CROWD, number])
+        return sample_crowd(piece.params, cast, mixture, rng)
+
+    return [_write(piece, photograph) for photograph in photographs(piece, _MIRROR, behind)]
 
 
-def _draw_one(piece: Piece, index: int, poses: Float[np.ndarray, "2 69"], cast: Cast) -> Drawn:
-    params = piece.params
-    rng = np.random.default_rng([params.seed, _MIRROR, _PICTURE, index])
-    scene = _sample_scene(params, poses, cast, rng)
-    picture = draw(scene, cast, rng)
+def _write(piece: Piece[CocoParams], photograph: Photograph) -> Drawn:
+    params, rng, scene = piece.params, photograph.rng, photograph.scene
     # Ids that are no row numbers: whoever joins files by row is found out.
-    image_id = 7 * (index + 1)
-    name = f"COCO_train2014_{image_id:012d}"
+    image_id = 7 * (photograph.number + 1)
+    name = f"COCO_{params.subset}_{image_id:012d}" if params.subset.endswith("2014") else f"{image_id:012d}"
     quality = round(rng.uniform(*params.picture.jpeg_quality.bounds))
-    (piece.images / f"{name}.jpg").write_bytes(encode_jpeg(picture.image, quality))
-
-    marks = [look_for_joints(person, scene.camera, picture) for person in scene.people]
-    detections = detect([mark.openpose for mark in marks], scene.camera.size, params.detector, rng)
-    text = json.dumps(openpose_json(detections), separators=(",", ":"))
-    (piece.detections / f"{name}_keypoints.json").write_text(text, encoding="utf-8")
+    (piece.images / f"{name}.jpg").write_bytes(encode_jpeg(photograph.picture.image, quality))
+    write_openpose(piece.beside / f"{name}_keypoints.json", photograph, params)
 
     height, width = scene.camera.size
     image = {"id": image_id, "file_name": f"{name}.jpg", "height": height, "width": width, "license": 1}
     drawn = Drawn(image, [], [])
-    for number, (person, mark) in enumerate(zip(scene.people, marks, strict=True)):
-        mask = picture.owner == number
-        if mask.sum() < _LEAST_AREA_PX:
+    for number, (person, mark) in enumerate(zip(scene.people, photograph.marks, strict=True)):
+        mask = photograph.picture.owner == number
+        if number >= photograph.n_in_front or mask.sum() < LEAST_AREA_PX:
             continue
         annotation_id = 10 * image_id + number
         head = {"id": annotation_id, "image_id": image_id, "category_id": 1, "iscrowd": 0}
         drawn.annotations.append(head | annotate(mark, mask, params, rng))
-        key = make_id(SPLIT, f"{FOLDER}/{name}.jpg", annotation_id)
+        key = make_id(f"coco_{params.subset[:-4]}", f"{params.subset}/{name}.jpg", annotation_id)
         drawn.truth.append(truth_row(key, person, scene.camera))
+    crowd = photograph.picture.owner >= photograph.n_in_front
+    if crowd.any():
+        head = {"id": _FIRST_CROWD_ID + image_id, "image_id": image_id, "category_id": 1, "iscrowd": 1}
+        drawn.annotations.append(head | annotate_crowd(crowd))
     return drawn
-
-
-def _sample_scene(
-    params: CocoParams, poses: Float[np.ndarray, "2 69"], cast: Cast, rng: np.random.Generator
-) -> Scene:
-    """One or two people somewhere."""
-    places = [np.zeros(2)]
-    if rng.random() < params.second_person:
-        places.append(sample_companion_place(rng))
-    stances = []
-    for pose, place in zip(poses, places, strict=False):
-        character = sample_character(rng, sorted(cast.files), params.people)
-        stances.append(stand(cast, character, sample_root(rng, params.people), pose, place))
-    middle = middle_of(stances[0])
-    size = sample_size(rng, params.picture)
-    camera = sample_view(rng, params.camera, size, middle).camera(size)
-    return sample_setting(rng, params.picture, camera, middle).scene(camera, stances)

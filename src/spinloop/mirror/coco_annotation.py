@@ -21,10 +21,11 @@ _SKELETON = (
 
 
 def annotation_file(
-    images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]
+    images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], year: int
 ) -> dict[str, Any]:
-    """The content of `person_keypoints_train2014.json`."""
-    info = {"description": "rendered mirror of COCO 2014 person keypoints", "version": "1.0", "year": 2014}
+    """The content of `person_keypoints_<subset>.json`."""
+    about = f"rendered mirror of COCO {year} person keypoints"
+    info = {"description": about, "version": "1.0", "year": year}
     category = {
         "supercategory": "person",
         "id": 1,
@@ -55,28 +56,46 @@ def annotate(
         params: how exactly the annotator works.
         rng: generator.
     """
-    rows, columns = np.nonzero(mask)
-    x, y = int(columns.min()), int(rows.min())
-    box = [x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y]
     area = int(mask.sum())
     order = list(COCO_FROM_MODEL49)
     error = rng.standard_normal((17, 2)) * (params.annotation_noise * COCO_SIGMA * np.sqrt(area))[:, None]
     points = marks.pixels[order] + error
     flag = np.where(marks.is_visible[order], 2, 1)
     left_out = (flag == 1) & (rng.random(17) < params.hidden_not_annotated)
-    flag[left_out | ~inside_image(points, mask.shape)] = 0
+    flag[left_out | ~inside_image(points, mask.shape) | (area < params.least_keypoints_px)] = 0
     keypoints = [
         value
         for (mark_x, mark_y), state in zip(points.tolist(), flag.tolist(), strict=True)
         for value in ((round(mark_x, 2), round(mark_y, 2), state) if state else (0, 0, 0))
     ]
     return {
-        "bbox": box,
+        "bbox": _box(mask),
         "area": area,
         "num_keypoints": int((flag > 0).sum()),
         "keypoints": keypoints,
         "segmentation": _outline(mask),
     }
+
+
+def annotate_crowd(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
+    """What COCO says of a crowd: no joints, and a mask in runs, background and crowd in turn, by columns."""
+    flat = mask.T.reshape(-1)
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
+    return {
+        "bbox": _box(mask),
+        "area": int(mask.sum()),
+        "num_keypoints": 0,
+        "keypoints": [0] * (3 * len(COCO17)),
+        "segmentation": {"counts": [0, *counts] if flat[0] else counts, "size": list(mask.shape)},
+    }
+
+
+def _box(mask: Bool[np.ndarray, "H W"]) -> list[int]:
+    """x, y, width and height of the mask."""
+    rows, columns = np.nonzero(mask)
+    x, y = int(columns.min()), int(rows.min())
+    return [x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y]
 
 
 def _outline(mask: Bool[np.ndarray, "H W"]) -> list[list[float]]:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from spinloop.annotations.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, Take
 from spinloop.annotations.record import make_id
 from spinloop.annotations.video import frame_name
+from spinloop.errors import UserError
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.captured import MPI28, captured_joints, universal_factor
 from spinloop.mirror.lab import LabView, act, film, sample_lab, step_of
@@ -64,6 +65,9 @@ def write_train(
     Yields:
         The rows of the truth of one performance: every tenth of the frames that show all joints, counted over
         all videos.
+
+    Raises:
+        UserError: there is no such frame.
     """
     takes = [(subject, sequence) for subject in params.train.subjects for sequence in SEQUENCES]
     tasks = [Performance(*take, number, params, studio, root) for number, take in enumerate(takes)]
@@ -74,6 +78,8 @@ def write_train(
         n_whole += len(whole)
         kept += rows
         yield rows
+    if not kept:
+        raise UserError("mirror_mpi_inf_3dhp.train: no picture shows all joints; raise lab.distance_m.low")
     _write_fits(root / FITS, kept, params)
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from spinloop.body.engine import Engine, make_body_model
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.mirror.camera import Camera
@@ -23,11 +24,11 @@ class Cast(NamedTuple):
     measures: dict[str, Measures]
 
     @classmethod
-    def of(cls, files: Sequence[BodyFile]) -> "Cast":
-        """Prepare bodies of different genders."""
+    def of(cls, files: Sequence[BodyFile], engine: Engine) -> "Cast":
+        """Prepare bodies of different genders, posed by the named code."""
         return cls(
             {body.gender: body for body in files},
-            {body.gender: BodyModel(body) for body in files},
+            {body.gender: make_body_model(body, engine) for body in files},
             {body.gender: Measures.of(body) for body in files},
         )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from spinloop.body.engine import Engine
 from spinloop.body.files import load_body
 from spinloop.mirror.people import Cast
 from spinloop.motion.mixture import Mixture, load_mixture
@@ -23,16 +24,18 @@ Result = TypeVar("Result")
 
 
 class Studio(NamedTuple):
-    """The files that every process needs."""
+    """The files that every process needs, and what poses the bodies."""
 
     bodies: tuple[Path, ...]
     mixture: Path
+    engine: Engine
 
 
 @lru_cache(maxsize=1)
 def open_studio(studio: Studio) -> tuple[Cast, Mixture]:
     """The bodies and the poses, read once per process."""
-    return Cast.of([load_body(path) for path in studio.bodies]), load_mixture(studio.mixture)
+    cast = Cast.of([load_body(path) for path in studio.bodies], studio.engine)
+    return cast, load_mixture(studio.mixture)
 
 
 def run_pieces(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""A mirror of 3DPW's test set: videos of one or two people before a moving camera, with their 3D truth."""
+"""A mirror of 3DPW: videos of one or two people before a moving camera, with their 3D truth."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,6 @@ from spinloop.mirror.truth import truth_row
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import Pw3dParams
 
-SPLIT = "pw3d_test"
 _MIRROR = 2  # second entry of every seed; COCO's mirror has 1
 _PLACES = ("courtyard", "downtown", "office", "park", "square", "station")
 _DEEDS = ("crossing", "dancing", "meeting", "running", "stretching", "walking")
@@ -57,13 +56,13 @@ def write_pw3d(
     Args:
         params: the section `mirror_pw3d`.
         studio: the female and the male body, and the pose mixture.
-        root: root of the mirror; `sequenceFiles/test/` and `imageFiles/` are made in it.
+        root: root of the mirror; `sequenceFiles/<subset>/` and `imageFiles/` are made in it.
         workers: processes.
 
     Yields:
         The rows of the truth of one video: frames whose camera is marked as valid, people with a detection.
     """
-    for folder in (root / "sequenceFiles" / "test", root / "imageFiles"):
+    for folder in (root / "sequenceFiles" / params.subset, root / "imageFiles"):
         folder.mkdir(parents=True)
     takes = [Take(index, params, studio, root) for index in range(params.n_sequences)]
     yield from run_pieces(make_video, takes, workers)
@@ -90,8 +89,8 @@ def make_video(take: Take) -> list[dict[str, Any]]:
         shots.append(shot)
     is_valid = rng.random(params.n_frames) >= params.invalid_camera
     content = _sequence_file(name, shots, is_valid)
-    (take.root / "sequenceFiles" / "test" / f"{name}.pkl").write_bytes(dumps_python2(content))
-    return _truth(name, shots, is_valid)
+    (take.root / "sequenceFiles" / params.subset / f"{name}.pkl").write_bytes(dumps_python2(content))
+    return _truth(f"pw3d_{params.subset}", name, shots, is_valid)
 
 
 def _sample_people(
@@ -187,13 +186,15 @@ def _over_frames(shots: Sequence[_Shot], field: str, person: int) -> Float[np.nd
     return np.stack([np.asarray(getattr(shot.stances[person], field), dtype=np.float64) for shot in shots])
 
 
-def _truth(name: str, shots: Sequence[_Shot], is_valid: Bool[np.ndarray, " F"]) -> list[dict[str, Any]]:
+def _truth(
+    split: str, name: str, shots: Sequence[_Shot], is_valid: Bool[np.ndarray, " F"]
+) -> list[dict[str, Any]]:
     rows = []
     for number, shot in enumerate(shots):
         if not is_valid[number]:
             continue
         for index, person in enumerate(shot.people):
             if (shot.poses2d[index, 2] > 0).any():
-                key = make_id(SPLIT, f"imageFiles/{name}/image_{number:05d}.jpg", index)
+                key = make_id(split, f"imageFiles/{name}/image_{number:05d}.jpg", index)
                 rows.append(truth_row(key, person, shot.camera))
     return rows

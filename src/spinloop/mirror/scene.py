@@ -12,6 +12,7 @@ from spinloop.mirror.clothes import paint_body
 from spinloop.mirror.occluders import BOX_FACES, Box
 from spinloop.mirror.people import Cast, Person
 from spinloop.params.mirror import PictureParams
+from spinloop.rendering.masks import part_labels
 from spinloop.rendering.overlay import downsample
 from spinloop.rendering.raycast import render
 from spinloop.rendering.shading import Light, interpolate, lambert, vertex_normals
@@ -113,6 +114,17 @@ def draw(scene: Scene, cast: Cast, rng: np.random.Generator) -> Picture:
     owner = np.full(fine, NOBODY, dtype=np.int32)
     owner[seen] = np.maximum(mesh.owner[faces], THING)
     return Picture(_expose(image, scene.lens, rng), owner[1::FINENESS, 1::FINENESS], buffers.depth)
+
+
+def label(scene: Scene, cast: Cast, number: int) -> UInt8[np.ndarray, "H W"]:
+    """Parts of one of the people, 1–6, as the middle of every pixel shows them; 0 elsewhere.
+
+    What stands in front hides them: things, other people, other parts.
+    """
+    camera, mesh = scene.camera, _join(scene, cast)
+    view = camera.focal_px, camera.center_px, camera.size
+    seen = render(mesh.vertices, mesh.faces, *view, is_closed=True)
+    return part_labels(seen, np.where(mesh.owner == number, mesh.part, 0).astype(np.uint8))
 
 
 def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from spinloop.joints import COMMON24, N_OPENPOSE, JointSet, index_map
 from spinloop.mirror.annotator import OPENPOSE_FROM_MODEL49
 from spinloop.mirror.background import Background, sample_background
 from spinloop.mirror.camera import Camera
@@ -46,6 +47,10 @@ class Marks(NamedTuple):
         """What a BODY_25 detector would look for."""
         order = list(OPENPOSE_FROM_MODEL49)
         return Seen(self.pixels[order], self.is_visible[order])
+
+    def shown(self, names: JointSet) -> Bool[np.ndarray, " J"]:
+        """Which of the joints of that name (of `joints.COMMON24`) the picture shows."""
+        return self.is_visible[N_OPENPOSE:][list(index_map(COMMON24, names))]
 
 
 def sample_setting(

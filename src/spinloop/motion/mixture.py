@@ -18,6 +18,7 @@ from spinloop.safe_pickle import load_pickle
 
 N_ANGLES = 69
 KEYS = ("means", "covars", "weights")
+_LOG_LIKELIHOOD = "log_likelihood_"
 _N_LOWER = N_ANGLES * (N_ANGLES + 1) // 2
 _CURE = "make it with `spinloop fit_prior`"
 # Of the shipped mixture 85 % of all draws are plausible; one that passes one in a thousand is wrong.
@@ -109,9 +110,20 @@ def save_mixture(path: Path, mixture: Mixture, log_likelihood: Mapping[str, floa
         "covars": mixture.covars[:, rows, columns].astype(np.float32),
         "weights": mixture.weights.astype(np.float32),
     }
-    arrays |= {f"log_likelihood_{name}": np.float32(value) for name, value in log_likelihood.items()}
+    arrays |= {f"{_LOG_LIKELIHOOD}{name}": np.float32(value) for name, value in log_likelihood.items()}
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
+
+
+def load_log_likelihood(path: Path) -> dict[str, float]:
+    """Nats per pose by name of the set, as `save_mixture` kept them.
+
+    Raises:
+        UserError: the file is absent or unreadable.
+    """
+    arrays = read_npz(path, _CURE)
+    names = sorted(key for key in arrays if key.startswith(_LOG_LIKELIHOOD))
+    return {key.removeprefix(_LOG_LIKELIHOOD): round(float(arrays[key]), 3) for key in names}
 
 
 def check_mixture(path: Path, arrays: Mapping[str, np.ndarray]) -> Mixture:

@@ -24,7 +24,7 @@ class CocoSource(_Source):
     subset: Literal["train2014", "val2014", "train2017", "val2017"]
     """Which of COCO's annotation files, `annotations/person_keypoints_<subset>.json`."""
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept; 12 as published."""
 
@@ -101,16 +101,20 @@ class PhotosSource(_Source):
 
 class _JointRowsSource(_Source):
     openpose: str | None
-    """Folder of OpenPose's JSON files, one per image at the image's path; null without detections."""
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept."""
 
 
 class LspSource(_JointRowsSource):
-    """Leeds Sports Pose, original images; the training half."""
+    """Leeds Sports Pose: the training half of the original images, or the test half."""
 
     reader: Literal["lsp"]
     """The dataset's format."""
+    subset: Literal["train", "test"]
+    """Images 1 to 1000, or 1001 to 2000."""
+    masks: str | None
+    """Folder of UPi-S1h below `raw` (a link will do), for masks and part masks; null for none."""
 
 
 class LspetSource(_JointRowsSource):

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from spinloop.params.loader import Section
+
+Engine = Literal["spinloop", "smplx"]
 
 
 class BodyParams(Section):
@@ -14,6 +16,8 @@ class BodyParams(Section):
     """Where the body comes from: `free` builds it from Anny, `smpl` reads your SMPL files."""
     smpl_folder: str | None
     """With `smpl`: folder with the three SMPL files (or subfolders with them) and SPIN's regressors."""
+    engine: Engine
+    """Which code poses meshes: ours, or smplx as the reference."""
     seed: Annotated[int, Field(ge=0)]
     """Seed of the population."""
     n_bodies: Annotated[int, Field(ge=50, le=5000)]
@@ -26,3 +30,12 @@ class BodyParams(Section):
     """Age of the youngest adult, years."""
     oldest_years: Annotated[float, Field(ge=18, le=110)]
     """Age of the oldest adult, years."""
+
+
+class PosingParams(Section):
+    """Of section `body` what a stage reads that only poses bodies which are there already."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    engine: Engine
+    """As in `BodyParams`, which checks the section's other keys."""

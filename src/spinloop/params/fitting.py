@@ -68,9 +68,22 @@ class FittingParams(Section):
     """The fit from the mean pose."""
 
 
+class LiftedStartParams(Section):
+    """The fit from 2D lifted to 3D."""
+
+    n_iterations: Count
+    """Of `lm`."""
+    anchor_weight: NotNegative
+    """Holds the pose at what was lifted, px² per rad² (see `fitting.anchor_weight`); 0 lets it go."""
+
+
 class FitInitialParams(Section):
     """The offline fits of a split."""
 
+    start: Literal["mean", "lifted"]
+    """Whose fits training begins with: from the mean pose in stages, or from 2D lifted to 3D."""
+    lifted_start: LiftedStartParams
+    """The fit from 2D lifted to 3D."""
     shards: Annotated[list[int], Field(min_length=1)]
     """Numbers of the parts that a split is cut into, from 0 on; they are fitted side by side."""
     batch_size: Count
@@ -78,7 +91,8 @@ class FitInitialParams(Section):
     min_joints: Count
     """Fewer fitted joints seen: `too_few_joints`."""
     max_reprojection: Positive
-    """Mean robust reprojection (px², over the 49 joints) above which a fit is `rejected_reprojection`."""
+    """Robust reprojection (px², mean over the seen joints, weighted by squared confidence) above which a fit
+    is `rejected_reprojection`."""
     max_beta: Positive
     """A shape coefficient beyond this makes a fit `shape_out_of_range`."""
 

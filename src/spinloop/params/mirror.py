@@ -1,4 +1,6 @@
-"""Sections `mirror_coco` and `mirror_pw3d`: how much is rendered, and how imperfect it is."""
+"""Sections `mirror_<dataset>`: how much is rendered, and how imperfect it is."""
+
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -97,8 +99,8 @@ class DetectorParams(Section):
     """Chance of a person where there is none."""
 
 
-class CocoParams(Section):
-    """Section `mirror_coco`."""
+class PhotosParams(Section):
+    """What all mirrors of single photographs have."""
 
     seed: int = Field(ge=0)
     """Seed of everything that is drawn."""
@@ -108,8 +110,6 @@ class CocoParams(Section):
     """Share of pictures with two people."""
     annotation_noise: float = Field(ge=0)
     """Error of an annotated joint, in units of its spread among COCO's human annotators."""
-    hidden_not_annotated: float = Field(ge=0, le=1)
-    """Chance that a hidden joint is left out by the annotator (visibility 0 instead of 1)."""
     people: PeopleParams
     """Bodies and how they stand."""
     camera: CameraParams
@@ -120,9 +120,58 @@ class CocoParams(Section):
     """The OpenPose files beside the pictures."""
 
 
+class CocoParams(PhotosParams):
+    """Section `mirror_coco`."""
+
+    subset: Literal["train2014", "val2014", "train2017", "val2017"]
+    """Which of COCO's subsets it stands for: decides the names of files, and the split's, `coco_train` or
+    `coco_val`."""
+    crowd: float = Field(ge=0, le=1)
+    """Share of pictures with a crowd in the background: one annotation (`iscrowd`) for all of it."""
+    crowd_people: int = Field(ge=2)
+    """People of a crowd."""
+    least_keypoints_px: int = Field(ge=0)
+    """Whoever shows fewer pixels than this has a box and an outline, but no annotated joint."""
+    hidden_not_annotated: float = Field(ge=0, le=1)
+    """Chance that a hidden joint is left out by the annotator (visibility 0 instead of 1)."""
+
+
+class LspParams(PhotosParams):
+    """Section `mirror_lsp`; `n_images` are for training. One person of each picture is annotated."""
+
+    n_test_images: int = Field(ge=1, le=1000)
+    """Pictures for testing, with masks."""
+    seam_px: int = Field(ge=0)
+    """Half the width of the seam between two parts that the part mask leaves open (255)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "LspParams":
+        if self.n_images > 1000:
+            raise ValueError(f"n_images ({self.n_images}) must not exceed LSP's 1000 for training")
+        return self
+
+
+class LspetParams(PhotosParams):
+    """Section `mirror_lspet`. One person of each picture is annotated."""
+
+    hidden_not_annotated: float = Field(ge=0, le=1)
+    """Chance that a hidden joint is not annotated (place and flag 0)."""
+    swap: float = Field(ge=0, le=1)
+    """Share of people whose left and right the annotator exchanged."""
+
+
+class MpiiParams(PhotosParams):
+    """Section `mirror_mpii`."""
+
+    hidden_not_annotated: float = Field(ge=0, le=1)
+    """Chance that a hidden joint is not annotated (place 0)."""
+
+
 class Pw3dParams(Section):
     """Section `mirror_pw3d`."""
 
+    subset: Literal["train", "validation", "test"]
+    """Which of 3DPW's subsets it stands for: its folder, and the split's name, `pw3d_<subset>`."""
     seed: int = Field(ge=0)
     """Seed of everything that is drawn."""
     n_sequences: int = Field(ge=1)

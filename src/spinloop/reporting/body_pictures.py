@@ -10,11 +10,15 @@ from jaxtyping import Float, Int, UInt8
 
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
+from spinloop.joints import N_OPENPOSE
 from spinloop.rendering.raycast import Buffers, render
 from spinloop.rendering.shading import shade
 
 # Far away with a long lens: nearly parallel rays.
 _DISTANCE_M = 20.0
+# Rays for each pixel, along each side: smooth outlines.
+_RAYS = 2
+_MARGIN = 1.06
 _SKIN = np.array([0.80, 0.72, 0.66])
 _PART_COLORS = np.array(
     [
@@ -39,54 +43,80 @@ class View(NamedTuple):
     """How much of the body the picture's height shows."""
     size: tuple[int, int]
     """Height and width, pixels."""
+    tilt_deg: float = 0.0
+    """90 looks from straight above, with the body's front below in the picture of a front view."""
 
 
-def rest_sheet(body: BodyFile, height_px: int) -> Image:
-    """The rest pose from front, side and back with SMPL's 24 joints, then with the 24 annotated joints."""
-    output = BodyModel(body)(torch.zeros(1, 72), torch.zeros(1, 10))
+@torch.no_grad()
+def rest_sheet(model: BodyModel, height_px: int) -> Image:
+    """The rest pose from front, side and back; above SMPL's 24 joints, below the 24 annotated ones."""
+    output = model(torch.zeros(1, 72), torch.zeros(1, 10))
     vertices = output.vertices[0].numpy()
-    sets = (output.joints24[0].numpy(), output.joints49[0, 25:].numpy())
     wide, narrow = (height_px, height_px), (height_px, height_px // 2)
-    tiles = [
-        draw(vertices, body.f, _whole(vertices, turn, size), joints=points)
-        for points in sets
-        for turn, size in ((0.0, wide), (90.0, narrow), (180.0, wide))
+    rows = [
+        [
+            draw(vertices, model.faces.numpy(), _whole(vertices, turn, size), joints=points)
+            for turn, size in ((0.0, wide), (90.0, narrow), (180.0, wide))
+        ]
+        for points in (output.joints24[0].numpy(), output.joints49[0, N_OPENPOSE:].numpy())
     ]
-    return np.concatenate(tiles, axis=1)
+    return tiled(rows)
 
 
 def parts_sheet(body: BodyFile, height_px: int) -> Image:
     """The six parts from front and back, each in its color."""
     colors = _PART_COLORS[body.part_labels - 1]
     views = [_whole(body.v_template, turn, (height_px, height_px)) for turn in (0.0, 180.0)]
-    return np.concatenate([draw(body.v_template, body.f, view, colors) for view in views], axis=1)
+    return tiled([[draw(body.v_template, body.f, view, colors) for view in views]])
 
 
-def shapes_sheet(body: BodyFile, height_px: int) -> Image:
+@torch.no_grad()
+def shapes_sheet(model: BodyModel, height_px: int) -> Image:
     """One row for each shape coefficient: −2, 0 and +2 deviations, front and side, all to one scale."""
-    model = BodyModel(body)
     rows = []
-    for index in range(body.shapedirs.shape[-1]):
+    for index in range(10):
         tiles = []
         for value in (-2.0, 0.0, 2.0):
-            betas = torch.zeros(1, body.shapedirs.shape[-1])
+            betas = torch.zeros(1, 10)
             betas[0, index] = value
             vertices = model.vertices(torch.zeros(1, 72), betas)[0].numpy()
             for turn, width in ((0.0, height_px), (90.0, height_px // 2)):
-                view = View(turn, np.array([0.0, -0.1, 0.0]), 2.2, (height_px, width))
-                tiles.append(draw(vertices, body.f, view))
-            tiles[-2] = _label(tiles[-2], f"beta {index + 1} = {value:+.0f}")
-        rows.append(np.concatenate(tiles, axis=1))
-    return np.concatenate(rows)
+                view = View(turn, np.array([0.0, -0.15, 0.0]), 2.1, (height_px, width))
+                tiles.append(draw(vertices, model.faces.numpy(), view))
+            amount = f"{value:+.0f}" if value else "0"
+            tiles[-2] = label(tiles[-2], f"beta {index + 1} = {amount}")
+        rows.append(tiles)
+    return tiled(rows)
 
 
-def poses_sheet(body: BodyFile, poses: Float[np.ndarray, "N 69"], height_px: int, per_row: int) -> Image:
-    """The mean body in each pose, upright, seen from a little to the side; N is a multiple of `per_row`."""
+@torch.no_grad()
+def poses_sheet(
+    model: BodyModel,
+    poses: Float[np.ndarray, "N 69"],
+    height_px: int,
+    per_row: int,
+    names: Sequence[str] = (),
+) -> Image:
+    """The mean body in each pose, upright, seen from a little to the side.
+
+    Args:
+        model: the body.
+        poses: axis-angle, radians; N is a multiple of `per_row`.
+        height_px: of a tile.
+        per_row: tiles in a row.
+        names: written on the tiles, if given.
+    """
     upright = torch.cat([torch.zeros(len(poses), 3), torch.from_numpy(poses).float()], dim=1)
-    bodies = BodyModel(body).vertices(upright, torch.zeros(len(poses), 10)).numpy()
-    tiles = [draw(vertices, body.f, _whole(vertices, 30.0, (height_px, height_px))) for vertices in bodies]
-    rows = [np.concatenate(tiles[i : i + per_row], axis=1) for i in range(0, len(tiles), per_row)]
-    return np.concatenate(rows)
+    bodies = model.vertices(upright, torch.zeros(len(poses), 10)).numpy()
+    size = (height_px, 4 * height_px // 5)
+    tiles = [draw(vertices, model.faces.numpy(), _whole(vertices, 30.0, size)) for vertices in bodies]
+    tiles = [label(tile, name) for tile, name in zip(tiles, names, strict=True)] if names else tiles
+    return tiled([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
+
+
+def tiled(rows: Sequence[Sequence[Image]]) -> Image:
+    """Pictures beside and under each other."""
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def draw(
@@ -106,11 +136,12 @@ def draw(
         joints: points to mark, seen through the body.
     """
     focal_px = view.size[0] * _DISTANCE_M / view.height_m
-    center_px = (view.size[1] / 2, view.size[0] / 2)
+    center_px = np.array([view.size[1] / 2, view.size[0] / 2])
     seen = to_camera(vertices, view)
-    buffers = render(seen, faces, focal_px, center_px, view.size, is_closed=True)
-    brightness = shade(seen, faces, buffers)
-    image = _paint(buffers, brightness, face_colors)
+    fine = (_RAYS * view.size[0], _RAYS * view.size[1])
+    buffers = render(seen, faces, _RAYS * focal_px, tuple(_RAYS * center_px), fine, is_closed=True)
+    painted = _paint(buffers, shade(seen, faces, buffers), face_colors)
+    image = cv2.resize(painted, view.size[::-1], interpolation=cv2.INTER_AREA)
     for point in () if joints is None else to_camera(joints, view):
         place = np.rint(focal_px * point[:2] / point[2] + center_px).astype(int)
         cv2.circle(image, tuple(place.tolist()), max(view.size[0] // 150, 2), _JOINT_COLOR, -1, cv2.LINE_AA)
@@ -119,11 +150,13 @@ def draw(
 
 def to_camera(points: Float[np.ndarray, "N 3"], view: View) -> Float[np.ndarray, "N 3"]:
     """Points in the axes of the camera of a view: x right, y down, z away, metres."""
-    turn = np.deg2rad(view.turn_deg)
+    turn, tilt = np.deg2rad(view.turn_deg), np.deg2rad(view.tilt_deg)
     x, y, z = (points - view.middle).T
     right = np.cos(turn) * x - np.sin(turn) * z
-    towards = np.sin(turn) * x + np.cos(turn) * z
-    return np.stack([right, -y, _DISTANCE_M - towards], axis=1)
+    ahead = np.sin(turn) * x + np.cos(turn) * z
+    up = np.cos(tilt) * y - np.sin(tilt) * ahead
+    towards = np.sin(tilt) * y + np.cos(tilt) * ahead
+    return np.stack([right, -up, _DISTANCE_M - towards], axis=1)
 
 
 def _paint(
@@ -136,12 +169,15 @@ def _paint(
 
 
 def _whole(vertices: Float[np.ndarray, "V 3"], turn_deg: float, size: tuple[int, int]) -> View:
-    """A view that shows all of a body, whichever way it is turned."""
+    """A view that shows all of a body and not much more."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
-    return View(turn_deg, (low + high) / 2, 1.08 * float((high - low).max()), size)
+    view = View(turn_deg, (low + high) / 2, 1.0, size)
+    width, height = np.ptp(to_camera(vertices, view)[:, :2], axis=0)
+    return view._replace(height_m=_MARGIN * float(max(height, width * size[0] / size[1])))
 
 
-def _label(image: Image, text: str) -> Image:
+def label(image: Image, text: str) -> Image:
+    """The picture with a word in its upper left corner."""
     labelled = image.copy()
     cv2.putText(labelled, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TEXT_COLOR, 1, cv2.LINE_AA)
     return labelled

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.parts import join_parts, part_files
 from spinloop.stages._progress import say
 
 SECTIONS: dict[str, type] = {}
@@ -12,10 +12,8 @@ def run(*, part: list[Path], out: Path) -> None:
     """Join parts in the order given; a person in two of them is a mistake.
 
     Args:
-        part: the fits of one part (HDF5), once for each part; or a folder of them, taken by name.
+        part: the fits of one part (HDF5), once for each part; or a folder of them, taken by number.
         out: all fits (HDF5).
     """
-    paths = [path for one in part for path in (sorted(one.glob("*.h5")) if one.is_dir() else [one])]
-    fits = FitStore.join([FitStore.open(path) for path in paths])
-    fits.save(out)
-    say(f"collect_fits: {len(fits.ids)} people, {int(fits.is_known.sum())} with a fit")
+    joined = join_parts(part_files(part), out)
+    say(f"collect_fits: {joined.n_people} people, {joined.n_known} with a fit")

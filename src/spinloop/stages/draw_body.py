@@ -1,40 +1,58 @@
-"""Draw a body: rest pose with joints, parts, shape coefficients and poses."""
+"""Draw a body: rest pose with joints, parts, shape coefficients, landmarks, bent joints, poses."""
 
+from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.files import atomic
+from spinloop.motion.folders import read_motion
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.body import BodyParams
 from spinloop.params.loader import load_section
+from spinloop.reporting.body_closeups import bends_sheet, landmarks_sheet
 from spinloop.reporting.body_pictures import page, parts_sheet, poses_sheet, rest_sheet, shapes_sheet
 from spinloop.reporting.people import data_uri
 
 SECTIONS = {"body": BodyParams}
 _HEIGHT_PX = 360
 _N_POSES = 10
+_PER_ROW = 5
 
 
-def run(*, body: Path, prior: Path, out: Path, params: Path = Path("params.yaml")) -> None:
-    """Write one page with all pictures in it.
+def run(*, body: Path, prior: Path, out: Path, pictures: Path, params: Path = Path("params.yaml")) -> None:
+    """Write each picture, and one page with all of them in it.
 
     Args:
         body: the body file.
         prior: mixture of poses from which ten are drawn.
         out: the page (HTML).
+        pictures: folder of the pictures (PNG).
         params: parameter file; section `body`.
     """
     options = load_section(params, "body", BodyParams)
-    drawn = load_body(body)
-    poses = load_mixture(prior).sample(_N_POSES, np.random.default_rng(options.seed))
+    file = load_body(body)
+    model = make_body_model(file, options.engine)
+    samples = load_mixture(prior).sample(_N_POSES, np.random.default_rng(options.seed))
+    with resources.as_file(resources.files("spinloop") / "assets" / "cmu_poses.npz") as shipped:
+        recorded = read_motion(shipped)
+    poses, names = np.stack([clip.poses[0, 3:] for clip in recorded]), [clip.name for clip in recorded]
     sheets = {
-        "Rest pose; left SMPL's 24 joints, right the 24 annotated joints": rest_sheet(drawn, _HEIGHT_PX),
-        "The six parts": parts_sheet(drawn, _HEIGHT_PX),
-        "Each shape coefficient at −2, 0 and +2": shapes_sheet(drawn, _HEIGHT_PX // 2),
-        "Ten poses of the prior": poses_sheet(drawn, poses, _HEIGHT_PX, per_row=5),
+        "rest": ("Rest pose; above SMPL's 24 joints, below the annotated", rest_sheet(model, 2 * _HEIGHT_PX)),
+        "landmarks": ("The vertices that users of SMPL know by number", landmarks_sheet(model, _HEIGHT_PX)),
+        "parts": ("The six parts", parts_sheet(file, _HEIGHT_PX)),
+        "shapes": ("Each shape coefficient at −2, 0 and +2", shapes_sheet(model, 2 * _HEIGHT_PX // 3)),
+        "bends": ("Joints bent far, in degrees", bends_sheet(model, 2 * _HEIGHT_PX // 3, _PER_ROW)),
+        "poses": ("Ten recorded poses", poses_sheet(model, poses, _HEIGHT_PX, _PER_ROW, names)),
+        "samples": ("Ten poses drawn from the prior", poses_sheet(model, samples, _HEIGHT_PX, _PER_ROW)),
     }
-    pictures = [(caption, data_uri(image)) for caption, image in sheets.items()]
+    with atomic(pictures) as folder:
+        folder.mkdir()
+        for name, (_, image) in sheets.items():
+            cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    uris = [(caption, data_uri(image)) for caption, image in sheets.values()]
     with atomic(out) as temporary:
-        temporary.write_text(page(f"The {drawn.gender} body", pictures), encoding="utf-8")
+        temporary.write_text(page(f"The {file.gender} body", uris), encoding="utf-8")

@@ -10,11 +10,12 @@ from spinloop.evaluation.protocols import find_protocol
 from spinloop.evaluation.scores import sequence_labels, summarize
 from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
+from spinloop.params.body import PosingParams
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.loader import load_section
 from spinloop.regression.weights import load_network
 
-SECTIONS = {"evaluate": EvaluateParams}
+SECTIONS = {"evaluate": EvaluateParams, "body": PosingParams}
 
 
 def run(
@@ -45,9 +46,10 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
+    engine = load_section(params, "body", PosingParams).engine
     protocol = find_protocol(section.protocol)
     model, sizes = load_network(network)
-    bodies = load_bodies(body_neutral, body_female, body_male)
+    bodies = load_bodies(body_neutral, body_female, body_male, engine)
     records, truth = load_records(annotations), load_truth(annotations)
     with CropReader(crops) as reader:
         rows = rows_of(truth.ids, reader.ids, annotations)

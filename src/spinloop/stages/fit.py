@@ -1,75 +1,132 @@
-"""Fit a body to your own 2D keypoints."""
+"""Fit a body to your own 2D keypoints, or to OpenPose's files."""
 
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from spinloop.body.files import load_body
 from spinloop.errors import UserError
-from spinloop.fitting.request import read_request, save_fits
-from spinloop.fitting.smplify import Fitter
+from spinloop.fitting.bodies import load_users_body, refuse_regressed_joints
+from spinloop.fitting.photographs import Photographs, draw_overlays, read_photographs
+from spinloop.fitting.request import Request, read_request, read_start, save_fits
 from spinloop.fitting.status import STATUSES, count_statuses, fit_status
-from spinloop.motion.mixture import load_mixture
+from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
+from spinloop.rendering.overlay import SKY_BLUE
 from spinloop.stages._progress import say
+from spinloop.stages._starts import Start, Workshop, given_start, prepare_start
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
+
+# What a fit is drawn in: good ones, doubtful ones; of the others only the joints.
+_COLORS = dict.fromkeys(("converged", "max_iterations"), SKY_BLUE) | dict.fromkeys(
+    ("rejected_reprojection", "shape_out_of_range"), (0.95, 0.45, 0.2)
+)
 
 
 def run(
     *,
-    keypoints: Path,
     body: Path,
-    prior: Path,
     out: Path,
-    start: str = "mean",
+    prior: Path | None = None,
+    keypoints: Path | None = None,
+    openpose: Path | None = None,
+    images: Path | None = None,
+    overlays: Path | None = None,
+    start: str = "",
+    lifter: Path | None = None,
     solver: Literal["lm", "adam", ""] = "",
     iterations: int = 0,
     device: str = "cpu",
     params: Path = Path("params.yaml"),
 ) -> None:
-    """Fit pose, shape and camera of each person, from the mean pose or from a start of your own.
+    """Fit pose, shape and camera of each person: `--keypoints FILE`, or `--openpose DIR --images DIR`.
 
     Args:
+        body: a file of `prepare_body` or `convert-body`, or SMPL's own .pkl or .npz.
+        out: npz with `ids, pose, betas, cam_t, joints, reprojection, objective, status, iterations, seconds`.
+        prior: the mixture of poses: npz of `fit_prior`, or SMPLify's .pkl; the package's own if left out.
         keypoints: npz with `keypoints` (N, 49, 3): x, y in pixels of a square crop around the person, and
             confidence (or (N, 25, 3), OpenPose alone); if wanted `size`, the side of the crop (else 224),
-            and `ids`.
-        body: the body (npz).
-        prior: the mixture of poses (npz).
-        out: npz with `ids, pose, betas, cam_t, joints, reprojection, objective, status, iterations, seconds`.
-        start: `mean`, or an npz with `pose` (N, 72), `betas` (N, 10), `cam_t` (N, 3), which may be the
-            keypoints' own file.
+            `ids`, and a start.
+        openpose: folder of OpenPose's BODY_25 files (`a_keypoints.json`); everybody in them is fitted.
+        images: folder of their photographs (`a.jpg`), on which the fits are drawn.
+        overlays: folder for the drawings; `<out>_overlays` if left out.
+        start: `mean`, `lifted`, or an npz with `pose` (N, 72) and if wanted `betas` (N, 10), `cam_t` (N, 3);
+            if left out, that of the keypoints' file, or else the mean pose.
+        lifter: file of `train_lifter`, for `--start lifted`.
         solver: `lm` or `adam`; of `params` if left out.
         iterations: of the solver; of `params` if left out.
         device: where to compute, `cpu` or `cuda`.
         params: parameter file; sections `fitting` and `fit_initial`.
     """
-    if iterations < 0 or (start == "mean" and solver == "adam"):
-        raise UserError("--iterations: must be above 0; --solver adam: needs a --start file; change the call")
+    if iterations < 0:
+        raise UserError(f"--iterations {iterations}: must be above 0; change the call")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {device}: no such device here; use --device cpu")
-    request = read_request(keypoints, None if start == "mean" else Path(start))
-    settings = _settings(load_section(params, "fitting", FittingParams), solver, iterations)
-    rules = load_section(params, "fit_initial", FitInitialParams)
-    fitter = Fitter(load_body(body), load_mixture(prior), settings, device)
+    photographs, request = _people(keypoints, openpose, images)
+    n, seen = len(request.ids), torch.from_numpy(request.keypoints)
+    found = load_users_body(body)
+    refuse_regressed_joints(body, found, request.keypoints[..., 2] > 0)
+    fitting, rules = _settings(params, solver, iterations)
+    mixture = _prior(prior)
+    begun = _begin(start, request, Workshop(found.body, mixture, fitting, rules, device), lifter)
 
-    seen = torch.from_numpy(request.keypoints)
     began = time.perf_counter()
-    result = fitter.fit_from_mean(seen) if request.start is None else fitter.fit(request.start, seen)
+    result = begun.solve(seen)
     seconds = time.perf_counter() - began
     status = fit_status(result, seen.to(device), rules)
     status[torch.from_numpy(request.is_outside)] = STATUSES.index("outside_crop")
     save_fits(out, request, result, status.cpu().numpy(), seconds)
-    say(f"fit: {len(seen)} people, {len(seen) / seconds:.0f} a second; {count_statuses(status)}")
+    say(f"fit: {n} people, {n / seconds:.0f} a second; {count_statuses(status)}")
+    if photographs is not None and images is not None:
+        folder = overlays or out.with_name(f"{out.stem}_overlays")
+        colors = [_COLORS.get(STATUSES[code]) for code in status.tolist()]
+        n_drawn = draw_overlays(folder, photographs, found.body, result.state, colors)
+        say(f"fit: {n_drawn} pictures in {folder}")
 
 
-def _settings(given: FittingParams, solver: str, iterations: int) -> FittingParams:
+def _people(
+    keypoints: Path | None, openpose: Path | None, images: Path | None
+) -> tuple[Photographs | None, Request]:
+    if keypoints is not None and openpose is None and images is None:
+        return None, read_request(keypoints)
+    if openpose is None or keypoints is not None:
+        raise UserError("fit: give --keypoints FILE, or --openpose DIR --images DIR; change the call")
+    photographs = read_photographs(openpose, images)
+    return photographs, photographs.request
+
+
+def _prior(path: Path | None) -> Mixture:
+    if path is not None:
+        return load_mixture(path)
+    with resources.as_file(resources.files("spinloop") / "assets" / "cmu_mixture.npz") as shipped:
+        return load_mixture(shipped)
+
+
+def _begin(start: str, request: Request, workshop: Workshop, lifter: Path | None) -> Start:
+    own = request.start if start == "" else None
+    if start not in ("", "mean", "lifted"):
+        own = read_start(Path(start), len(request.ids))
+    if own is not None:
+        return given_start(own, workshop)
+    if start != "lifted" and workshop.fitting.solver == "adam":
+        raise UserError(
+            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
+        )
+    return prepare_start(start or "mean", workshop, lifter)
+
+
+def _settings(params: Path, solver: str, iterations: int) -> tuple[FittingParams, FitInitialParams]:
     """The parameters with what the command line says otherwise."""
+    fitting = load_section(params, "fitting", FittingParams)
+    rules = load_section(params, "fit_initial", FitInitialParams)
     update: dict[str, Any] = {"solver": solver} if solver else {}
     if iterations:
-        stages = given.mean_start.model_copy(update={"n_iterations": iterations})
-        update |= {"n_iterations": iterations, "mean_start": stages}
-    return given.model_copy(update=update)
+        changed = {"n_iterations": iterations}
+        update |= changed | {"mean_start": fitting.mean_start.model_copy(update=changed)}
+        rules = rules.model_copy(update={"lifted_start": rules.lifted_start.model_copy(update=changed)})
+    return fitting.model_copy(update=update), rules

@@ -1,21 +1,19 @@
-"""Fit a body to every person of a split, from the mean pose: the fits that training starts with."""
+"""Fit a body to every person of a split: the fits that training starts with."""
 
 from pathlib import Path
 from shutil import rmtree
-
-import torch
 
 from spinloop.annotations.table import count_rows
 from spinloop.body.files import load_body
 from spinloop.errors import UserError
 from spinloop.fitting.offline import fingerprint, finished_batches, fit_batch, keypoint_batches, shard_rows
-from spinloop.fitting.smplify import Fitter
-from spinloop.fitting.status import count_statuses
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.parts import join_parts, part_files
+from spinloop.fitting.status import name_statuses
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
 from spinloop.stages._progress import rate, say
+from spinloop.stages._starts import Workshop, prepare_start
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
 
@@ -26,6 +24,8 @@ def run(
     prior: Path,
     keypoints: Path,
     out: Path,
+    start: str = "mean",
+    lifter: Path | None = None,
     shard: int = 0,
     state: Path = Path(".state"),
     params: Path = Path("params.yaml"),
@@ -37,6 +37,8 @@ def run(
         prior: the mixture of poses (npz).
         keypoints: table of merged keypoints (Parquet).
         out: the fits of this part (HDF5).
+        start: `mean`, the mean pose in stages, or `lifted`, 2D lifted to 3D.
+        lifter: file of the lifter, for `lifted`.
         shard: which part, one of `fit_initial.shards`.
         state: folder for the batches of an unfinished run.
         params: parameter file; sections `fitting` and `fit_initial`.
@@ -46,17 +48,22 @@ def run(
     n_shards = len(rules.shards)
     if shard not in rules.shards:
         raise UserError(f"--shard {shard}: not in {params}: fit_initial.shards; give 0 to {n_shards - 1}")
-    fitter = Fitter(load_body(body), load_mixture(prior), fitting)
+    workshop = Workshop(load_body(body), load_mixture(prior), fitting, rules)
+    begun = prepare_start(start, workshop, lifter)
     total = count_rows(keypoints, "make it with `spinloop merge`")
     rows = shard_rows(total, shard, n_shards)
-    settings = [fitting.model_dump_json(), rules.model_dump_json(), f"{shard} of {n_shards}"]
-    folder = state / "fit_initial" / out.stem / fingerprint([body, prior, keypoints], settings)
+    settings = [fitting.model_dump_json(), rules.model_dump_json(), start, f"{shard} of {n_shards}"]
+    files = [body, prior, keypoints, *([lifter] if lifter and start == "lifted" else [])]
+    # Named after the end of the path, so that parts of several splits can be made side by side.
+    mine = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
+    folder = mine / fingerprint(files, settings)
 
     batches = keypoint_batches(keypoints, rows, rules.batch_size)
     parts = finished_batches(
-        folder, batches, lambda batch: fit_batch(fitter, batch, fitter.fit_from_mean, rules)
+        folder, batches, lambda batch: fit_batch(begun.fitter, batch, begun.solve, rules)
     )
-    fits = FitStore.join(list(rate(parts, f"fit {out.stem}", len(rows), "fits")))
-    fits.save(out)
-    rmtree(folder.parent, ignore_errors=True)
-    say(f"fit_initial: {len(rows)} people; {count_statuses(torch.from_numpy(fits.array('status')))}")
+    for _ in rate(parts, f"fit {start} {out.stem}", len(rows), "fits"):
+        pass
+    joined = join_parts(part_files([folder]) if len(rows) else [], out)
+    rmtree(mine, ignore_errors=True)
+    say(f"fit_initial: {len(rows)} people; {name_statuses(joined.statuses.tolist())}")

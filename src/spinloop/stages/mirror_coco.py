@@ -3,16 +3,16 @@
 import math
 from pathlib import Path
 
-from spinloop.files import atomic, write_json
-from spinloop.mirror.coco import ANNOTATIONS, write_coco
-from spinloop.mirror.coco_annotation import annotation_file
+from spinloop.files import atomic
+from spinloop.mirror.coco import save_annotations, write_coco
 from spinloop.mirror.pool import PIECE, Studio
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_coco": CocoParams}
+SECTIONS = {"mirror_coco": CocoParams, "body": PosingParams}
 
 
 def run(
@@ -30,17 +30,18 @@ def run(
     Args:
         body: the neutral body.
         mixture: the distribution of poses.
-        out: folder of the dataset, as COCO 2014 is unpacked.
-        openpose: folder of the detections; they lie in coco/train2014 in it.
+        out: folder of the dataset, as COCO is unpacked.
+        openpose: folder of the detections; they lie in a folder named like the subset in it.
         truth: table of the true bodies and cameras.
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
     section = load_section(params, "mirror_coco", CocoParams)
+    engine = load_section(params, "body", PosingParams).engine
+    studio = Studio((body,), mixture, engine)
     with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_coco(section, Studio((body,), mixture), images, detections, workers)
+        pieces = write_coco(section, studio, images, detections, workers)
         n_pieces = math.ceil(section.n_images / PIECE)
         drawn = [one for piece in progress(pieces, "drawing", n_pieces) for one in piece]
-        annotations = [annotation for one in drawn for annotation in one.annotations]
-        write_json(images / ANNOTATIONS, annotation_file([one.image for one in drawn], annotations))
+        save_annotations(images, drawn, section)
         save_truth(truth, (row for one in drawn for row in one.truth))

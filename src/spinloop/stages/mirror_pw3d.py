@@ -6,11 +6,12 @@ from spinloop.files import atomic
 from spinloop.mirror.pool import Studio
 from spinloop.mirror.pw3d import write_pw3d
 from spinloop.mirror.truth import save_truth
+from spinloop.params.body import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import Pw3dParams
 from spinloop.stages._progress import progress
 
-SECTIONS = {"mirror_pw3d": Pw3dParams}
+SECTIONS = {"mirror_pw3d": Pw3dParams, "body": PosingParams}
 
 
 def run(
@@ -35,7 +36,9 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "mirror_pw3d", Pw3dParams)
+    engine = load_section(params, "body", PosingParams).engine
+    studio = Studio((body_female, body_male), mixture, engine)
     with atomic(out) as root:
-        videos = write_pw3d(section, Studio((body_female, body_male), mixture), root, workers)
+        videos = write_pw3d(section, studio, root, workers)
         rows = [row for video in progress(videos, "drawing", section.n_sequences) for row in video]
         save_truth(truth, rows)

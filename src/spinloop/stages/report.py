@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from spinloop.annotations.record import load_records
+from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
-from spinloop.body.model import BodyModel
 from spinloop.evaluation.compare import load_scored, paired_change
 from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import rows_of
@@ -97,7 +97,8 @@ def run(
     tested = tested.iloc[rows_of(tested["id"].tolist(), scored[0].predictions.ids, test_annotations)]
     totals = [each.errors["pa_mpjpe_mm"] for each in scored]
     change = paired_change(totals[0], totals[-1], sequence_labels(tested), **measuring.bootstrap)
-    model, before, after = BodyModel(load_body(body)), FitStore.open(initial_fits), FitStore.open(fits[-1])
+    model = make_body_model(load_body(body), load_section(params, "body", BodyParams).engine)
+    before, after = FitStore.open(initial_fits), FitStore.open(fits[-1])
     inputs = [path for paths in one_each.values() for path in paths] + [
         initial_fits, train_annotations, train_crops, test_annotations, test_crops, body, published, *stats,
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spinloop.errors import UserError
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
@@ -19,6 +20,7 @@ SECTIONS = {
     "settings": SettingParams,
     "fitting": FittingParams,
     "watch": WatchParams,
+    "body": PosingParams,
 }
 
 
@@ -61,7 +63,7 @@ def run(
         history: the training curve (CSV).
         state: folder for the state of an unfinished run.
         watch: folder for sheets and logs, which people look at.
-        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`.
+        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`, `body`.
     """
     if not len(keypoints) == len(fits_out) == len(snapshots):
         raise UserError("train: --keypoints, --fits-out, --snapshots: give each once for every split")
@@ -71,6 +73,7 @@ def run(
         setting=load_section(params, f"settings.{setting}", SettingParams),
         fitting=load_section(params, "fitting", FittingParams),
         watch=load_section(params, "watch", WatchParams),
+        body=load_section(params, "body", PosingParams),
     )
     inputs = Inputs(body, prior, keypoints, crops, fits, annotations or [], mean, backbone, start)
     folders = Folders(state / "train" / setting, watch / setting)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
-from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
+from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.regression.hmr import Hmr
@@ -67,6 +68,7 @@ class Sections:
     setting: SettingParams
     fitting: FittingParams
     watch: WatchParams
+    body: PosingParams
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,16 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
     fitter = Fitter(body, prior, sections.fitting, processes.device)
     store = _store(inputs, splits, fitter)
     network = _network(inputs, sections, prior)
-    values = [part.model_dump() for part in (sections.network, sections.setting, sections.fitting)]
+    mesh = make_body_model(body, sections.body.engine).to(processes.device)
+    parts = (sections.network, sections.setting, sections.fitting, sections.body)
+    values = [part.model_dump() for part in parts]
     values.append(train.model_dump(exclude={"workers"}))
     look = Look(sections.network.image_px, sections.network.compat)
     return Run(
         apparatus=Apparatus(
             network=network,
             joints=JointsOnly(body).to(processes.device),
-            mesh=BodyModel(body).to(processes.device) if train.weights.mesh > 0 else None,
+            mesh=mesh if train.weights.mesh > 0 else None,
             fitter=fitter,
             store=store,
             anchor=Anchor(sections.fitting, train.max_fit_error, processes),
@@ -119,7 +123,7 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         params=train,
         checkpoint=Checkpoint(folders.state, fingerprint(values, inputs.files())),
         history=History(train.history_every),
-        watch=Watch(folders.watch, sections.watch, BodyModel(body)),
+        watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
     )
 
 

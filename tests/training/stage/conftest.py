@@ -38,6 +38,7 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
         "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
         "fitting": fitter.params.model_dump(),
         "watch": {"sheet_every": 0, "sheet_people": 2, "tensorboard": False, "dvclive": False},
+        "body": {"engine": "spinloop"},
     }
     YAML(typ="safe").dump(params, folder / "params.yaml")
     return {

@@ -1,0 +1,152 @@
+"""Where detections come from: OpenPose's folder of files, or one file of another detector's COCO joints.
+
+Both give people of `joints.OPENPOSE25` per image. The second is a JSON list with an entry for each detected
+person, as COCO's results (Detectron) and RTMPose's exports have it: `keypoints` (51 numbers, or 17 × 3, or
+17 × 2 with `keypoint_scores`), and the image as `image_id` (a number that ends the image's name, as in COCO)
+or as `file_name` (its path below the dataset's folder, or below the subset's).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from spinloop.annotations.openpose import detections_path, read_openpose
+from spinloop.errors import UserError
+from spinloop.files import read_json
+from spinloop.joints import COCO17, N_OPENPOSE, OPENPOSE25, index_map
+
+_SHARED = [name for name in COCO17 if name in OPENPOSE25]
+_FROM_COCO, _TO_OPENPOSE = list(index_map(COCO17, _SHARED)), list(index_map(OPENPOSE25, _SHARED))
+# OpenPose's joints that lie in the middle of two of COCO's.
+_MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+_IMAGE_KEYS = ("file_name", "image", "image_name", "image_id")
+_CURE = "write a list of {image_id or file_name, keypoints, score}"
+
+People = Float[np.ndarray, "P 25 3"]
+
+
+@runtime_checkable
+class Detections(Protocol):
+    """Detected people by image."""
+
+    def of(self, image: str) -> People | None:
+        """x, y (px), score in [0, 1] of the people of an image; None if the detector has not seen it."""
+        ...
+
+    def for_nobody(self, images: Iterable[str]) -> list[str]:
+        """What there is, sorted, for images other than these."""
+        ...
+
+
+def open_detections(path: Path) -> Detections:
+    """Detections of a folder (OpenPose) or of a JSON file (COCO's 17 joints).
+
+    Raises:
+        UserError: there is neither, or the file is no such list.
+    """
+    if path.is_dir():
+        return OpenPoseFolder(path)
+    if path.is_file():
+        return Coco17File(path)
+    cure = "give OpenPose's output or a JSON file of detections, or leave --openpose out"
+    raise UserError(f"{path}: no such folder; {cure}")
+
+
+class OpenPoseFolder:
+    """OpenPose's files, one for each image at the image's path."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, image: str) -> People | None:
+        """See `Detections`."""
+        return read_openpose(detections_path(self._folder, image))
+
+    def for_nobody(self, images: Iterable[str]) -> list[str]:
+        """See `Detections`; the files' paths."""
+        known = {detections_path(Path(), image).as_posix() for image in images}
+        files = self._folder.rglob("*_keypoints.json")
+        return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
+
+
+class Coco17File:
+    """One file of COCO's 17 joints of everybody."""
+
+    def __init__(self, path: Path) -> None:
+        content = read_json(path)
+        if not isinstance(content, list):
+            raise UserError(f"{path}: expected a list, found {type(content).__name__}; {_CURE}")
+        people: dict[str, list[Float[np.ndarray, "25 3"]]] = defaultdict(list)
+        for index, entry in enumerate(content):
+            people[_image_key(path, index, entry)].append(openpose_from_coco(_joints(path, index, entry)))
+        self._people = {key: np.stack(joints) for key, joints in people.items()}
+
+    def of(self, image: str) -> People | None:
+        """See `Detections`."""
+        key = self._key_of(image)
+        return None if key is None else self._people[key]
+
+    def for_nobody(self, images: Iterable[str]) -> list[str]:
+        """See `Detections`; names or numbers of the images."""
+        return sorted(self._people.keys() - {self._key_of(image) for image in images})
+
+    def _key_of(self, image: str) -> str | None:
+        """Under which key the image is listed: its path, a path below a folder of it, or its number."""
+        parts = PurePosixPath(image).parts
+        keys = ["/".join(parts[start:]) for start in range(len(parts))]
+        number = re.search(r"(\d+)$", PurePosixPath(image).stem)
+        keys += [f"#{int(number[1])}"] if number else []
+        return next((key for key in keys if key in self._people), None)
+
+
+def openpose_from_coco(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "25 3"]:
+    """`joints.OPENPOSE25` of COCO's 17 joints: neck and middle of the hips between two, feet not seen.
+
+    Args:
+        joints: x, y (px), score; 0 is not seen.
+
+    Returns:
+        A middle has the lower score of its two joints, and is seen only if both are.
+    """
+    found = np.zeros((N_OPENPOSE, 3))
+    found[_TO_OPENPOSE] = joints[_FROM_COCO]
+    for name, pair in _MIDDLES.items():
+        left, right = joints[list(index_map(COCO17, pair))]
+        found[OPENPOSE25.index(name)] = [*(left[:2] + right[:2]) / 2, min(left[2], right[2])]
+    found[found[:, 2] == 0] = 0.0
+    return found
+
+
+def _image_key(path: Path, index: int, entry: Any) -> str:
+    value = (
+        next((entry[key] for key in _IMAGE_KEYS if key in entry), None) if isinstance(entry, dict) else None
+    )
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"#{value}"
+    raise UserError(f"{path}: entry {index}: image_id or file_name missing, found {value!r}; {_CURE}")
+
+
+def _joints(path: Path, index: int, entry: Mapping[str, Any]) -> Float[np.ndarray, "17 3"]:
+    try:
+        numbers = np.array(entry.get("keypoints", []), dtype=np.float64)
+        if numbers.shape == (len(COCO17), 2):
+            scores = np.array(entry.get("keypoint_scores", []), dtype=np.float64)
+            numbers = np.concatenate([numbers, scores.reshape(len(COCO17), 1)], axis=1)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.size != 3 * len(COCO17) or not np.isfinite(numbers).all():
+        found = f"found {numbers.size} or a number that is not finite"
+        raise UserError(
+            f"{path}: entry {index}: keypoints: expected 51 numbers (x, y, score), {found}; {_CURE}"
+        )
+    joints = numbers.reshape(len(COCO17), 3)
+    # Scores are outputs of a network; some detectors' exceed 1, or fall below 0, by a little or by far.
+    score = np.clip(joints[:, 2:], 0.0, 1.0)
+    return np.concatenate([np.where(score > 0, joints[:, :2], 0.0), score], axis=1)

@@ -1,0 +1,187 @@
+"""OpenPose's files as people to fit, and the fits drawn on their photographs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from spinloop.annotations.box import Box, box_around
+from spinloop.annotations.images import UnreadableImage, read_size
+from spinloop.annotations.openpose import merge_joints, read_openpose
+from spinloop.body.files import BodyFile
+from spinloop.body.model import BodyModel
+from spinloop.body.state import BodyState
+from spinloop.errors import UserError
+from spinloop.files import atomic
+from spinloop.fitting.offline import crop_keypoints
+from spinloop.fitting.request import Request
+from spinloop.geometry.camera import CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import BOX_UNIT_PX
+from spinloop.rendering.overlay import Color, overlay
+
+_ENDING = "_keypoints.json"
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+# As the preprocessing leaves room around a person; drawings reach further than joints.
+_BOX_FACTOR, _DRAWN_FACTOR = 1.2, 1.4
+_NOWHERE = Box(np.zeros(2), 1.0)
+
+
+class Photographs(NamedTuple):
+    """Detected people and where they are."""
+
+    request: Request
+    """Ids are `<file name without ending>#<place in the file>`."""
+    images: list[Path | None]
+    """Each person's photograph; None where there is no folder of them."""
+    boxes: list[Box]
+    """Each person's crop in the photograph."""
+
+
+def read_photographs(openpose: Path, images: Path | None) -> Photographs:
+    """Everybody in a folder of OpenPose's BODY_25 files, by file name and place in the file.
+
+    Args:
+        openpose: folder with `a_keypoints.json`, …, in any depth.
+        images: folder with `a.jpg` (or `.jpeg`, `.png`), … at the same places.
+
+    Raises:
+        UserError: there is no such file or nobody in any, a file is not OpenPose's, a photograph is missing
+            or no image, or the detections plainly are not in its pixels.
+    """
+    files = sorted(openpose.rglob(f"*{_ENDING}"))
+    if not files:
+        raise UserError(f"{openpose}: no *{_ENDING} there; run OpenPose with --write_json")
+    ids: list[str] = []
+    keypoints: list[np.ndarray] = []
+    pictures: list[Path | None] = []
+    boxes: list[Box] = []
+    for file in files:
+        name = file.relative_to(openpose).as_posix().removesuffix(_ENDING)
+        picture = None if images is None else _find_image(images, name)
+        people = read_openpose(file)
+        for number, joints in enumerate(() if people is None else people):
+            _check_pixels(file, number, joints, picture)
+            box = box_around(joints[joints[:, 2] > 0, :2], _BOX_FACTOR) if joints.any() else None
+            ids.append(f"{name}#{number}")
+            pictures.append(picture)
+            boxes.append(box or _NOWHERE)
+            keypoints.append(merge_joints(None, joints if box else np.zeros_like(joints)))
+    if not ids:
+        raise UserError(f"{openpose}: {len(files)} files and nobody in any of them; nothing to fit")
+    places = np.array([box.center for box in boxes]), np.array([box.scale for box in boxes])
+    moved = crop_keypoints(np.stack(keypoints), *places)
+    request = Request(ids, moved.astype(np.float32), None, np.zeros(len(ids), bool))
+    return Photographs(request, pictures, boxes)
+
+
+def draw_overlays(
+    folder: Path, photographs: Photographs, body: BodyFile, state: BodyState, colors: Sequence[Color | None]
+) -> int:
+    """Draw the fitted bodies and the detected joints on each photograph, far people first.
+
+    Args:
+        folder: gets a JPEG of each photograph, named like it.
+        photographs: who, where.
+        body: the body that was fitted.
+        state: the fits, on the CPU.
+        colors: of each body; None draws the joints alone.
+
+    Returns:
+        How many pictures were written.
+    """
+    model = BodyModel(body)
+    rows: dict[Path, list[int]] = {}
+    for row, picture in enumerate(photographs.images):
+        if picture is not None:
+            rows.setdefault(picture, []).append(row)
+    # The crop's camera sees a person as from a distance that shrinks with the crop.
+    distance = [
+        float(z) / box.scale for z, box in zip(state.translation[:, 2], photographs.boxes, strict=True)
+    ]
+    for picture, people in rows.items():
+        canvas = _read(picture)
+        for row in sorted(people, key=lambda row: -distance[row]):
+            color = colors[row]
+            if color is not None:
+                with torch.no_grad():
+                    vertices = model.vertices(state.pose[row, None], state.betas[row, None])[0]
+                _draw(canvas, vertices + state.translation[row], body, photographs.boxes[row], color)
+            _draw_joints(canvas, photographs.request.keypoints[row], photographs.boxes[row])
+        name = photographs.request.ids[people[0]].rpartition("#")[0]
+        with atomic(folder / f"{name}.jpg") as temporary:
+            done, data = cv2.imencode(".jpg", canvas[..., ::-1])
+            if not done:
+                raise UserError(f"{picture}: cannot be written as JPEG; take an image of three channels")
+            temporary.write_bytes(data.tobytes())
+    return len(rows)
+
+
+def _find_image(images: Path, name: str) -> Path:
+    place = images / name
+    folder = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
+    for path in folder:
+        if path.stem == place.name and path.suffix.lower() in _SUFFIXES:
+            return path
+    raise UserError(f"{place}.jpg: no such image (nor .jpeg, .png); leave --images out to fit without")
+
+
+def _check_pixels(file: Path, number: int, joints: Float[np.ndarray, "25 3"], image: Path | None) -> None:
+    """Refuse detections that plainly are not in pixels of their photograph."""
+    seen = joints[joints[:, 2] > 0, :2]
+    if not len(seen):
+        return
+    where = f"{file}: people[{number}]"
+    if np.abs(seen).max() <= 2:
+        raise UserError(f"{where}: all within ±2; run OpenPose with --keypoint_scale 0, which writes pixels")
+    if image is None:
+        return
+    try:
+        longest = max(read_size(image))  # whichever way a tag turns it
+    except UnreadableImage as error:
+        raise UserError(f"{error}; replace the image or leave --images out") from None
+    if np.median(seen.max(1)) > 1.1 * longest:
+        raise UserError(
+            f"{where}: joints at {seen.max():.0f} px, but {image.name} has {longest} px at most; give the "
+            "images that OpenPose saw"
+        )
+
+
+def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB; turned by the orientation tag, as OpenPose reads it."""
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise UserError(f"{path}: not a readable image; replace it or leave --images out")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _draw(
+    canvas: UInt8[np.ndarray, "H W 3"],
+    vertices: Float[Tensor, "V 3"],
+    body: BodyFile,
+    box: Box,
+    color: Color,
+) -> None:
+    """Draw a body into the part of the picture around its box, in place."""
+    side = BOX_UNIT_PX * box.scale
+    low = np.maximum(np.floor(box.center - _DRAWN_FACTOR * side / 2), 0).astype(int)
+    high = np.ceil(box.center + _DRAWN_FACTOR * side / 2).astype(int)
+    part = canvas[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    if part.size:
+        focal_px = FOCAL_PX * side / CROP_PX
+        part[:] = overlay(part, vertices.numpy(), body.f, focal_px, box.center - low, color=color)
+
+
+def _draw_joints(canvas: UInt8[np.ndarray, "H W 3"], keypoints: Float[np.ndarray, "49 3"], box: Box) -> None:
+    zoom = BOX_UNIT_PX * box.scale / CROP_PX
+    radius = max(2, round(1.2 * zoom))
+    for x, y, confidence in keypoints:
+        if confidence > 0:
+            place = box.center + zoom * (np.array([x, y]) - CROP_PX / 2)
+            point = (round(float(place[0])), round(float(place[1])))
+            cv2.circle(canvas, point, radius, (255, 220, 0), -1, cv2.LINE_AA)
+            cv2.circle(canvas, point, radius, (0, 0, 0), 1, cv2.LINE_AA)

@@ -1,0 +1,96 @@
+"""Compare the starts of the offline fits on a mirror: how well they reproject, what they are worth in 3D."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spinloop.annotations.table import count_rows
+from spinloop.body.joints_only import JointsOnly
+from spinloop.errors import UserError
+from spinloop.evaluation.fits import posed_joints
+from spinloop.evaluation.meshes import NEUTRAL, load_body_files
+from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.starts import Bodies, compare_starts, measure_attempt
+from spinloop.evaluation.truth import load_truth, rows_of
+from spinloop.files import write_json
+from spinloop.fitting.offline import keypoint_batches
+from spinloop.fitting.parts import part_files
+from spinloop.fitting.status import FAILURES, STATUSES
+from spinloop.fitting.store import FitStore
+from spinloop.motion.mixture import load_mixture
+from spinloop.params.evaluation import EvaluateParams
+from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.loader import load_section
+from spinloop.stages._progress import say
+from spinloop.stages._starts import Start, Workshop, prepare_start
+
+SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "evaluate": EvaluateParams}
+
+
+def run(
+    *,
+    start: list[str],
+    fits: list[Path],
+    keypoints: Path,
+    truth: Path,
+    lifter: Path,
+    prior: Path,
+    body_neutral: Path,
+    body_female: Path,
+    body_male: Path,
+    out: Path,
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Reprojection and 3D error before and after the fits of each start, and failures.
+
+    Args:
+        start: name of a start; once for each.
+        fits: folder of its fits' parts; once for each start, in the same order.
+        keypoints: what was fitted (Parquet).
+        truth: true bodies of the same people.
+        lifter: file of the lifter.
+        prior: the mixture of poses.
+        body_neutral: the body of the fits.
+        body_female: the body of true women.
+        body_male: the body of true men.
+        out: the comparison (JSON).
+        params: parameter file; sections `fitting`, `fit_initial`, `evaluate`.
+    """
+    if len(start) != len(fits):
+        raise UserError("evaluate_starts: --start, --fits: give each once for every start; change the call")
+    section = load_section(params, "evaluate", EvaluateParams)
+    rules = load_section(params, "fit_initial", FitInitialParams)
+    files = load_body_files(body_neutral, body_female, body_male)
+    workshop = Workshop(
+        files[NEUTRAL], load_mixture(prior), load_section(params, "fitting", FittingParams), rules
+    )
+    models = {gender: JointsOnly(body, "h36m17", torch.float64) for gender, body in files.items()}
+    people, protocol = load_truth(truth), find_protocol(section.protocol)
+    attempts = {}
+    for name, folder in zip(start, fits, strict=True):
+        store = FitStore.join([FitStore.open(part) for part in part_files([folder])])
+        true = people.take(rows_of(people.ids, store.ids, truth))
+        true_joints = posed_joints(models, true.pose, true.betas, true.genders)
+        begun = _where_it_began(prepare_start(name, workshop, lifter), keypoints, store, rules.batch_size)
+        fitted = Bodies(*(store.array(key) for key in ("pose", "betas", "error")))
+        attempts[name] = measure_attempt(
+            protocol, models, true_joints, begun, fitted, store.is_known, store.array("status")
+        )
+    summary = compare_starts(attempts, STATUSES, FAILURES, **section.bootstrap)
+    write_json(out, {"protocol": protocol.name, **summary})
+    found = (f"{name} {summary[name]['final_pa_mpjpe_mm']['mean']:.1f} mm" for name in start)
+    say(f"evaluate_starts: PA-MPJPE of the fits: {', '.join(found)}")
+
+
+def _where_it_began(start: Start, keypoints: Path, store: FitStore, batch_size: int) -> Bodies:
+    """The bodies that the fits began at, in the order of the store."""
+    n = count_rows(keypoints, "make it with `spinloop merge`")
+    ids, parts = [], []
+    for batch in keypoint_batches(keypoints, range(n), batch_size):
+        placed = start.fitter.place(start.begin(batch.keypoints), batch.keypoints)
+        error = start.fitter.reprojection(placed, batch.keypoints).mean(-1)
+        ids += batch.ids
+        parts.append([part.numpy() for part in (placed.pose, placed.betas, error)])
+    rows = rows_of(ids, store.ids, keypoints)
+    return Bodies(*(np.concatenate(part)[rows] for part in zip(*parts, strict=True)))

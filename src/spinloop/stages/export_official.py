@@ -1,0 +1,31 @@
+"""Write our tables as one of SPIN's annotation files (dataset_extras)."""
+
+from pathlib import Path
+
+from spinloop.annotations.merge import KEYPOINTS
+from spinloop.annotations.official import save_extras
+from spinloop.annotations.record import iterate_records
+from spinloop.annotations.table import iterate_table
+from spinloop.joints import N_OPENPOSE
+from spinloop.stages._progress import say
+
+SECTIONS: dict[str, type] = {}
+
+
+def run(*, annotations: Path, out: Path, keypoints: Path | None = None) -> None:
+    """Write the arrays that SPIN's code reads; besides these `id`, which it does not look at.
+
+    Always there are `imgname`, `center` and `scale`; of `part`, `openpose`, `S`, `pose`, `shape`, `gender`,
+    `maskname` and `partname` what anybody has.
+
+    Args:
+        annotations: table of annotated people (Parquet); its order is the file's.
+        out: the file (npz).
+        keypoints: table of merged keypoints (Parquet), for `openpose`; without it there is none.
+    """
+    detections = None
+    if keypoints is not None:
+        rows = iterate_table(keypoints, KEYPOINTS, "make it with `spinloop merge`")
+        detections = {row["id"]: row["keypoints"][:N_OPENPOSE] for row in rows}
+    count = save_extras(out, iterate_records(annotations), detections)
+    say(f"export_official: {count} people")

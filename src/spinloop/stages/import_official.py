@@ -1,0 +1,49 @@
+"""Turn one of SPIN's annotation files (dataset_extras) into our tables."""
+
+from pathlib import Path
+
+from spinloop.annotations.merge import KEYPOINTS
+from spinloop.annotations.official import Extras, keypoint_row, read_people
+from spinloop.annotations.record import RECORD
+from spinloop.annotations.table import open_writer
+from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
+from spinloop.files import write_json
+from spinloop.stages._progress import progress, say
+
+SECTIONS: dict[str, type] = {}
+
+
+def run(
+    *, file: Path, split: str, raw: Path, out: Path, keypoints: Path, stats: Path, masks: str = "upi-s1h"
+) -> None:
+    """Read the people and the detections that are theirs; matching has been done by who made the file.
+
+    Args:
+        file: e.g. coco_2014_train.npz.
+        split: name of the split, first part of every id.
+        raw: the dataset's folder; the images' sizes come from there.
+        out: table of annotated people (Parquet), as of `spinloop preprocess`.
+        keypoints: table of merged keypoints (Parquet), as of `spinloop merge`; people without any joint are
+            left out.
+        stats: what was read, kept and left out (JSON).
+        masks: folder of UPi-S1h below `raw`, for LSP's test images.
+    """
+    if not raw.is_dir():
+        raise UserError(f"{raw}: no such folder; unpack the dataset there or correct --raw")
+    extras, tally = Extras(file, split), Tally()
+    with open_writer(out, RECORD) as people, open_writer(keypoints, KEYPOINTS) as joints:
+        for record, detected in progress(
+            read_people(extras, raw, masks, tally), f"import {split}", len(extras)
+        ):
+            people.write(record.row())
+            row = keypoint_row(record, detected)
+            if row["keypoints"][:, 2].any():
+                joints.write(row)
+                tally.note(row["provenance"], record.id)
+            else:
+                tally.note("no_visible_joint", record.id)
+        if not tally.n_kept:
+            raise UserError(f"{file}: {tally.summary()}; restore the images in {raw}")
+    write_json(stats, {"split": split, "source": file.name, **tally.stats()})
+    say(f"{split}: {tally.summary()}")

@@ -1,0 +1,59 @@
+"""Turn one of SPIN's files of fits (static_fits, spin_fits) into a store of fits."""
+
+from functools import partial
+from pathlib import Path
+
+from spinloop.annotations.official import Extras
+from spinloop.annotations.table import count_rows
+from spinloop.body.files import load_body
+from spinloop.fitting.official import OfficialFits
+from spinloop.fitting.offline import KeypointBatch, fit_batch, keypoint_batches
+from spinloop.fitting.smplify import Fitter
+from spinloop.fitting.store import FitStore
+from spinloop.motion.mixture import load_mixture
+from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.loader import load_section
+from spinloop.stages._progress import progress, say
+
+SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
+
+
+def run(
+    *,
+    file: Path,
+    extras: Path,
+    split: str,
+    keypoints: Path,
+    body: Path,
+    prior: Path,
+    out: Path,
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Join fits with people by row, place each before its camera, measure it, and keep it by id.
+
+    Args:
+        file: e.g. coco_fits.npy or coco.npz.
+        extras: the annotation file of the same rows, e.g. coco_2014_train.npz.
+        split: name of the split, first part of every id.
+        keypoints: table of merged keypoints of the split (Parquet), of `spinloop import_official`.
+        body: the body of the fits: your own SMPL file, converted.
+        prior: the mixture of poses (npz).
+        out: the store (HDF5), as of `spinloop collect_fits`.
+        params: parameter file; sections `fitting` and `fit_initial`.
+    """
+    rules = load_section(params, "fit_initial", FitInitialParams)
+    fitter = Fitter(load_body(body), load_mixture(prior), load_section(params, "fitting", FittingParams))
+    people = Extras(extras, split)
+    fits = OfficialFits(file, len(people))
+    row_of = {name: row for row, name in enumerate(people.ids) if fits.is_valid[row]}
+    count = count_rows(keypoints, "make it with `spinloop import_official`")
+    batches = list(keypoint_batches(keypoints, range(count), rules.batch_size))
+    store = FitStore([name for batch in batches for name in batch.ids], fitter.root_joint)
+    for batch in progress(batches, f"import fits of {split}", len(batches)):
+        known = [place for place, name in enumerate(batch.ids) if name in row_of]
+        if known:
+            some = KeypointBatch([batch.ids[place] for place in known], batch.keypoints[known])
+            rows = [row_of[name] for name in some.ids]
+            store.absorb(fit_batch(fitter, some, partial(fits.result, rows, fitter), rules))
+    store.save(out)
+    say(f"import_official_fits: {len(store)} people, {int(store.is_known.sum())} with a fit")

@@ -1,0 +1,50 @@
+"""Train the network that lifts 2D keypoints to 3D, where offline fits may start."""
+
+from pathlib import Path
+
+from spinloop.body.files import load_body
+from spinloop.files import write_json
+from spinloop.lifting.lift import save_lifter
+from spinloop.lifting.training import LifterTraining
+from spinloop.motion.mixture import load_mixture
+from spinloop.params.lifting import LifterParams
+from spinloop.params.loader import load_section
+from spinloop.stages._progress import rate, say
+from spinloop.training.checkpoint import Checkpoint, fingerprint
+
+SECTIONS = {"lifter": LifterParams}
+
+
+def run(
+    *,
+    body: Path,
+    prior: Path,
+    out: Path,
+    metrics: Path,
+    state: Path = Path(".state"),
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Train on drawn people only; the same command goes on where a stopped run was.
+
+    Args:
+        body: the neutral body.
+        prior: the mixture that poses are drawn from.
+        out: the lifter.
+        metrics: its errors on people that it has not seen (JSON).
+        state: folder for the state of an unfinished run.
+        params: parameter file; section `lifter`.
+    """
+    lifter = load_section(params, "lifter", LifterParams)
+    training = LifterTraining(load_body(body), load_mixture(prior), lifter)
+    checkpoint = Checkpoint(state / "train_lifter", fingerprint(lifter.model_dump(), [body, prior]))
+    if (saved := checkpoint.load()) is not None:
+        training.load_state_dict(saved)
+    steps = rate(training.steps(), "train_lifter", lifter.n_steps - training.n_done, "steps")
+    for _ in steps:
+        if training.n_done % lifter.checkpoint_every == 0 and training.n_done < lifter.n_steps:
+            checkpoint.save(training.state_dict())
+    errors = training.held_out_errors()
+    save_lifter(out, training.network, lifter.network)
+    write_json(metrics, {"n": lifter.n_held_out, "n_steps": lifter.n_steps, **errors})
+    checkpoint.remove()
+    say(f"train_lifter: {lifter.n_steps} steps; PA-MPJPE of unseen people {errors['pa_mpjpe_mm']:.0f} mm")
