@@ -1,7 +1,10 @@
 """Where the time of a training step goes: `python benchmarks/training.py --help`.
 
-Measures processor time of the calling thread (`time.thread_time`), so that other work on the machine disturbs
-little; run it with `OMP_NUM_THREADS=1`. The state of the run goes to a temporary folder and is thrown away.
+Three things, in one process: a step with the fit in the loop against one with static fits, the data loader
+alone against what a step needs, and the parts of a step. Processor time of the calling thread
+(`time.thread_time`) on the CPU, so that other work on the machine disturbs little (run it with
+`OMP_NUM_THREADS=1`); wall time on a GPU. The files are those of a project that has run. The state of the run
+goes to a temporary folder and is thrown away.
 """
 
 import argparse
@@ -16,79 +19,122 @@ import torch
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams
-from spinloop.training.data import make_batch
+from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.regression.weights import OFFICIAL
 from spinloop.training.loop import Run, stream
-from spinloop.training.setup import Inputs, Sections, prepare_run
+from spinloop.training.processes import Processes
+from spinloop.training.setup import Folders, Inputs, Sections, prepare_run
 from spinloop.training.step import take_step
+
+WARM_UP = 1
 
 
 class Stopwatch:
-    """Processor time of named calls."""
+    """Time of named calls."""
 
-    def __init__(self):
-        self.times = defaultdict(list)
+    def __init__(self, device):
+        self.times, self.device = defaultdict(list), device
+
+    def now(self):
+        """Seconds of whatever does the work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            return time.perf_counter()
+        return time.thread_time()
 
     def wrap(self, name, function):
         """The same function, its time noted under a name."""
 
         def timed(*arguments, **options):
-            start = time.thread_time()
+            start = self.now()
             try:
                 return function(*arguments, **options)
             finally:
-                self.times[name].append(time.thread_time() - start)
+                self.times[name].append(self.now() - start)
 
         return timed
 
 
-def measure(run: Run, n_steps: int) -> dict[str, list[float]]:
-    """Time of each part of `n_steps` steps, seconds; the first two, which warm up, are left out."""
-    watch, apparatus = Stopwatch(), run.apparatus
+def measure(run: Run, n_steps: int) -> dict[str, float]:
+    """Median time of each part of a step, all its calls together, seconds; the first steps warm up."""
+    apparatus, machine = run.apparatus, run.apparatus.machine
+    watch = Stopwatch(machine.device)
     network = apparatus.network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=run.params.learning_rate)
-    network.forward = watch.wrap("forward", network.forward)
+    network.features = watch.wrap("backbone, forward", network.features)
     apparatus.fitter.fit = watch.wrap("fit", apparatus.fitter.fit)
-    apparatus.fitter.place = watch.wrap("place (twice)", apparatus.fitter.place)
-    batches = watch.wrap("data", make_batch)
+    apparatus.fitter.place = watch.wrap("comparison of old and new fit", apparatus.fitter.place)
+    batches = run.batches.stream(range(n_steps + WARM_UP), 0)
+    fetch = watch.wrap("data", lambda: next(batches).to(machine.device))
     take = watch.wrap("step without backward", take_step)
-    for step in range(1, n_steps + 1):
-        start = time.thread_time()
-        draws = run.samples.step(step - 1)
-        batch = batches(run.splits, draws, run.params.augmentation, run.image_px)
+    learn = watch.wrap("backward and optimizer", machine.learn)
+    parts = []
+    for step in range(1, n_steps + WARM_UP + 1):
+        watch.times.clear()
+        batch = fetch()
+        start = watch.now()
         result = take(apparatus, batch, run.setting, run.params, step, stream(0, step))
-        optimizer.zero_grad(set_to_none=True)
-        watch.wrap("backward", result.total.backward)()
-        watch.wrap("optimizer", optimizer.step)()
-        watch.times["whole step"].append(time.thread_time() - start)
-    calls = {name: len(times) // n_steps for name, times in watch.times.items()}
-    return {name: times[2 * calls[name] :] for name, times in watch.times.items() if calls[name]}
+        learn(result.total, optimizer, run.params.gradient_clip)
+        watch.times["step without data"].append(watch.now() - start)
+        parts.append({name: sum(times) for name, times in watch.times.items()})
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: statistics.median(part.get(name, 0.0) for part in parts[WARM_UP:]) for name in names}
+
+
+def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> Run:
+    train = load_section(given.params, "train", TrainParams)
+    network = load_section(given.params, "network", NetworkParams)
+    if given.paper:
+        network, train = OFFICIAL, train.model_copy(update={"batch_size": 64})
+    sections = Sections(
+        network,
+        train.model_copy(update={"device": given.device}),
+        SettingParams(loop=loop, use_3d=False),
+        load_section(given.params, "fitting", FittingParams),
+        WatchParams(sheet_every=0, sheet_people=1, tensorboard=False, dvclive=False),
+        load_section(given.params, "body", PosingParams),
+    )
+    data, split = given.project / "data", given.split
+    inputs = Inputs(
+        body=data / "body/neutral.npz",
+        prior=data / "prior/mixture.npz",
+        keypoints=[data / f"keypoints/{split}.parquet"],
+        crops=[data / f"crops/{split}.h5"],
+        fits=[data / f"fits/initial/{split}.h5"],
+        annotations=[],
+        mean=None,
+        backbone=None,
+        start=None,
+    )
+    processes = Processes(device=given.device)
+    return prepare_run(inputs, sections, Folders(folder / "state", folder / "watch"), processes)
 
 
 def main() -> None:
-    """Print the median of each part, milliseconds per step."""
+    """Print the time of each part, and the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("body", "prior", "keypoints", "crops", "fits"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--project", type=Path, default=Path(), help="folder of a project that has run")
+    parser.add_argument("--split", default="coco_train")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--setting", default="loop")
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--paper", action="store_true", help="ResNet-50, 224 px, batches of 64")
+    parser.add_argument("--steps", type=int, default=3)
     given = parser.parse_args()
-    sections = Sections(
-        load_section(given.params, "network", NetworkParams),
-        load_section(given.params, "train", TrainParams),
-        load_section(given.params, f"settings.{given.setting}", SettingParams),
-        load_section(given.params, "fitting", FittingParams),
-        load_section(given.params, "body", PosingParams),
-    )
-    inputs = Inputs(
-        given.body, given.prior, [given.keypoints], [given.crops], [given.fits], [], mean=None, backbone=None
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        times = measure(prepare_run(inputs, sections, Path(folder)), given.steps)
-    print(f"{sections.network}\nbatch {sections.train.batch_size}, {torch.get_num_threads()} threads")
-    for name, values in sorted(times.items(), key=lambda item: -statistics.median(item[1])):
-        print(f"{name:24s} {1000 * statistics.median(values):8.1f} ms")
+    times = {}
+    for name, loop in (("static", False), ("loop", True)):
+        with tempfile.TemporaryDirectory() as folder:
+            run = prepare(given, loop, Path(folder))
+            times[name] = measure(run, given.steps)
+    print(f"batches of {run.params.batch_size}, {given.device}, {torch.get_num_threads()} threads")
+    for name, seconds in sorted(times["loop"].items(), key=lambda item: -item[1]):
+        print(f"{name:32s} {1000 * seconds:9.1f} ms")
+    static, looped = (times[name]["step without data"] for name in ("static", "loop"))
+    loader = statistics.median(times[name]["data"] for name in times)
+    print(f"step: static {1000 * static:.0f} ms, loop {1000 * looped:.0f} ms: {looped / static - 1:+.1%}")
+    print(f"images/s in the loop: {run.params.batch_size / (looped + loader):.1f}")
+    print(f"one loader makes batches {looped / loader:.1f} times as fast as a step needs them")
+    if given.device == "cuda":
+        print(f"memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":

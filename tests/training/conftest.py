@@ -1,20 +1,14 @@
 """A world small enough to train in: a stick body, its random people, their pictures and keypoints."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
-import h5py
 import numpy as np
 import pytest
 import torch
-from ruamel.yaml import YAML
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.table import save_table
-from spinloop.body.files import BodyFile, save_body
+from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
@@ -23,7 +17,7 @@ from spinloop.fitting.store import FitStore
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import SMPL24, SMPL_PARENTS, VERTEX_JOINTS
-from spinloop.motion.mixture import Mixture, save_mixture
+from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FittingParams, MeanStartParams, StageWeights
 from spinloop.params.training import (
     AugmentationParams,
@@ -36,7 +30,6 @@ from spinloop.params.training import (
 )
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import mean_from_prior
-from spinloop.stages import train as train_stage
 from spinloop.training.anchor import Anchor
 from spinloop.training.checkpoint import Checkpoint
 from spinloop.training.data import Look, Split
@@ -276,108 +269,3 @@ def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Calla
         )
 
     return make
-
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> dict[str, Any]:
-    """The stage's arguments, with all input files written; person 0 has no fit, person 1 three joints."""
-    folder = tmp_path_factory.mktemp("world")
-    save_body(folder / "body.npz", stick_body)
-    save_mixture(folder / "prior.npz", prior, {})
-    keypoints = people.split.keypoints.copy()
-    keypoints[1, 3:] = 0
-    network = {"backbone": "resnet18", "width": 8, "head_width": 16, "image_px": 32, "compat": "none"}
-    params = {
-        "runtime": {"threads": 1},
-        "network": {**network, "n_iterations": 3, "dropout": 0.5},
-        "train": train_params.model_dump(),
-        "settings": {"static": {"loop": False, "use_3d": False}, "loop": {"loop": True, "use_3d": False}},
-        "fitting": fitter.params.model_dump(),
-        "watch": UNWATCHED.model_dump(),
-        "body": {"engine": "spinloop"},
-    }
-    YAML(typ="safe").dump(params, folder / "params.yaml")
-    return {
-        "body": folder / "body.npz",
-        "prior": folder / "prior.npz",
-        **write_split(folder, replace(people.split, keypoints=keypoints), people.state),
-        "params": folder / "params.yaml",
-    }
-
-
-def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[Path]]:
-    """Write a split's keypoints, crops and initial fits (the first person has none)."""
-    rows = [
-        {
-            "id": key,
-            "center": split.center[i],
-            "scale": split.scale[i],
-            "keypoints": split.keypoints[i],
-            "provenance": "matched",
-        }
-        for i, key in enumerate(split.ids)
-    ]
-    save_table(folder / "keypoints.parquet", KEYPOINTS, rows)
-    _write_crops(folder / "crops.h5", split)
-    store = FitStore(split.ids)
-    fields = store.state_dict()
-    fields["pose"] += state.pose + 0.1
-    fields["translation"] += state.translation
-    fields["error"][:] = 50.0
-    fields["origin"][1:] = 1
-    fields["pose"][0] = 0
-    fields["error"][0] = torch.inf
-    store.load_state_dict(fields)
-    store.save(folder / "fits.h5")
-    names = {"keypoints": "keypoints.parquet", "crops": "crops.h5", "fits": "fits.h5"}
-    return {option: [folder / name] for option, name in names.items()}
-
-
-@pytest.fixture(scope="session")
-def second_split(tmp_path_factory, people) -> dict[str, list[Path]]:
-    """Files of a smaller split of other people, and its name in their ids."""
-    folder = tmp_path_factory.mktemp("second")
-    rows = range(5, 12)
-    split = replace(
-        people.split,
-        ids=[people.split.ids[row].replace("stick_train", "other_train") for row in rows],
-        **{
-            name: getattr(people.split, name)[5:]
-            for name in ("keypoints", "center", "scale", "joints_3d", "pose", "betas")
-        },
-        packed=lambda row: people.split.packed(5 + row),
-    )
-    return write_split(folder, split, BodyState(*(part[5:] for part in people.state)))
-
-
-def _write_crops(path: Path, split: Any) -> None:
-    with h5py.File(path, "w") as file:
-        file.create_dataset("ids", data=list(split.ids), dtype=h5py.string_dtype())
-        jpeg = file.create_dataset("jpeg", (len(split.ids),), h5py.vlen_dtype(np.uint8))
-        affines = []
-        for row in range(len(split.ids)):
-            image, affine = split.packed(row)
-            jpeg[row] = cv2.imencode(".jpg", image)[1].reshape(-1)
-            affines.append(affine)
-        file.create_dataset("affine", data=np.stack(affines))
-        file.attrs.update({"size_px": 112, "margin": 1.0})
-
-
-@pytest.fixture(scope="session")
-def outputs() -> Callable[[Path], dict[str, Any]]:
-    """The stage's outputs, by the folder that they go to."""
-    return lambda folder: {
-        "out": folder / "net.pt",
-        "fits_out": [folder / "fits.h5"],
-        "snapshots": [folder / "snapshots.h5"],
-        "history": folder / "history.csv",
-        "state": folder / "state",
-        "watch": folder / "watch",
-    }
-
-
-@pytest.fixture(scope="session")
-def finished(world, outputs, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    train_stage.run(setting="loop", **world, **outputs(folder))
-    return folder

@@ -1,0 +1,73 @@
+"""One training of an experiment, from the stages of the pipeline."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from spinloop.files import read_json
+from spinloop.params.experiment import Experiment
+from spinloop.stages import evaluate, evaluate_fits, train
+
+_SETTING = "experiment"
+
+
+def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state: Path) -> dict[str, float]:
+    """Train once; PA-MPJPE of the first and the last fits and of the network, mm.
+
+    Args:
+        values: a whole parameter file, with the setting `experiment`.
+        experiment: names the splits.
+        data: of a pipeline that has run.
+        state: folder for the state of the training.
+    """
+    bodies = {f"body_{gender}": data / f"body/{gender}.npz" for gender in ("neutral", "female", "male")}
+    test, splits = experiment.test_split, experiment.train_splits
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        params = folder / "params.yaml"
+        YAML(typ="safe").dump(values, params)
+        train.run(
+            setting=_SETTING,
+            body=bodies["body_neutral"],
+            prior=data / "prior/mixture.npz",
+            keypoints=[data / f"keypoints/{split}.parquet" for split in splits],
+            crops=[data / f"crops/{split}.h5" for split in splits],
+            fits=[data / f"fits/initial/{split}.h5" for split in splits],
+            annotations=[data / f"annotations/{split}.parquet" for split in splits],
+            out=folder / "network.pt",
+            fits_out=[folder / f"fits_{split}.h5" for split in splits],
+            snapshots=[folder / f"{split}.h5" for split in splits],
+            history=folder / "history.csv",
+            state=state,
+            watch=state / "watch",
+            params=params,
+        )
+        metrics = {}
+        for split in splits:
+            evaluate_fits.run(
+                setting=_SETTING,
+                snapshots=folder / f"{split}.h5",
+                truth=data / f"truth/{split}.parquet",
+                metrics_out=folder / "fits.json",
+                table_out=folder / "fits.csv",
+                people_out=folder / "people.csv",
+                params=params,
+                **bodies,
+            )
+            fits = read_json(folder / "fits.json")
+            for when in ("initial", "final"):
+                metrics[f"{when} fits of {split}"] = float(fits[f"{when}_pa_mpjpe_mm"])
+        evaluate.run(
+            setting=_SETTING,
+            network=folder / "network.pt",
+            crops=data / f"crops/{test}.h5",
+            annotations=data / f"annotations/{test}.parquet",
+            predictions_out=folder / "predictions.h5",
+            metrics_out=folder / "test.json",
+            params=params,
+            **bodies,
+        )
+        metrics[f"network on {test}"] = float(read_json(folder / "test.json")["pa_mpjpe_mm"])
+        return metrics

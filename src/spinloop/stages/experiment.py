@@ -1,0 +1,81 @@
+"""Train variants with several seeds and compare them: results, table and lineage in one folder."""
+
+import copy
+import hashlib
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from spinloop.errors import UserError
+from spinloop.files import atomic, read_json, write_json
+from spinloop.params.experiment import Experiment
+from spinloop.params.loader import load_yaml
+from spinloop.params.overlay import lay_over
+from spinloop.reporting.experiments import Trial, markdown
+from spinloop.stages import _trial
+from spinloop.stages._progress import say
+
+SECTIONS: dict[str, type] = {}
+
+
+def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path("params.yaml")) -> None:
+    """Run what is not yet in the results; a run that was stopped goes on.
+
+    Args:
+        plan: the experiment (YAML; see `params/experiment.py`).
+        out: folder for `results.json`, `table.md` and the state of unfinished trainings.
+        data: the data of a pipeline that has run.
+        params: the values that the plan changes.
+    """
+    experiment, values = _read(plan), load_yaml(params)
+    pairs = [(variant, seed) for seed in experiment.seeds for variant in experiment.variants]
+    changed = {pair: _values(values, experiment, *pair, plan) for pair in pairs}
+    results = out / "results.json"
+    done: dict[str, Any] = read_json(results) if results.is_file() else {}
+    for (variant, seed), own in changed.items():
+        name, digest = f"{variant}/{seed}", hashlib.sha256(repr(own).encode()).hexdigest()[:16]
+        if done.get(name, {}).get("params") != digest:
+            metrics = _trial.run_trial(own, experiment, data, out / "state" / variant / str(seed))
+            done[name] = {"params": digest, "metrics": metrics}
+            write_json(results, done)
+            say(f"{name}: " + ", ".join(f"{key} {value:.1f}" for key, value in metrics.items()))
+    trials = [Trial(variant, seed, done[f"{variant}/{seed}"]["metrics"]) for variant, seed in pairs]
+    lineage = {"command": f"spinloop experiment {plan} --out {out}", "code": _commit(), "plan": _digest(plan)}
+    inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, experiment.test_split)]
+    lineage |= {path.name: _digest(path) for path in inputs}
+    with atomic(out / "table.md") as temporary:
+        temporary.write_text(f"{experiment.description}\n\n{markdown(trials, experiment.baseline, lineage)}")
+
+
+def _values(
+    values: dict[str, Any], experiment: Experiment, variant: str, seed: int, plan: Path
+) -> dict[str, Any]:
+    """The parameters of one training."""
+    own = copy.deepcopy(values)
+    for wanted in (experiment.base, experiment.variants[variant], {"train": {"seed": seed}}):
+        lay_over(own, wanted, plan)
+    return own
+
+
+def _read(plan: Path) -> Experiment:
+    try:
+        experiment = Experiment.model_validate(load_yaml(plan))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise UserError(f"{plan}: {where}: {fault['msg']}; mend the plan") from None
+    if experiment.baseline not in experiment.variants:
+        raise UserError(f"{plan}: baseline: {experiment.baseline} is no variant; name one of them")
+    return experiment
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or "not in git"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""Lay the values of another parameter file over params.yaml: a preset such as params/paper.yaml."""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from spinloop.files import atomic
+from spinloop.params.loader import load_yaml
+from spinloop.params.overlay import lay_over
+from spinloop.stages._progress import say
+
+SECTIONS: dict[str, type] = {}
+_WIDTH = 4096
+
+
+def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
+    """Replace in params.yaml what the preset names; its other values and its comments stay.
+
+    Args:
+        preset: any part of a parameter file. A list replaces a whole list.
+        params: the file to change; git knows what stood there before.
+    """
+    wanted = load_yaml(preset)
+    load_yaml(params)
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = _WIDTH, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    values = yaml.load(params.read_text(encoding="utf-8"))
+    n_changed = lay_over(values, wanted, preset)
+    with atomic(params) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+    say(f"use_params: {n_changed} values of {params} changed")

@@ -1,0 +1,100 @@
+"""An experiment trains each variant with each seed once, and goes on where it stopped."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from spinloop.errors import UserError
+from spinloop.files import read_json
+from spinloop.stages import _trial, experiment
+
+REPOSITORY = Path(__file__).parents[2]
+PLAN = {
+    "description": "Does the loop improve the fits?",
+    "base": {"train": {"n_steps": 5}},
+    "variants": {
+        "static": {"settings": {"experiment": {"loop": False, "use_3d": False}}},
+        "adaptive": {
+            "settings": {"experiment": {"loop": True, "use_3d": False}},
+            "fitting": {"anchor": "adaptive"},
+        },
+    },
+    "baseline": "static",
+    "seeds": [0, 3],
+    "train_splits": ["coco_train"],
+    "test_split": "pw3d_test",
+}
+
+
+@pytest.fixture
+def world(tmp_path) -> dict[str, Path]:
+    (tmp_path / "data/crops").mkdir(parents=True)
+    for split in ("coco_train", "pw3d_test"):
+        (tmp_path / f"data/crops/{split}.h5").write_bytes(split.encode())
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    _write(tmp_path / "plan.yaml", PLAN)
+    names = {"out": "out", "data": "data", "params": "params.yaml"}
+    return {option: tmp_path / name for option, name in names.items()}
+
+
+def _write(path: Path, plan: dict[str, Any]) -> None:
+    YAML(typ="safe").dump(plan, path)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[dict[str, Any]]:
+    """The parameters of every training, which takes no time here."""
+    seen: list[dict[str, Any]] = []
+
+    def run_trial(values: dict[str, Any], *_: object) -> dict[str, float]:
+        seen.append(values)
+        return {"fits": 60.0 + values["train"]["seed"] + 5 * (not values["settings"]["experiment"]["loop"])}
+
+    monkeypatch.setattr(_trial, "run_trial", run_trial)
+    return seen
+
+
+def test_every_variant_is_trained_with_every_seed(world, trained, tmp_path):
+    experiment.run(tmp_path / "plan.yaml", **world)
+    what = [
+        (values["fitting"]["anchor"], values["train"]["seed"], values["train"]["n_steps"])
+        for values in trained
+    ]
+    assert sorted(what) == [("adaptive", 0, 5), ("adaptive", 3, 5), ("none", 0, 5), ("none", 3, 5)]
+    results = read_json(tmp_path / "out/results.json")
+    assert results["adaptive/3"]["metrics"] == {"fits": 63.0}
+    table = (tmp_path / "out/table.md").read_text()
+    assert "| adaptive | 2 |" in table
+    assert "-5.0 [-5.0, -5.0]" in table
+    assert "* plan: `" in table
+
+
+def test_finished_trainings_are_not_repeated_and_changed_ones_are(world, trained, tmp_path):
+    experiment.run(tmp_path / "plan.yaml", **world)
+    experiment.run(tmp_path / "plan.yaml", **world)
+    assert len(trained) == 4
+    changed = {
+        **PLAN["variants"],
+        "adaptive": {**PLAN["variants"]["adaptive"], "fitting": {"anchor": "fixed"}},
+    }
+    _write(tmp_path / "plan.yaml", {**PLAN, "variants": changed})
+    experiment.run(tmp_path / "plan.yaml", **world)
+    assert [values["fitting"]["anchor"] for values in trained[4:]] == ["fixed", "fixed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"baseline": "other"}, "baseline: other is no variant"),
+        ({"seeds": []}, "seeds: .*at least 1"),
+        ({"base": {"train": {"n_step": 5}}}, r"train\.n_step: params\.yaml has no such key"),
+    ],
+)
+def test_a_bad_plan_is_refused_before_anything_is_trained(world, trained, tmp_path, change, message):
+    _write(tmp_path / "plan.yaml", {**PLAN, **change})
+    with pytest.raises(UserError, match=message):
+        experiment.run(tmp_path / "plan.yaml", **world)
+    assert trained == []

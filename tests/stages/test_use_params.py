@@ -1,0 +1,97 @@
+"""Presets: what they change, and that the result is a whole parameter file."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinloop.errors import UserError
+from spinloop.params.annotations import CropsParams, SourcesParams
+from spinloop.params.body import BodyParams
+from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.loader import load_section, load_yaml
+from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.stages import use_params
+
+REPOSITORY = Path(__file__).parents[2]
+MODELS = {
+    "body": BodyParams,
+    "sources": SourcesParams,
+    "crops": CropsParams,
+    "fitting": FittingParams,
+    "fit_initial": FitInitialParams,
+    "network": NetworkParams,
+    "train": TrainParams,
+    "settings.static": SettingParams,
+    "settings.loop": SettingParams,
+    "settings.unpaired": SettingParams,
+    "watch": WatchParams,
+}
+
+
+@pytest.fixture
+def params(tmp_path) -> Path:
+    return Path(shutil.copy(REPOSITORY / "params.yaml", tmp_path))
+
+
+def _flat(value: Any, at: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {at: value}
+    return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{at}.{key}").items()}
+
+
+def _difference(one: Path, other: Path) -> dict[str, Any]:
+    before, after = (_flat(load_yaml(path)) for path in (one, other))
+    return {key: value for key, value in after.items() if before.get(key, "absent") != value}
+
+
+def test_every_section_of_the_papers_configuration_is_read_strictly(params):
+    use_params.run(REPOSITORY / "params/paper.yaml", params=params)
+    named = load_yaml(REPOSITORY / "params/paper.yaml")
+    assert set(named) == {key.split(".")[0] for key in MODELS}
+    for key, model in MODELS.items():
+        load_section(params, key, model)
+
+
+def test_the_paper_leaves_nothing_of_the_mirrors_among_its_sources(params):
+    use_params.run(REPOSITORY / "params/paper.yaml", params=params)
+    sources, train = (load_yaml(params)[name] for name in ("sources", "train"))
+    named = [split for group in train["mixture"] for split in group["splits"]]
+    assert set(named) <= set(sources)
+    for split in [*named, "pw3d_test"]:
+        folders = [sources[split]["raw"], sources[split].get("openpose") or ""]
+        assert not [folder for folder in folders if "mirror" in folder], split
+    assert [group["probability"] for group in train["mixture"]] == [0.3, 0.6, 0.1]
+
+
+def test_the_released_preset_differs_from_the_papers_in_rate_and_iterations(params, tmp_path):
+    use_params.run(REPOSITORY / "params/paper.yaml", params=params)
+    paper = Path(shutil.copy(params, tmp_path / "paper.yaml"))
+    use_params.run(REPOSITORY / "params/released.yaml", params=params)
+    assert _difference(paper, params) == {".train.learning_rate": 5e-5, ".fitting.n_iterations": 100}
+
+
+def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):
+    (tmp_path / "preset.yaml").write_text(
+        "train: {seed: 7}\nsettings: {paired: {loop: true, use_3d: true}}\n"
+    )
+    before = params.read_text()
+    use_params.run(tmp_path / "preset.yaml", params=params)
+    after = params.read_text()
+    assert load_yaml(params)["train"]["seed"] == 7
+    lost = [line for line in before.splitlines() if "#" in line and line.split("#", 1)[1] not in after]
+    assert lost == []
+    assert set(_difference(REPOSITORY / "params.yaml", params)) == {
+        ".train.seed",
+        ".settings.paired.loop",
+        ".settings.paired.use_3d",
+    }
+
+
+def test_a_misspelt_key_is_refused_and_nothing_changes(params, tmp_path):
+    (tmp_path / "preset.yaml").write_text("train: {seed: 1, learning_rat: 1.0}\n")
+    before = params.read_bytes()
+    with pytest.raises(UserError, match=r"preset\.yaml: train\.learning_rat: params\.yaml has no such key"):
+        use_params.run(tmp_path / "preset.yaml", params=params)
+    assert params.read_bytes() == before
