@@ -1,8 +1,10 @@
 """Human3.6M: trees written with cdflib, h5py and OpenCV from the format's description."""
 
+import pickle
 import tracemalloc
 
 import cdflib.cdfwrite
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -254,6 +256,42 @@ def test_a_failure_in_the_middle_leaves_no_table(tree, tmp_path):
             params=tmp_path / "params.yaml",
         )  # fmt: skip
     assert list(out.iterdir()) == []
+
+
+def write_mosh(raw, **changes):
+    rng = np.random.default_rng(4)
+    content = {"new_poses": rng.normal(size=(3, 72)), "betas": rng.normal(size=10), **changes}
+    path = raw / "mosh" / "S9" / "Directions_cam3_aligned.pkl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return content
+
+
+def test_mosh_joins_every_fifth_frame_turned_upright_and_its_gaps_are_counted(tree):
+    content = write_mosh(tree[0])
+    records, stats = read(tree[0], source(mosh="mosh"))
+    assert stats["noted"] == {"no_smpl_parameters": 9}
+    fitted = [record for record in records if record.pose is not None]
+    assert {record.image.split("/")[2] for record in fitted} == {"Directions.60457274.mp4"}
+    half_turn = cv2.Rodrigues(np.array([np.pi, 0, 0]))[0]
+    for record, pose in zip(fitted, content["new_poses"], strict=True):
+        wanted = cv2.Rodrigues(pose[:3])[0] @ half_turn
+        np.testing.assert_allclose(cv2.Rodrigues(record.pose[:3])[0], wanted, atol=1e-9)
+        np.testing.assert_array_equal(record.pose[3:], pose[3:])
+        np.testing.assert_array_equal(record.betas, content["betas"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"new_poses": np.zeros((3, 69))}, r"expected new_poses N × 72 and betas 10, found \(3, 69\)"),
+        ({"betas": np.zeros(16)}, r"and betas 10, found \(3, 72\) and \(16,\)"),
+        ({"betas": "none"}, "betas: expected finite numbers, found str"),
+    ],
+)
+def test_a_wrong_mosh_file_is_one_line(tree, changes, message):
+    write_mosh(tree[0], **changes)
+    fails(tree[0], rf"Directions_cam3_aligned\.pkl: .*{message}", mosh="mosh")
 
 
 def test_masks_are_read_one_by_one(tree):
