@@ -32,6 +32,22 @@ def write_jpeg() -> Callable[..., None]:
     return _write_jpeg
 
 
+@pytest.fixture(scope="session")
+def write_video() -> Callable[[Path, list[np.ndarray]], None]:
+    """A video of RGB frames."""
+
+    def write(path: Path, frames: list[np.ndarray]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+        height, width = frames[0].shape[:2]
+        writer = cv2.VideoWriter(str(path), code, 25.0, (width, height))
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+
+    return write
+
+
 def _joints(rng: np.random.Generator, labels: list[int]) -> list[int]:
     """COCO's flat list; x = y = 0 where the label is 0."""
     flat: list[int] = []

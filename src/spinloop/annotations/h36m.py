@@ -103,7 +103,7 @@ def _recordings(raw: Path, subject: str, split: str, source: H36mSource) -> list
     if not found:
         raise UserError(f"{folder}: no poses (*.cdf) there; {_CURE}")
     wanted = [one for one in found if one.camera in source.cameras and one.title not in source.skip]
-    for action in {one.action for one in wanted}:
+    for action in sorted({one.action for one in wanted}):
         absent = set(source.cameras) - {one.camera for one in wanted if one.action == action}
         if absent:
             raise UserError(

@@ -15,6 +15,9 @@ from jaxtyping import UInt8
 
 from spinloop.errors import UserError
 
+# FFmpeg prints what it thinks of a damaged file, where a user error says it in one line. OpenCV reads this
+# variable once, when it first opens or writes a video.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _SUFFIXES = (".avi", ".mp4")
 _CURE = "download the video again"
 
@@ -114,8 +117,6 @@ def _kept_open(path: Path, changed: int, size: int) -> Video:
 
 
 def _capture(path: Path) -> cv2.VideoCapture:
-    # FFmpeg prints what it thinks of a damaged file; the caller says it in one line.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

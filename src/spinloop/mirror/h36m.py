@@ -25,7 +25,7 @@ from spinloop.params.mirror_lab import H36mParams
 TRAIN, TEST, TEST_FRONTAL = "h36m_train", "h36m_p1", "h36m_p2"
 FRONTAL = CAMERAS[-1]
 MOSH = "mosh"
-_MIRROR = 3  # second entry of every seed; COCO's mirror has 1, 3DPW's 2
+_MIRROR = 3  # second entry of every seed; no other mirror has it
 _LAB, _SUBJECT, _ACTION = 0, 1, 2
 _RATE = 50.0
 # Whoever uses the dataset keeps one frame in five; MoSh has parameters for these.

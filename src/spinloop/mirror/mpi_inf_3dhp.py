@@ -23,7 +23,7 @@ from spinloop.params.mirror_lab import MpiInf3dhpParams
 
 SPLIT = "mpi_inf_3dhp_train"
 FITS = "mpi-inf-3dhp_mview_fits.npz"
-MIRROR = 4  # second entry of every seed; Human3.6M's mirror has 3
+MIRROR = 4  # second entry of every seed; no other mirror has it
 _LAB, _SUBJECT, _SEQUENCE, _FITTED = 0, 1, 2, 3
 _RATE = 25.0
 # Whoever uses the dataset keeps one in ten of the frames that show all joints.

@@ -1,0 +1,56 @@
+"""Write the frames of videos that a table names as image files, for tools that read no videos."""
+
+from pathlib import Path
+
+import cv2
+
+from spinloop.annotations.images import UnreadableImage, read_image
+from spinloop.annotations.record import iterate_records
+from spinloop.annotations.table import count_rows
+from spinloop.annotations.tally import Tally
+from spinloop.annotations.video import split_frame
+from spinloop.errors import UserError
+from spinloop.files import atomic
+from spinloop.stages._progress import progress, say
+
+SECTIONS = {}
+_CURE = "make it with `spinloop preprocess`"
+
+
+def run(*, annotations: Path, raw: Path, out: Path) -> None:
+    """Each frame goes to its own name below the new folder, which can then stand for the dataset's.
+
+    Args:
+        annotations: the table of a split.
+        raw: the dataset's folder.
+        out: a folder that does not exist yet; detectors and `pack_crops --raw` can read it.
+    """
+    if out.exists():
+        raise UserError(f"{out}: is there already; name a new folder")
+    rows = progress(iterate_records(annotations), "extract", count_rows(annotations, _CURE))
+    tally, seen = Tally(), ""
+    with atomic(out) as folder:
+        folder.mkdir()
+        for record in rows:
+            if record.image != seen:
+                seen = record.image
+                fault = _extract(raw / seen, folder / seen)
+                tally.leave_out(fault, record.id) if fault else tally.keep()
+    say(f"extract_frames: {tally.summary()}")
+
+
+def _extract(frame: Path, target: Path) -> str | None:
+    """Write one frame; the reason if that cannot be done."""
+    if split_frame(frame) is None:
+        return "no_frame_of_a_video"
+    try:
+        image = read_image(frame)
+    except UnreadableImage:
+        return "unreadable_image"
+    # OpenCV's own quality, as the published preprocessing.
+    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not is_encoded:
+        raise RuntimeError("OpenCV could not encode a JPEG image")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data.tobytes())
+    return None
