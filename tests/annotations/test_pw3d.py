@@ -87,6 +87,15 @@ def test_an_image_that_is_listed_but_absent_stops_with_the_cure(pw3d_tree, pw3d_
         _read(pw3d_tree, pw3d_source)
 
 
+def test_a_folder_with_more_images_than_frames_is_noted(pw3d_tree, pw3d_source, write_jpeg):
+    write_jpeg(pw3d_tree / "imageFiles" / "bus_01" / "image_00002.jpg", 256, 144)
+    stats = _read(pw3d_tree, pw3d_source)[1].stats()
+    assert (stats["noted"], stats["examples"]["frame_count_differs"]) == (
+        {"frame_count_differs": 1},
+        ["bus_01"],
+    )
+
+
 def test_an_unreadable_image_is_counted_for_each_of_its_people(pw3d_tree, pw3d_source):
     (pw3d_tree / "imageFiles" / "walk_00" / "image_00001.jpg").write_bytes(b"")
     assert _read(pw3d_tree, pw3d_source)[1].stats()["left_out"]["unreadable_image"] == 2

@@ -105,7 +105,7 @@ def test_a_split_that_shares_an_image_with_another_fails(standing, make_record, 
     save_records(tmp_path / "table.parquet", [standing])
     save_records(tmp_path / "test.parquet", [make_record(5)])
     with pytest.raises(UserError, match="image in another split: 1, first tiny/images/a"):
-        _validate(tmp_path, against=tmp_path / "test.parquet")
+        _validate(tmp_path, against=[tmp_path / "table.parquet", tmp_path / "test.parquet"])
     assert json.loads((tmp_path / "found.json").read_text())["found"] == {"image_in_another_split": 1}
 
 
@@ -113,3 +113,32 @@ def test_an_absent_image_fails(standing, tmp_path):
     save_records(tmp_path / "table.parquet", [standing])
     with pytest.raises(UserError, match="image absent: 1, first tiny/images/a"):
         _validate(tmp_path, raw=tmp_path)
+
+
+def test_a_split_is_not_compared_with_itself(standing, tmp_path):
+    save_records(tmp_path / "table.parquet", [standing])
+    assert _validate(tmp_path, against=[tmp_path / "table.parquet"])["found"] == {}
+
+
+def test_masks_are_looked_for(make_record, tmp_path, write_jpeg):
+    write_jpeg(tmp_path / "a.jpg", 240, 320)
+    write_jpeg(tmp_path / "small.png", 24, 32)
+    record = make_record(1, "a.jpg", mask="none.png", parts="small.png")
+    assert _found(record, raw=tmp_path) == {"mask_absent": 1, "mask_size_differs": 1}
+    save_records(tmp_path / "table.parquet", [record])
+    with pytest.raises(UserError, match="mask absent: 1, first tiny/a"):
+        _validate(tmp_path, raw=tmp_path)
+
+
+def test_a_sequence_with_more_or_fewer_images_than_frames_is_named(make_record, tmp_path, write_jpeg):
+    records = []
+    for name, n_images in (("walk", 3), ("run", 4), ("sit", 3)):
+        for frame in range(n_images):
+            write_jpeg(tmp_path / name / f"{frame}.jpg", 240, 320)
+        for frame in range(3):
+            image = f"{name}/{frame}.jpg"
+            records.append(make_record(frame, image, sequence=name, frame=frame))
+    tally = Tally()
+    validate_records(records, tmp_path, set(), tally)
+    assert tally.stats()["noted"] == {"frame_count_differs": 1}
+    assert tally.stats()["examples"]["frame_count_differs"] == ["run: 3 frames, 4 images"]

@@ -234,11 +234,10 @@ def test_seams_between_parts_are_left_open_and_nothing_else(alone):
         parts = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         mask = cv2.imread(str(path).replace("_part", ""), cv2.IMREAD_UNCHANGED)
         assert ((parts > 0) == (mask > 0)).all()
-        assert 0 < (parts == 255).sum() < 0.4 * (mask > 0).sum()
+        assert 0 < (parts == 255).sum() < 0.2 * (mask > 0).sum()
         labels = np.where(parts == 255, 0, parts)
-        for row, column in np.argwhere(labels > 0):
-            around = labels[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-            assert set(around[around > 0]) == {labels[row, column]}
+        for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+            assert (one == other)[(one > 0) & (other > 0)].all(), "two parts touch"
 
 
 def test_who_or_what_stands_in_front_cuts_a_hole_into_the_mask(lsp, mannequin):

@@ -36,7 +36,8 @@ def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tall
         source: subset and box.
         is_official: each sequence person by person, as the published preprocessing writes it.
         tally: counts what is left out: `camera_pose_invalid`, `not_finite`, `no_visible_joint`,
-            `empty_box`, `unreadable_image`.
+            `empty_box`, `unreadable_image`; notes sequences whose folder has more or fewer images than the
+            file has frames (`frame_count_differs`).
 
     Raises:
         UserError: a file is absent, truncated or not 3DPW's, or an image is listed but absent.
@@ -48,6 +49,8 @@ def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tall
     for path in paths:
         people, cameras = _load(path)
         frames = range(len(cameras))
+        if len(list((raw / "imageFiles" / path.stem).glob("image_*.jpg"))) != len(cameras):
+            tally.note("frame_count_differs", path.stem)
         sizes = _Sizes(raw)
         pairs = [(frame, person) for frame in frames for person in range(len(people))]
         if is_official:

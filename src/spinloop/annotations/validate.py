@@ -3,9 +3,9 @@
 Findings are counted and named; some make a table unfit for use, others are for a person to look at.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,10 @@ _LEFT_HIP, _RIGHT_HIP = (COMMON24.index(f"{side}_hip") for side in ("left", "rig
 _LEFT_SHOULDER, _RIGHT_SHOULDER = (COMMON24.index(f"{side}_shoulder") for side in ("left", "right"))
 _MIRROR = list(mirror_permutation(COMMON24))
 
-FATAL = ("image_absent", "image_unreadable", "image_size_differs", "image_in_another_split")
+FATAL = (
+    "image_absent", "image_unreadable", "image_size_differs", "image_in_another_split", "mask_absent",
+    "mask_unreadable", "mask_size_differs",
+)  # fmt: skip
 
 
 def validate_records(records: Iterable[Record], raw: Path | None, others: set[str], tally: Tally) -> None:
@@ -35,10 +38,13 @@ def validate_records(records: Iterable[Record], raw: Path | None, others: set[st
         raw: the dataset's folder, to see whether the images are there; None to leave that out.
         others: image paths of splits that must share none with this one.
         tally: notes `image_absent`, `image_unreadable`, `image_size_differs`, `image_in_another_split`,
-            `joints_outside_image`, `joints_outside_box`, `box_outside_image`, `shoulders_against_hips`,
-            `sides_swapped_in_3d`, `person_twice`.
+            `mask_absent`, `mask_unreadable`, `mask_size_differs`,
+            `joints_outside_image`, `joints_outside_box`, `box_outside_image`,
+            `shoulders_against_hips`, `sides_swapped_in_3d`, `person_twice`; and per sequence with a folder
+            of its own `frame_count_differs`, where the folder has more or fewer images than frames.
     """
     image, people = "", list[Record]()
+    sequences = _Sequences()
     for record in records:
         if record.image != image:
             image, people = record.image, []
@@ -46,16 +52,47 @@ def validate_records(records: Iterable[Record], raw: Path | None, others: set[st
         if any(_is_same(record, other) for other in people):
             findings["person_twice"] += 1
         people.append(record)
+        sequences.add(record)
         tally.keep()
         for finding in findings:
             tally.note(finding, record.id)
+    for finding in sequences.findings(raw) if raw is not None else ():
+        tally.note("frame_count_differs", finding)
+
+
+class _Sequences:
+    """The frames of each sequence, and the folders that they lie in."""
+
+    def __init__(self) -> None:
+        self._n_frames: dict[str, int] = {}
+        self._places: dict[str, set[tuple[str, str]]] = defaultdict(set)
+
+    def add(self, record: Record) -> None:
+        """Count a person's frame."""
+        if record.sequence is not None and record.frame is not None:
+            known = self._n_frames.get(record.sequence, 0)
+            self._n_frames[record.sequence] = max(known, record.frame + 1)
+            image = PurePosixPath(record.image)
+            self._places[image.parent.as_posix()].add((record.sequence, image.suffix))
+
+    def findings(self, raw: Path) -> Iterator[str]:
+        """Sequences whose folder has another number of images, in words."""
+        for folder, holds in sorted(self._places.items()):
+            if len(holds) != 1:
+                continue
+            ((sequence, suffix),) = holds
+            count = len(list((raw / folder).glob(f"*{suffix}")))
+            if count != self._n_frames[sequence]:
+                yield f"{sequence}: {self._n_frames[sequence]} frames, {count} images"
 
 
 def _findings(record: Record, raw: Path | None, others: set[str], is_first: bool) -> Iterator[str]:
     if is_first and record.image in others:
         yield "image_in_another_split"
     if is_first and raw is not None:
-        yield from _image_findings(record, raw / record.image)
+        yield from _image_findings(record, raw / record.image, "image")
+        for name in filter(None, (record.mask, record.parts)):
+            yield from _image_findings(record, raw / name, "mask")
     half = record.scale * BOX_UNIT_PX / 2
     size = np.array([record.image_width, record.image_height])
     if ((record.center + half <= 0) | (record.center - half >= size)).any():
@@ -66,17 +103,17 @@ def _findings(record: Record, raw: Path | None, others: set[str], is_first: bool
             yield "sides_swapped_in_3d"
 
 
-def _image_findings(record: Record, path: Path) -> Iterator[str]:
+def _image_findings(record: Record, path: Path, what: str) -> Iterator[str]:
     if not is_present(path):
-        yield "image_absent"
+        yield f"{what}_absent"
         return
     try:
         size = read_size(path)
     except UnreadableImage:
-        yield "image_unreadable"
+        yield f"{what}_unreadable"
         return
     if size != (record.image_height, record.image_width):
-        yield "image_size_differs"
+        yield f"{what}_size_differs"
 
 
 def _joint_findings(

@@ -97,7 +97,7 @@ def _write(piece: Piece[LspParams], photograph: Photograph, split: str) -> Drawn
 def _leave_seams_open(parts: UInt8[np.ndarray, "H W"], seam_px: int) -> UInt8[np.ndarray, "H W"]:
     """The part mask with 255 where two parts meet: no annotator can tell where an arm begins."""
     body = parts > 0
-    window = np.ones((2 * seam_px + 1, 2 * seam_px + 1), np.uint8)
+    window = np.ones((seam_px + 1, seam_px + 1), np.uint8)
     # Beside the body nothing is to be mixed up: there the neighbors' own label stands in.
     highest = cv2.dilate(parts, window)
     lowest = cv2.erode(np.where(body, parts, np.uint8(_IGNORE)), window)

@@ -1,4 +1,4 @@
-"""Sections `sources`, `merge` and `crops`: what is read, how detections join it, how images are packed."""
+"""Sections `sources`, `merge`, `validate`, `crops`: what is read, joined with detections, shown, packed."""
 
 from typing import Annotated, Literal
 
@@ -158,6 +158,15 @@ class MergeParams(Section):
     """Largest mean distance of joints that both see / side of the person's box."""
     min_common_joints: Annotated[int, Field(ge=1, le=12)]
     """Joints of arms and legs that detection and annotation must share to be compared."""
+
+
+class ValidateParams(Section):
+    """The page of people to look at."""
+
+    n_people: Annotated[int, Field(ge=1)]
+    """How many are drawn."""
+    seed: Annotated[int, Field(ge=0)]
+    """Decides who."""
 
 
 class CropsParams(Section):

@@ -142,7 +142,7 @@ class LspParams(PhotosParams):
     n_test_images: int = Field(ge=1, le=1000)
     """Pictures for testing, with masks."""
     seam_px: int = Field(ge=0)
-    """Half the width of the seam between two parts that the part mask leaves open (255)."""
+    """Width of the seam between two parts that the part mask leaves open (255)."""
 
     @model_validator(mode="after")
     def _fits(self) -> "LspParams":

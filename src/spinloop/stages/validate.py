@@ -1,5 +1,6 @@
 """Check a table of annotated people: schema, ranges, images, sides, duplicates, overlap of splits."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from spinloop.annotations.record import iterate_records
@@ -7,26 +8,41 @@ from spinloop.annotations.table import count_rows
 from spinloop.annotations.tally import Tally
 from spinloop.annotations.validate import FATAL, validate_records
 from spinloop.errors import UserError
-from spinloop.files import write_json
+from spinloop.files import atomic, write_json
+from spinloop.params.annotations import ValidateParams
+from spinloop.params.loader import load_section
+from spinloop.reporting.gallery import choose, gallery_page
 from spinloop.stages._progress import progress, say
 
-SECTIONS = {}
+SECTIONS = {"validate": ValidateParams}
 _CURE = "make it with `spinloop preprocess`"
 
 
-def run(*, table: Path, out: Path, raw: Path | None = None, against: Path | None = None) -> None:
+def run(
+    *,
+    table: Path,
+    out: Path,
+    raw: Path | None = None,
+    against: list[Path] | None = None,
+    page: Path | None = None,
+    params: Path = Path("params.yaml"),
+) -> None:
     """Say what is odd about a table; fail where it cannot be used.
 
     Args:
         table: annotated people (Parquet).
         out: what was found, with examples (JSON).
         raw: the dataset's folder; with it, every image is looked for.
-        against: another split of the same dataset that must share no image: training against test.
+        against: another split that must share no image, training against test; as often as there are such
+            splits. The table itself may be among them.
+        page: random people with their joints drawn by name (HTML); needs the dataset's folder.
+        params: parameter file; section `validate`, for the page.
     """
-    others = {record.image for record in iterate_records(against)} if against is not None else set()
+    if page is not None and raw is None:
+        raise UserError("--page: the images are needed; give --raw, or leave --page out")
     tally = Tally()
     rows = progress(iterate_records(table), "validate", count_rows(table, _CURE))
-    validate_records(rows, raw, others, tally)
+    validate_records(rows, raw, _images(against or [], table), tally)
     stats = tally.stats()
     write_json(out, {"rows": stats["kept"], "found": stats["noted"], "examples": stats["examples"]})
     say(f"validate: {tally.summary()}")
@@ -34,3 +50,13 @@ def run(*, table: Path, out: Path, raw: Path | None = None, against: Path | None
         if finding in stats["noted"]:
             count, example = stats["noted"][finding], stats["examples"][finding][0]
             raise UserError(f"{table}: {finding.replace('_', ' ')}: {count}, first {example}; see {out}")
+    if page is not None and raw is not None:
+        rules = load_section(params, "validate", ValidateParams)
+        people = choose(iterate_records(table), rules.n_people, rules.seed)
+        with atomic(page) as temporary:
+            temporary.write_text(gallery_page(table.stem, people, raw), encoding="utf-8")
+
+
+def _images(others: Iterable[Path], table: Path) -> set[str]:
+    """Images of the other splits."""
+    return {record.image for other in others if other != table for record in iterate_records(other)}
