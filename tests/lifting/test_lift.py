@@ -20,6 +20,7 @@ def test_whatever_is_seen_the_answer_is_finite(learnt, keypoints):
     broken[2, 3:, 2] = 0
     broken[3, :, :2] = 1e12
     broken[4, 5] = torch.inf
+    broken[5, 6] = 1e30
     state = lift(learnt.network, broken)
     assert all(torch.isfinite(part).all() for part in state)
     assert (state.translation[:, 2] > 0).all()

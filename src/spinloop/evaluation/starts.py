@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from spinloop.body.joints_only import JointsOnly
-from spinloop.evaluation.compare import paired_change
+from spinloop.evaluation.bootstrap import mean_interval
 from spinloop.evaluation.fits import posed_joints
 from spinloop.evaluation.meshes import NEUTRAL
 from spinloop.evaluation.protocols import Protocol
@@ -113,8 +113,9 @@ def compare_starts(
                     "p95": float(np.quantile(chosen, 0.95)),
                 }
         if attempt is not first:
-            old, new = (one.final_pa_mpjpe_mm[everyone] for one in (first, attempt))
-            change = paired_change(old, new, np.arange(len(new)), confidence, n_resamples, seed)
+            change = (attempt.final_pa_mpjpe_mm - first.final_pa_mpjpe_mm)[everyone]
+            rng = np.random.default_rng(seed)
+            change = mean_interval(change, np.arange(len(change)), confidence, n_resamples, rng)
             found["change_pa_mpjpe_mm"] = change._asdict()
         summary[name] = found
     return summary

@@ -30,6 +30,9 @@ from spinloop.params.fitting import StageWeights
 FITTED_JOINTS = tuple(joint for joint in range(len(MODEL49)) if joint not in FIT_IGNORED)
 """The 44 of the 49 joints that count."""
 
+# Neither a pixel nor a confidence; squares of such numbers would leave single precision.
+_ABSURD = 1e6
+
 
 class Terms(NamedTuple):
     """The weighted terms of the objective."""
@@ -110,8 +113,9 @@ def reprojection(
 
 
 def usable(keypoints: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3"]:
-    """Keypoints, all zero where a number is not finite or the confidence not positive."""
-    known = torch.isfinite(keypoints).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
+    """Keypoints, all zero where a number is not finite or absurd, or the confidence not positive."""
+    # NaN is not less than anything.
+    known = (keypoints.abs() < _ABSURD).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
     return torch.where(known, keypoints, 0.0)
 
 

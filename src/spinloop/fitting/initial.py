@@ -23,6 +23,8 @@ _RIGHT_SHOULDER, _LEFT_SHOULDER = _SHOULDERS
 _LEAST_TORSO_PX = 5.0
 # A translation outside is no camera of a crop: the body would be in the lens, or a few pixels high.
 _NEAREST_M, _FARTHEST_M = 2.0, 2000.0
+# Neither radians nor standard deviations; NaN is not less than it either.
+_ABSURD = 1e3
 
 
 class MeanStart(NamedTuple):
@@ -55,7 +57,8 @@ def sane_start(
 ) -> BodyState:
     """A start given from outside, rows that cannot be one replaced.
 
-    A row that is not finite becomes the mean pose; a translation that is no camera is estimated anew.
+    A row that is not finite, or absurd, becomes the mean pose; a translation that is no camera is estimated
+    anew.
 
     Args:
         energy: body and prior.
@@ -63,9 +66,9 @@ def sane_start(
         keypoints: pixels and confidence.
         side_view_px: as in `mean_start`.
     """
-    finite = torch.isfinite(torch.cat([start.pose, start.betas], dim=1)).all(1)
-    if not bool(finite.all()):
-        start = start.where(finite, mean_start(energy, keypoints, side_view_px).state)
+    possible = (torch.cat([start.pose, start.betas], dim=1).abs() < _ABSURD).all(1)
+    if not bool(possible.all()):
+        start = start.where(possible, mean_start(energy, keypoints, side_view_px).state)
     depth = start.translation[:, 2]
     placed = torch.isfinite(start.translation).all(1) & (depth > _NEAREST_M) & (depth < _FARTHEST_M)
     if not bool(placed.all()):

@@ -18,6 +18,8 @@ _DEFAULT_SPREAD_PX = CROP_PX / 4
 _LEAST_SPREAD_PX = 1.0
 # Outliers further off say no more than that they are outliers.
 _FARTHEST = 4.0
+# Neither a pixel nor a confidence (as in the fit).
+_ABSURD = 1e6
 # Bounds of the logarithm of the spread per metre: people from 0.05 to 3.5 m of spread.
 _LOG_SCALE = (-1.2, 3.0)
 
@@ -73,5 +75,6 @@ def decode_camera(camera: Float[Tensor, "B 3"], frame: Frame) -> Float[Tensor, "
 
 
 def _seen(keypoints: Float[Tensor, "B 49 3"]) -> tuple[Float[Tensor, "B 49 2"], Float[Tensor, "B 49 1"]]:
-    known = torch.isfinite(keypoints).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
+    # NaN is not less than anything.
+    known = (keypoints.abs() < _ABSURD).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
     return torch.where(known, keypoints[..., :2], 0.0), known.to(keypoints.dtype)
