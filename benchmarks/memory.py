@@ -26,8 +26,6 @@ runtime: {threads: 1}
 def make_videos(raw: Path, n_people: int) -> None:
     """Sequence files of two people and 500 frames each; all frames are one picture."""
     (raw / "sequenceFiles" / "test").mkdir(parents=True)
-    (raw / "imageFiles").mkdir()
-    cv2.imwrite(str(raw / "frame.jpg"), np.zeros((64, 64, 3), np.uint8))
     rng = np.random.default_rng(0)
     joints = rng.uniform(1, 60, (_FRAMES, 3, 18))
     content = {
@@ -40,9 +38,11 @@ def make_videos(raw: Path, n_people: int) -> None:
         file = raw / "sequenceFiles" / "test" / f"{name}.pkl"
         file.write_bytes(pickle.dumps({**content, "sequence": name}, protocol=2))
         folder = raw / "imageFiles" / name
-        folder.mkdir()
-        for frame in range(_FRAMES):
-            (folder / f"image_{frame:05d}.jpg").hardlink_to(raw / "frame.jpg")
+        folder.mkdir(parents=True)
+        first = folder / "image_00000.jpg"
+        cv2.imwrite(str(first), np.zeros((64, 64, 3), np.uint8))
+        for frame in range(1, _FRAMES):
+            (folder / f"image_{frame:05d}.jpg").hardlink_to(first)
 
 
 def make_table(path: Path, n_people: int) -> None:

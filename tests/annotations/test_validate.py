@@ -105,7 +105,7 @@ def test_a_split_that_shares_an_image_with_another_fails(standing, make_record, 
     save_records(tmp_path / "table.parquet", [standing])
     save_records(tmp_path / "test.parquet", [make_record(5)])
     with pytest.raises(UserError, match="image in another split: 1, first tiny/images/a"):
-        _validate(tmp_path, against=[tmp_path / "table.parquet", tmp_path / "test.parquet"])
+        _validate(tmp_path, against=[tmp_path / "test.parquet"])
     assert json.loads((tmp_path / "found.json").read_text())["found"] == {"image_in_another_split": 1}
 
 
@@ -115,9 +115,11 @@ def test_an_absent_image_fails(standing, tmp_path):
         _validate(tmp_path, raw=tmp_path)
 
 
-def test_a_split_is_not_compared_with_itself(standing, tmp_path):
+def test_tests_are_not_compared_with_each_other(standing, make_record, tmp_path):
     save_records(tmp_path / "table.parquet", [standing])
-    assert _validate(tmp_path, against=[tmp_path / "table.parquet"])["found"] == {}
+    save_records(tmp_path / "other.parquet", [make_record(5)])
+    tests = [tmp_path / "table.parquet", tmp_path / "other.parquet"]
+    assert _validate(tmp_path, against=tests)["found"] == {}
 
 
 def test_masks_are_looked_for(make_record, tmp_path, write_jpeg):

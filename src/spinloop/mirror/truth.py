@@ -55,4 +55,4 @@ def load_truth(path: Path) -> pd.DataFrame:
     Raises:
         UserError: the file is absent, damaged or of another layout.
     """
-    return load_table(path, TRUTH, "make it with `spinloop mirror_coco` or `spinloop mirror_pw3d`")
+    return load_table(path, TRUTH, "make it with `spinloop mirror_<dataset>`")

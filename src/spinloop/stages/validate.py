@@ -1,6 +1,6 @@
 """Check a table of annotated people: schema, ranges, images, sides, duplicates, overlap of splits."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from spinloop.annotations.record import iterate_records
@@ -33,8 +33,8 @@ def run(
         table: annotated people (Parquet).
         out: what was found, with examples (JSON).
         raw: the dataset's folder; with it, every image is looked for.
-        against: another split that must share no image, training against test; as often as there are such
-            splits. The table itself may be among them.
+        against: a test split, with which a training split must share no image; as often as there are such
+            splits. A table that is one of them is not compared.
         page: random people with their joints drawn by name (HTML); needs the dataset's folder.
         params: parameter file; section `validate`, for the page.
     """
@@ -57,6 +57,6 @@ def run(
             temporary.write_text(gallery_page(table.stem, people, raw), encoding="utf-8")
 
 
-def _images(others: Iterable[Path], table: Path) -> set[str]:
-    """Images of the other splits."""
-    return {record.image for other in others if other != table for record in iterate_records(other)}
+def _images(tests: Sequence[Path], table: Path) -> set[str]:
+    """Images of the test splits; none if the table is one of them: protocols of a dataset share images."""
+    return set() if table in tests else {record.image for test in tests for record in iterate_records(test)}
