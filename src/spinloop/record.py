@@ -3,8 +3,8 @@
 The same as `dvc --wait-for-lock repro --quiet --single-item STAGE`, except for the way in which `dvc.lock`
 is written. DVC parses the whole file, formats the whole file and writes over it. With hundreds of stages
 that takes longer than a stage, under a lock that all others wait for; and a kill or a full disk in the
-middle loses the records of all stages. Here the lines of the one stage are replaced and the new file is moved into place.
-The bytes are those that DVC would have written.
+middle loses the records of all stages. Here the lines of the one stage are replaced and the new file is
+moved into place. The bytes are those that DVC would have written.
 """
 
 import re
