@@ -79,7 +79,8 @@ def test_a_wrong_command_line_names_the_word_and_exits_with_2(spinloop, words, s
 def test_an_unknown_parameter_gives_one_line_with_the_cure(spinloop, repository, tmp_path):
     params = tmp_path / "params.yaml"
     params.write_text((repository / "params.yaml").read_text().replace("\nprior:", "\nprior:\n  motoin: []"))
-    done = spinloop("fit_prior", "--out", str(tmp_path / "out.npz"), "--params", str(params))
+    report = ("--report", str(tmp_path / "report.json"))
+    done = spinloop("fit_prior", "--out", str(tmp_path / "out.npz"), *report, "--params", str(params))
     assert done.returncode == 2
     assert done.stdout == (
         f"spinloop: error: {params}: prior.motoin: unknown key; remove it or correct its spelling\n"
@@ -88,7 +89,7 @@ def test_an_unknown_parameter_gives_one_line_with_the_cure(spinloop, repository,
 
 
 def test_a_parameter_file_that_is_absent_gives_one_line(spinloop, tmp_path):
-    done = spinloop("fit_prior", "--out", "out.npz", cwd=tmp_path)
+    done = spinloop("fit_prior", "--out", "out.npz", "--report", "report.json", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout.count("\n") == 1
     assert "params.yaml: no such file" in done.stdout
@@ -96,7 +97,8 @@ def test_a_parameter_file_that_is_absent_gives_one_line(spinloop, tmp_path):
 
 def test_an_unwritable_place_gives_one_line(spinloop, tmp_path):
     (tmp_path / "file").write_text("")
-    done = spinloop("fit_prior", "--out", str(tmp_path / "file" / "mixture.npz"))
+    out, report = tmp_path / "file" / "mixture.npz", tmp_path / "report.json"
+    done = spinloop("fit_prior", "--out", str(out), "--report", str(report))
     assert done.returncode == 2
     assert done.stdout.count("\n") == 1
     assert "Not a directory" in done.stdout or "File exists" in done.stdout
