@@ -25,7 +25,7 @@ _FAR_PX = 1.0e5
 _FAR_M = 5.0
 
 RECORD = Layout(
-    "record@1",
+    "record@2",
     (
         Column("id", "string", "<split>/<image>#<person>, see make_id"),
         Column("image", "string", "path relative to the dataset's folder, / between its parts"),
@@ -53,6 +53,11 @@ RECORD = Layout(
         Column("sequence", "string", "name of the video or recording", is_nullable=True),
         Column("frame", "int32", "0-based number of the frame in it", lower=0.0, is_nullable=True),
         Column("person", "int32", "the source's own number of the person", lower=0.0, is_nullable=True),
+        Column("mask", "string", "image whose pixels above 0 show the person, as `image`", is_nullable=True),
+        Column(
+            "parts", "string", "image of part labels 1–6, 0 beside the person, 255 to ignore, as `image`",
+            is_nullable=True,
+        ),
     ),
 )  # fmt: skip
 
@@ -75,6 +80,8 @@ class Record:
     sequence: str | None = None
     frame: int | None = None
     person: int | None = None
+    mask: str | None = None
+    parts: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Column names to values."""
