@@ -23,10 +23,8 @@ def _save(path, **arrays):
 
 @pytest.fixture
 def files(tmp_path, people):
-    predicted, annotated = people
-    return _save(tmp_path / "p.npz", ids=IDS, joints=predicted), _save(
-        tmp_path / "t.npz", ids=IDS, joints=annotated
-    )
+    given = {"p.npz": people[0], "t.npz": people[1]}
+    return tuple(_save(tmp_path / name, ids=IDS, joints=joints) for name, joints in given.items())
 
 
 def _scored(name, predictions, truth):

@@ -1,5 +1,7 @@
 """Invented results of two trainings."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,9 +9,12 @@ import pandas as pd
 import pytest
 
 from spinloop.body.files import PART_NAMES
+from spinloop.reporting.contents import Material, Pictures, lineage_table, recipe
+from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Person, Sheet, Tile
 from spinloop.reporting.published import Published, load_published
-from spinloop.reporting.results import Setting
+from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.verdict import Change
 from spinloop.reporting.viewer import Layer, Model, Viewer
 
 
@@ -145,3 +150,52 @@ def sheet() -> Sheet:
         for name, rule in (("<a>", "most improved"), ("b", "median"))
     )
     return Sheet("figure4", "Before & after", "Chosen by rank.", people)
+
+
+TEST, TRAIN = Split("pw3d_test", "pw3d", True, "pw3d@1"), Split("coco_train", "coco", True)
+
+
+@pytest.fixture
+def material_of(settings, published, sheet, starts) -> Callable[[Viewer], Material]:
+    """Makes the material of a report with a given viewer."""
+    lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}})
+    step, predictions, worst = (
+        dataclasses.replace(sheet, key=key, title=title, people=sheet.people[:1])
+        for key, title in (("figure2", "A step"), ("figure5", "Predictions"), ("figure6", "Worst"))
+    )
+    stats = {
+        "coco train preprocess": {
+            "read": 1700,
+            "kept": 1650,
+            "left_out": {"no_visible_joint": 50},
+            "noted": {},
+        },
+        "coco train merge": {"read": 1650, "kept": 1650, "left_out": {}, "noted": {"matched": 1600}},
+    }
+    network = {"backbone": "resnet18", "width": 24, "image_px": 64}
+    hidden = Occlusion(
+        "fits in the loop",
+        {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
+        {"none hidden": (400, 85.0), "1 or 2": (80, 99.0)},
+    )
+    material = Material(
+        settings=settings,
+        trains=[TRAIN],
+        tests=[TEST],
+        starts={"coco_train": starts},
+        changes={"pw3d_test": Change(-10.0, -12.5, -7.5, 480)},
+        occlusion={"pw3d_test": hidden},
+        recipe=recipe(network, {"n_steps": 2000, "batch_size": 64}),
+        published=published,
+        stats=stats,
+        statuses={"converged": 1500, "rejected_reprojection": 90, "too_few_joints": 10},
+        origins={"initial": 700, "loop": 800},
+        pictures=Pictures((step,), (sheet,), (predictions,), (worst,), None),
+        lineage=lineage,
+        is_free_body=True,
+    )
+
+    def make(viewer: Viewer) -> Material:
+        return dataclasses.replace(material, pictures=dataclasses.replace(material.pictures, viewer=viewer))
+
+    return make

@@ -10,58 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.reporting.contents import Material, Pictures, build_report, lineage_table, recipe
-from spinloop.reporting.occlusion import Occlusion
+from spinloop.reporting.contents import Pictures, build_report, lineage_table
 from spinloop.reporting.pages import html_page, markdown_page, write_report
 from spinloop.reporting.results import Split
 from spinloop.reporting.table import Estimate
-from spinloop.reporting.verdict import Change
 from spinloop.reporting.writers import to_latex
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-TEST, TRAIN = Split("pw3d_test", "pw3d", True, "pw3d@1"), Split("coco_train", "coco", True)
-
-
 @pytest.fixture
-def material(settings, published, sheet, starts, viewer):
-    lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}})
-    step, predictions, worst = (
-        dataclasses.replace(sheet, key=key, title=title, people=sheet.people[:1])
-        for key, title in (("figure2", "A step"), ("figure5", "Predictions"), ("figure6", "Worst"))
-    )
-    stats = {
-        "coco train preprocess": {
-            "read": 1700,
-            "kept": 1650,
-            "left_out": {"no_visible_joint": 50},
-            "noted": {},
-        },
-        "coco train merge": {"read": 1650, "kept": 1650, "left_out": {}, "noted": {"matched": 1600}},
-    }
-    network = {"backbone": "resnet18", "width": 24, "image_px": 64}
-    hidden = Occlusion(
-        "fits in the loop",
-        {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
-        {"none hidden": (400, 85.0), "1 or 2": (80, 99.0)},
-    )
-    return Material(
-        settings=settings,
-        trains=[TRAIN],
-        tests=[TEST],
-        starts={"coco_train": starts},
-        changes={"pw3d_test": Change(-10.0, -12.5, -7.5, 480)},
-        occlusion={"pw3d_test": hidden},
-        recipe=recipe(network, {"n_steps": 2000, "batch_size": 64}),
-        published=published,
-        stats=stats,
-        statuses={"converged": 1500, "rejected_reprojection": 90, "too_few_joints": 10},
-        origins={"initial": 700, "loop": 800},
-        pictures=Pictures((step,), (sheet,), (predictions,), (worst,), viewer),
-        lineage=lineage,
-        is_free_body=True,
-    )
+def material(material_of, viewer):
+    return material_of(viewer)
 
 
 @pytest.fixture
@@ -184,7 +144,7 @@ def test_any_number_of_splits_and_settings_fills_its_cells(material, masks):
     ]
     nothing = {"results": {}, "refits": {}, "fits": {}, "dictionary": {}}
     third = dataclasses.replace(settings[1], name="unpaired_run", **nothing)
-    tests = [TEST, Split("lsp_test", "lsp", True, "lsp@1")]
+    tests = [*material.tests, Split("lsp_test", "lsp", True, "lsp@1")]
     changed = dataclasses.replace(material, settings=[*settings, third], tests=tests)
     tables = {table.key: table for table in build_report(changed).tables}
     rows = {row.cells[0]: row for row in tables["table2"].rows}

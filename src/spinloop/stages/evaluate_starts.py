@@ -57,7 +57,8 @@ def run(
     true_joints = posed_joints(bodies, people.pose, people.betas, people.genders)
     errors = fit_errors(protocol, bodies, stacked(stores), true_joints)
     table = summarize_starts(start, stores, errors, **section.bootstrap)
-    made_from = lineage(section.numbers, truth=truth, **dict(zip(start, fits, strict=True)))
+    stored = {f"fits from {name}": path for name, path in zip(start, fits, strict=True)}
+    made_from = lineage(section.numbers, truth=truth, **stored)
     named = {"split": split, "protocol": protocol.name, "lineage": made_from}
     numbers = {"confidence": section.confidence, "n": len(people.ids), "first": start[0], "starts": table}
     write_json(metrics_out, {**named, **numbers})
