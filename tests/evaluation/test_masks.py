@@ -1,14 +1,26 @@
 """Pixel counts, accuracy and F1 against plain loops written from the definition."""
 
+import dataclasses
+import re
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spinloop.body.files import PART_NAMES
+from spinloop.body.state import BodyState
+from spinloop.errors import UserError
 from spinloop.evaluation.masks import IGNORE, PixelCounts, class_f1, count_pixels, mask_metrics
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.measure import Reference, score_masks
+from spinloop.evaluation.protocols import MaskProtocol, find_protocol
+from spinloop.evaluation.refits import as_predictions
 from spinloop.evaluation.scores import MaskScores
+from spinloop.geometry.camera import camera_to_translation
+from spinloop.rendering.person import draw_labels, draw_labels_as_published
 
 
 def _images(seed: int, n: int = 4, has_parts: bool = True):
@@ -123,3 +135,50 @@ def test_the_interval_of_a_set_is_made_from_all_pixels_not_from_the_mean_over_im
         assert low < mean < high
     assert scores.values["mask_f1"].shape == (30,)
     assert list(scores.parts) == ["background", *PART_NAMES]
+
+
+class Annotated:
+    """Masks of people, by row."""
+
+    def __init__(self, parts: list[np.ndarray | None]) -> None:
+        self.parts = parts
+
+    def mask(self, index: int, name: str) -> np.ndarray | None:
+        parts = self.parts[index]
+        if parts is None or name == "parts":
+            return parts
+        return np.where((parts > 0) & (parts != IGNORE), 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "draw"), [("lsp@1", draw_labels), ("lsp_official@1", draw_labels_as_published)]
+)
+def test_a_body_drawn_as_its_own_annotation_is_perfect(name, draw, body_files, bodies, truth):
+    protocol, body = find_protocol(name), body_files["neutral"]
+    assert isinstance(protocol, MaskProtocol)
+    some = truth.take([0, 1, 2])
+    pose, betas = (torch.from_numpy(array.astype(np.float32)) for array in (some.pose, some.betas))
+    translation = torch.tensor([[0.0, 0.1, 45.0]]).repeat(3, 1)
+    predictions = as_predictions(some.ids, BodyState(pose, betas, translation), bodies["neutral"], 2)
+    columns = {"center": [np.array([60.0, 50.0])] * 3, "scale": [0.5] * 3}
+    records = pd.DataFrame({**columns, "image_height": [90] * 3, "image_width": [120] * 3})
+    vertices = bodies["neutral"].vertices(torch.from_numpy(predictions.rotations), betas)
+    translation = camera_to_translation(torch.from_numpy(predictions.camera))
+    seen = (vertices + translation[:, None]).numpy()
+    drawn = [draw(each, body.f, body.part_labels, np.array([60.0, 50.0]), 0.5, (90, 120)) for each in seen]
+    assert all(image.any() for image in drawn)
+    reference = Reference(Path("lsp.parquet"), records, bodies, body, Annotated(list(drawn)))
+    scores = score_masks(protocol, predictions, reference, batch_size=2)
+    rng = np.random.default_rng(0)
+    for metric, perfect in (("mask_f1", 1.0), ("parts_f1", 1.0), ("parts_accuracy_percent", 100.0)):
+        assert scores.interval(metric, np.arange(3), 0.95, 20, rng) == (perfect, perfect, perfect)
+
+    for masks, message in (
+        (Annotated([*drawn[:2], None]), f"{some.ids[2]}: no mask"),
+        (
+            Annotated([drawn[0], drawn[1][1:], drawn[2]]),
+            f"{some.ids[1]}: mask: 89 × 120 px, the image has 90",
+        ),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            score_masks(protocol, predictions, dataclasses.replace(reference, masks=masks), batch_size=2)

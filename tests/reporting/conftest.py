@@ -176,7 +176,7 @@ def material_of(settings, published, sheet, starts) -> Callable[[Viewer], Materi
     hidden = Occlusion(
         "fits in the loop",
         {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
-        {"none hidden": (400, 85.0), "1 or 2": (80, 99.0)},
+        {"none": (400, 85.0), "1 or 2": (80, 99.0)},
     )
     material = Material(
         settings=settings,

@@ -83,7 +83,7 @@
   };
   buffer(gl.ELEMENT_ARRAY_BUFFER, faces);
 
-  const view = { person: 0, yaw: 0.35, pitch: 0.05, zoom: 1, hidden: new Set() };
+  const view = { person: 0, yaw: 0, pitch: 0, zoom: 1, hidden: new Set() };
   let meshes = [];
   let center = [0, 0, 0];
   let size = 1;

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 # How many joints are hidden, in words, and the most that count so.
-_BINS = (("none hidden", 0), ("1 or 2", 2), ("3 to 5", 5), ("6 or more", 17))
+_BINS = (("none", 0), ("1 or 2", 2), ("3 to 5", 5), ("6 or more", 17))
 
 
 @dataclass(frozen=True)
