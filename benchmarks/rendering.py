@@ -61,7 +61,7 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
 def part_masks_per_second(body: BodyFile, vertices: np.ndarray, draw: Callable, processes: int) -> float:
     """Part masks of LSP-sized images a second (wall clock), each process drawing the same number."""
     box, size, n = (np.array([76.0, 96.0]), 0.85), (192, 153), 40
-    moved = vertices + [0, 0, CROP_DISTANCE_M - DISTANCE_M]
+    moved = vertices + np.array([0, 0, CROP_DISTANCE_M - DISTANCE_M])
     work = partial(_draw_many, draw, moved, body.f, body.part_labels, *box, size, n)
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         list(pool.map(_call, [work] * processes))
