@@ -6,7 +6,7 @@ STAMP := $(ENV)/.installed
 # The stages' commands are found on PATH; libraries inside the tools need no more threads than the stages get.
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-services check format report status lock clean
+.PHONY: help setup browser demo test test-fast test-services check format report status lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,12 @@ demo: $(STAMP) ## run the whole pipeline on two cores and say where the report i
 	snakemake --cores 2
 	@echo "The report: $(CURDIR)/reports/index.html (tables alone: reports/evaluation.md)"
 
-test: $(STAMP) ## run all tests, two at a time
+browser: ## install Chromium for the test of the report's page, where there is apt and none yet
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } || \
+		echo "No Chromium: the test of the page in a browser will be skipped."
+
+test: $(STAMP) browser ## run all tests, two at a time
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP) ## run the tests without those that take long

@@ -1,5 +1,6 @@
 """Reading and writing files so that a half-written one never looks finished."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -52,6 +53,12 @@ def require_file(path: Path, cure: str) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: no such file; {cure}")
     return path
+
+
+def sha256_of(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256: enough to tell contents apart."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -> Any:

@@ -146,3 +146,23 @@ def test_files_that_are_no_crops_are_named(tmp_path, make_record, crops_params):
         file["ids"] = ["a"]
     with pytest.raises(UserError, match=r"crops\.h5: jpeg: dataset missing"):
         CropReader(path)
+
+
+def test_masks_are_kept_at_the_originals_resolution(tmp_path, make_record, crops_params):
+    _dots(tmp_path, "images/0.png", [(160, 120)])
+    mask = np.random.default_rng(0).integers(0, 7, (240, 320)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    records = [
+        make_record(0, "images/0.png"),
+        make_record(1, "images/0.png", mask="mask.png", parts="mask.png"),
+    ]
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, Tally())
+    with CropReader(tmp_path / "crops.h5") as reader:
+        assert reader.mask(0, "mask") is None
+        for name in ("mask", "parts"):
+            kept = reader.mask(1, name)
+            assert kept is not None
+            np.testing.assert_array_equal(kept, mask)
+    records[1] = make_record(1, "images/0.png", mask="absent.png")
+    with pytest.raises(UserError, match=r"absent\.png: no such file; restore it"):
+        pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, Tally())

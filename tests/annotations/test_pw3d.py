@@ -7,6 +7,7 @@ import pytest
 from spinloop.annotations.pw3d import read_pw3d
 from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
+from spinloop.joints import COMMON24
 
 
 def _read(raw, source, is_official=False):
@@ -45,7 +46,11 @@ def test_records_equal_a_plain_reading_of_the_pickle(pw3d_tree, pw3d_source):
         high = np.array([x[score > 0].max(), y[score > 0].max()])
         np.testing.assert_allclose(record.center, (low + high) / 2)
         assert record.scale == pytest.approx(1.2 * (high - low).max() / 200)
-        assert record.keypoints is None
+        assert record.keypoints is not None
+        for name, place in (("right_wrist", 4), ("left_ankle", 13), ("nose", 0)):
+            seen = content["poses2d"][person][frame][:, place] * (score[place] > 0)
+            np.testing.assert_allclose(record.keypoints[COMMON24.index(name)], seen)
+        assert not record.keypoints[COMMON24.index("neck_lsp")].any()
         assert record.joints_3d is None
 
 

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
+from spinloop.evaluation.measure import score_bodies
 from spinloop.evaluation.predict import (
     Predictions,
     crop_source,
@@ -15,15 +16,14 @@ from spinloop.evaluation.predict import (
     load_predictions,
     predict,
     save_predictions,
-    score_predictions,
 )
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.geometry.crop import crop_affine, warp
 from spinloop.params.training import NetworkParams
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import MeanParameters
 
-PROTOCOL = find_protocol("pw3d@1")
+PROTOCOL = find_joint_protocol("pw3d@1")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_errors_equal_plain_loops_over_gendered_meshes(bodies, truth, rng):
     neutral = bodies["neutral"]
     seen_all = neutral.vertices(torch.from_numpy(predictions.rotations), torch.from_numpy(predictions.betas))
     predictions = predictions._replace(joints=neutral.regress_h36m(seen_all).numpy())
-    scores = score_predictions(PROTOCOL, predictions, truth, bodies, batch_size=5)
+    scores = score_bodies(PROTOCOL, predictions, truth, bodies, batch_size=5)
     for index, gender in enumerate(truth.genders):
         body = bodies[gender or "neutral"]
         pose, betas = (torch.from_numpy(a[index : index + 1]).float() for a in (truth.pose, truth.betas))
@@ -99,14 +99,14 @@ def test_errors_equal_plain_loops_over_gendered_meshes(bodies, truth, rng):
 def test_truth_as_prediction_has_no_error(bodies, truth):
     neutral = truth._replace(genders=["neutral"] * len(truth.ids))
     predictions = _as_predictions(neutral, bodies)
-    scores = score_predictions(PROTOCOL, predictions, neutral, bodies, batch_size=4)
+    scores = score_bodies(PROTOCOL, predictions, neutral, bodies, batch_size=4)
     for name, values in scores.values.items():
         # float32 bodies of a metre: the pose goes in once as angles, once as matrices
         assert values.max() < 2e-3, name
 
 
 def test_the_wrong_gender_is_an_error(bodies, truth):
-    scores = score_predictions(PROTOCOL, _as_predictions(truth, bodies), truth, bodies, batch_size=64)
+    scores = score_bodies(PROTOCOL, _as_predictions(truth, bodies), truth, bodies, batch_size=64)
     gendered = np.array([gender in ("female", "male") for gender in truth.genders])
     assert scores.values["pve_mm"][gendered].min() > 10.0
     assert scores.values["pve_mm"][~gendered].max() < 2e-3
@@ -114,7 +114,7 @@ def test_the_wrong_gender_is_an_error(bodies, truth):
 
 def test_predictions_survive_the_file(bodies, truth, tmp_path):
     predictions = _as_predictions(truth, bodies)
-    scores = score_predictions(PROTOCOL, predictions, truth, bodies, batch_size=64)
+    scores = score_bodies(PROTOCOL, predictions, truth, bodies, batch_size=64)
     path = tmp_path / "predictions.h5"
     save_predictions(path, predictions, scores, {"setting": "toy"})
     again = load_predictions(path)

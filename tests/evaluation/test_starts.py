@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from spinloop.body.joints_only import JointsOnly
+from spinloop.errors import UserError
 from spinloop.evaluation.fits import posed_joints
 from spinloop.evaluation.protocols import find_protocol
 from spinloop.evaluation.starts import Attempt, Bodies, compare_starts, measure_attempt
@@ -24,13 +25,16 @@ def test_errors_are_of_people_whom_every_start_fitted():
         "lifted": _attempt([6, 18, 95, 1], [True, True, False, True], [1, 1, 0, 1]),
     }
     summary = compare_starts(attempts, STATUSES, ("rejected",), 0.95, 200, 0)
-    assert (summary["n"], summary["n_compared"]) == (4, 2)
-    assert summary["mean"]["final_pa_mpjpe_mm"]["mean"] == 15
-    assert summary["lifted"]["final_pa_mpjpe_mm"]["mean"] == 12
-    assert summary["mean"]["failed_percent"] == 25
-    assert summary["lifted"]["status"] == {"none": 1, "converged": 3, "rejected": 0}
-    assert "change_pa_mpjpe_mm" not in summary["mean"]
-    assert summary["lifted"]["change_pa_mpjpe_mm"] == pytest.approx({"mean": -3, "low": -4, "high": -2})
+    starts = summary["starts"]
+    assert (summary["n"], summary["n_compared"], summary["first"]) == (4, 2, "mean")
+    assert starts["mean"]["final_pa_mpjpe_mm"]["mean"] == 15
+    assert starts["lifted"]["final_pa_mpjpe_mm"] == pytest.approx(
+        {"mean": 12, "low": 6, "high": 18, "median": 12, "p95": 17.4}
+    )
+    assert starts["mean"]["failed_percent"] == 25
+    assert starts["lifted"]["status"] == {"none": 1, "converged": 3, "rejected": 0}
+    assert "change_pa_mpjpe_mm" not in starts["mean"]
+    assert starts["lifted"]["change_pa_mpjpe_mm"] == pytest.approx({"mean": -3, "low": -4, "high": -2})
 
 
 def test_a_perfect_fit_has_no_error_and_a_missing_one_no_number(golden):
@@ -46,3 +50,12 @@ def test_a_perfect_fit_has_no_error_and_a_missing_one_no_number(golden):
     assert np.isnan(attempt.final_reprojection_px2[1])
     assert (attempt.initial_mpjpe_mm > 10).all()
     np.testing.assert_array_equal(attempt.initial_reprojection_px2, [5.0, 6.0])
+
+
+def test_starts_that_fitted_nobody_in_common_cannot_be_compared():
+    attempts = {
+        "mean": _attempt([1, 2], [True, False], [1, 0]),
+        "lifted": _attempt([1, 2], [False, True], [0, 1]),
+    }
+    with pytest.raises(UserError, match=r"nobody has a fit from every start \(mean, lifted\)"):
+        compare_starts(attempts, STATUSES, ("rejected",), 0.95, 200, 0)

@@ -23,11 +23,11 @@ def table():
 
 def test_markdown_is_exact(table):
     assert to_markdown(table) == (
-        "| Method    | Data            | Theirs, mm |               Ours, mm |\n"
-        "| --------- | --------------- | ---------: | ---------------------: |\n"
-        "| A & B <1> | published, 3DPW |       59.2 |                      – |\n"
-        "| C_d \\| e  | mirror of 3DPW  |          – | 61.25 (60.00 to 62.50) |\n"
-        "| f         | mirror of 3DPW  |      1,234 |    1.00 (0.50 to 1.50) |\n"
+        "| Method    | Data            | Theirs, mm |                Ours, mm |\n"
+        "| --------- | --------------- | ---------: | ----------------------: |\n"
+        "| A & B <1> | published, 3DPW |       59.2 |                       – |\n"
+        "| C_d \\| e  | mirror of 3DPW  |          – | 61.25† (60.00 to 62.50) |\n"
+        "| f         | mirror of 3DPW  |      1,234 |    1.00† (0.50 to 1.50) |\n"
         "\n"
         "- Said once.\n"
     )
@@ -38,8 +38,8 @@ def test_latex_is_exact(table):
         "\\begin{table}\n\\centering\n\\caption{A toy table, 100 \\%}\n\\label{tab:toy}\n"
         "\\begin{tabular}{llrr}\n\\toprule\nMethod & Data & Theirs, mm & Ours, mm \\\\\n\\midrule\n"
         "A \\& B <1> & published, 3DPW & 59.2 & -- \\\\\n"
-        "C\\_d | e & mirror of 3DPW & -- & 61.25 (60.00 to 62.50) \\\\\n"
-        "f & mirror of 3DPW & 1,234 & 1.00 (0.50 to 1.50) \\\\\n"
+        "C\\_d | e & mirror of 3DPW & -- & 61.25\\textsuperscript{\\dag} (60.00 to 62.50) \\\\\n"
+        "f & mirror of 3DPW & 1,234 & 1.00\\textsuperscript{\\dag} (0.50 to 1.50) \\\\\n"
         "\\bottomrule\n\\end{tabular}\n\\par\\smallskip\\footnotesize Said once.\n\\end{table}\n"
     )
 
@@ -59,7 +59,7 @@ def test_html_is_escaped_and_marks_the_origin(table):
     assert 'A &amp; B &lt;1&gt; <span class="origin published">published, 3DPW</span></th>' in text
     assert text.count("<tr class=published>") == 1
     assert text.count('<span class="origin mirror">') == 2
-    assert "61.25 <small>(60.00 to 62.50)</small>" in text
+    assert "61.25† <small>(60.00 to 62.50)</small>" in text
 
 
 def test_a_table_of_one_origin_has_no_column_for_it():

@@ -2,13 +2,14 @@
 
 Training never opens the original images again. The region is the person's box times a margin, upright,
 resized so that the box is `size_px` wide; `affine` maps pixels of the original image to pixels of the packed
-one (sub-pixel, `geometry.crop`), so any crop of the original is a warp of the packed image.
+one (sub-pixel, `geometry.crop`), so any crop of the original is a warp of the packed image. Annotated masks
+lie beside it as their files' own bytes, at the original's resolution.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import h5py
@@ -26,6 +27,15 @@ from spinloop.params.annotations import CropsParams
 _BATCH = 256
 _CURE = "make it with `spinloop pack_crops`"
 _KEYS = ("ids", "jpeg", "affine")
+MASKS = ("mask", "parts")
+
+
+class _Packed(NamedTuple):
+    id: str
+    jpeg: np.ndarray
+    affine: np.ndarray
+    masks: dict[str, np.ndarray]
+    """Bytes of the image files, by `MASKS`; those that are annotated."""
 
 
 def pack_crops(path: Path, records: Iterable[Record], raw: Path, params: CropsParams, tally: Tally) -> None:
@@ -45,9 +55,11 @@ def pack_crops(path: Path, records: Iterable[Record], raw: Path, params: CropsPa
         file.create_dataset("ids", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(_BATCH,))
         file.create_dataset("jpeg", (0,), h5py.vlen_dtype(np.uint8), maxshape=(None,), chunks=(_BATCH,))
         file.create_dataset("affine", (0, 2, 3), "f8", maxshape=(None, 2, 3), chunks=(_BATCH, 2, 3))
+        for name in MASKS:
+            file.create_dataset(name, (0,), h5py.vlen_dtype(np.uint8), maxshape=(None,), chunks=(_BATCH,))
         file.attrs["size_px"] = params.size_px
         file.attrs["margin"] = params.margin
-        batch: list[tuple[str, np.ndarray, np.ndarray]] = []
+        batch: list[_Packed] = []
         for packed in _packed(records, raw, params, tally):
             batch.append(packed)
             if len(batch) == _BATCH:
@@ -122,6 +134,23 @@ class CropReader:
             raise UserError(f"{self._path}: jpeg[{index}]: damaged; {_CURE}")
         return image, self._affine[index].copy()
 
+    def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
+        """Grey values of a row's mask at the original image's resolution; None if there is none.
+
+        Args:
+            index: the row.
+            name: one of `MASKS`.
+        """
+        self._opened()
+        assert self._file is not None
+        data = _dataset(self._file, name)[index] if name in self._file else np.empty(0)
+        if not len(data):
+            return None
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise UserError(f"{self._path}: {name}[{index}]: not an image; {_CURE}")
+        return image
+
     def _opened(self) -> h5py.Dataset:
         """The images' bytes."""
         # A handle inherited through fork shares its file position with the parent's.
@@ -132,9 +161,7 @@ class CropReader:
         return self._jpeg
 
 
-def _packed(
-    records: Iterable[Record], raw: Path, params: CropsParams, tally: Tally
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _packed(records: Iterable[Record], raw: Path, params: CropsParams, tally: Tally) -> Iterator[_Packed]:
     name: str | None = None
     image: np.ndarray | None = None
     for record in records:
@@ -144,7 +171,9 @@ def _packed(
             tally.leave_out("unreadable_image", record.id)
             continue
         tally.keep()
-        yield record.id, *pack_crop(image, record.center, record.scale, params)
+        files = {key: getattr(record, key) for key in MASKS}
+        masks = {key: _file_bytes(raw / file) for key, file in files.items() if file is not None}
+        yield _Packed(record.id, *pack_crop(image, record.center, record.scale, params), masks)
 
 
 def _decode(path: Path) -> np.ndarray | None:
@@ -154,18 +183,24 @@ def _decode(path: Path) -> np.ndarray | None:
         return None
 
 
-def _append(file: h5py.File, batch: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+def _file_bytes(path: Path) -> np.ndarray:
+    return np.fromfile(require_file(path, "restore it, or preprocess the split without masks"), np.uint8)
+
+
+def _append(file: h5py.File, batch: list[_Packed]) -> None:
     if not batch:
         return
     start = len(_dataset(file, "ids"))
     stop = start + len(batch)
-    for key in _KEYS:
+    for key in (*_KEYS, *MASKS):
         _dataset(file, key).resize(stop, axis=0)
     # One by one: h5py would take rows of equal length for a matrix.
-    for index, (_, data, _) in enumerate(batch, start):
-        _dataset(file, "jpeg")[index] = data
-    _dataset(file, "ids")[start:stop] = [name for name, _, _ in batch]
-    _dataset(file, "affine")[start:stop] = np.stack([affine for _, _, affine in batch])
+    for index, packed in enumerate(batch, start):
+        _dataset(file, "jpeg")[index] = packed.jpeg
+        for name, data in packed.masks.items():
+            _dataset(file, name)[index] = data
+    _dataset(file, "ids")[start:stop] = [packed.id for packed in batch]
+    _dataset(file, "affine")[start:stop] = np.stack([packed.affine for packed in batch])
 
 
 def _dataset(file: h5py.File, key: str) -> h5py.Dataset:

@@ -2,7 +2,7 @@
 
 Expected tree, as distributed: `sequenceFiles/<subset>/<sequence>.pkl` and
 `imageFiles/<sequence>/image_<frame, five digits>.jpg`, frames counted from 0. The files' own 2D joints are
-detections that only place the box; people annotated pose, shape and gender.
+detections: they place the box, and a body may be fitted to them; people annotated pose, shape and gender.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,12 @@ from spinloop.annotations.images import UnreadableImage, read_size
 from spinloop.annotations.record import Record, make_id
 from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
-from spinloop.joints import OPENPOSE18
+from spinloop.joints import COMMON24, OPENPOSE18, index_map
 from spinloop.params.annotations import Pw3dSource
 from spinloop.safe_pickle import load_pickle
 
+_SHARED = [name for name in OPENPOSE18 if name in COMMON24]
+_OPENPOSE_COMMON, _COMMON_OF_OPENPOSE = index_map(OPENPOSE18, _SHARED), index_map(COMMON24, _SHARED)
 _CURE = "download 3DPW's sequenceFiles and unpack them there"
 _GENDERS = {"f": "female", "m": "male"}
 _N_BETAS = 10
@@ -116,7 +118,15 @@ def _record(
     size = sizes.of(image)
     if size is None:
         return "unreadable_image"
-    return _fields(person, camera, frame, size, box)
+    return {**_fields(person, camera, frame, size, box), "keypoints": _keypoints(person.joints[frame])}
+
+
+def _keypoints(joints: Float[np.ndarray, "3 18"]) -> Float[np.ndarray, "24 3"]:
+    """The file's own 2D joints that annotators mark too; its neck is OpenPose's and is not theirs."""
+    keypoints = np.zeros((len(COMMON24), 3))
+    keypoints[list(_COMMON_OF_OPENPOSE)] = joints.T[list(_OPENPOSE_COMMON)]
+    keypoints[keypoints[:, 2] <= 0] = 0
+    return keypoints
 
 
 def _fields(

@@ -1,9 +1,10 @@
 """Intervals of a mean by resampling: percentile bootstrap over groups of samples."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Num, Shaped
 
 
 class Interval(NamedTuple):
@@ -49,6 +50,37 @@ def mean_interval(
     for index in range(n_resamples):
         drawn = rng.integers(0, n_groups, n_groups)
         means[index] = sums[drawn].sum() / counts[drawn].sum()
+    return _interval(float(values.mean(dtype=np.float64)), means, confidence)
+
+
+def total_interval(
+    counts: Num[np.ndarray, "N K"],
+    statistic: Callable[[Float[np.ndarray, " K"]], float],
+    confidence: float,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> Interval:
+    """A number made from counts of a whole set (a ratio of sums) with its bootstrap interval.
+
+    Args:
+        counts: of each sample; samples are independent.
+        statistic: from the sums over samples to the number.
+        confidence: probability that the interval holds, in (0, 1).
+        n_resamples: number of draws.
+        rng: where the draws come from.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if not len(counts):
+        raise ValueError("no samples to add up")
+    exact = counts.astype(np.float64)
+    drawn = rng.multinomial(len(exact), np.full(len(exact), 1 / len(exact)), n_resamples)
+    found = np.array([statistic(total) for total in drawn @ exact])
+    return _interval(statistic(exact.sum(0)), found, confidence)
+
+
+def _interval(value: float, found: Float[np.ndarray, " R"], confidence: float) -> Interval:
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Interval(float(values.mean(dtype=np.float64)), float(low), float(high))
+    low, high = np.quantile(found, [tail, 1.0 - tail])
+    return Interval(value, float(low), float(high))

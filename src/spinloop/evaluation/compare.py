@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 
 from spinloop.errors import UserError
 from spinloop.evaluation.bootstrap import Interval, mean_interval
-from spinloop.evaluation.predict import Predictions, load_errors, load_joint_names, load_predictions
+from spinloop.evaluation.predict import Predictions, load_errors, load_predictions
 
 
 def paired_change(
@@ -39,8 +39,6 @@ class Scored(NamedTuple):
     predictions: Predictions
     errors: dict[str, Float[np.ndarray, "N ..."]]
     """Each person's, by metric, see `predict.save_predictions`."""
-    joint_means_mm: dict[str, float]
-    """Mean error of each of the protocol's joints after alignment."""
 
 
 def load_scored(paths: Sequence[Path]) -> list[Scored]:
@@ -54,6 +52,5 @@ def load_scored(paths: Sequence[Path]) -> list[Scored]:
         predictions, errors = load_predictions(path), load_errors(path)
         if scored and predictions.ids != scored[0].predictions.ids:
             raise UserError(f"{path}: ids differ from those of {paths[0]}; evaluate both on one split")
-        joints = errors["joint_pa_mpjpe_mm"].mean(0).tolist()
-        scored.append(Scored(predictions, errors, dict(zip(load_joint_names(path), joints, strict=True))))
+        scored.append(Scored(predictions, errors))
     return scored

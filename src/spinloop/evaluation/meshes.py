@@ -22,7 +22,11 @@ def load_bodies(neutral: Path, female: Path, male: Path, engine: Engine) -> dict
     Raises:
         UserError: a file is absent or faulty, or is of another gender than the option that names it.
     """
-    files = load_body_files(neutral, female, male)
+    return pose_with(load_body_files(neutral, female, male), engine)
+
+
+def pose_with(files: Mapping[str, BodyFile], engine: Engine) -> dict[str, BodyModel]:
+    """The forward pass of each body by the named code."""
     return {gender: make_body_model(body, engine) for gender, body in files.items()}
 
 

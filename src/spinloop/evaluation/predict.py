@@ -1,4 +1,4 @@
-"""Run a network over a split, keep every prediction, and measure it against the truth."""
+"""Run a network over a split and keep every prediction, with its errors, in a file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +12,8 @@ from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
-from spinloop.evaluation import metrics, protocols
-from spinloop.evaluation.meshes import NEUTRAL, batches, gendered_vertices
-from spinloop.evaluation.scores import Scores, score_joints
-from spinloop.evaluation.truth import Truth
+from spinloop.evaluation.meshes import batches
+from spinloop.evaluation.scores import MaskScores, Scores
 from spinloop.files import atomic, require_file
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import H36M17
@@ -94,60 +92,27 @@ def predict(
     return Predictions(list(ids), *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-@torch.no_grad()
-def score_predictions(
-    protocol: protocols.Protocol,
-    predictions: Predictions,
-    truth: Truth,
-    bodies: Mapping[str, BodyModel],
-    batch_size: int,
-) -> Scores:
-    """Errors of predicted bodies against annotated ones of the right gender.
-
-    Args:
-        protocol: one whose truth is a gendered body.
-        predictions: shape and pose of the neutral body.
-        truth: the same people in the same order.
-        bodies: `neutral`, `female` and `male`.
-        batch_size: people at once.
-    """
-    annotated_joints, vertex_errors = [], []
-    for part in batches(len(predictions.ids), batch_size):
-        pose, betas = (torch.from_numpy(np.asarray(a[part], np.float32)) for a in (truth.pose, truth.betas))
-        wanted = gendered_vertices(bodies, pose, betas, truth.genders[part])
-        seen = bodies[NEUTRAL].vertices(
-            torch.from_numpy(predictions.rotations[part]), torch.from_numpy(predictions.betas[part])
-        )
-        joints = bodies[NEUTRAL].regress_h36m(wanted).numpy()
-        roots = (predictions.joints[part, protocol.root_row], joints[:, protocol.root_row])
-        centered = [metrics.centered(v.numpy(), root) for v, root in zip((seen, wanted), roots, strict=True)]
-        vertex_errors.append(metrics.pve_mm(*centered))
-        annotated_joints.append(joints)
-    return score_joints(
-        protocol, predictions.joints, np.concatenate(annotated_joints), np.concatenate(vertex_errors)
-    )
-
-
 def save_predictions(
-    path: Path, predictions: Predictions, scores: Scores, attributes: Mapping[str, str]
+    path: Path, predictions: Predictions, scores: Scores | MaskScores | None, attributes: Mapping[str, str]
 ) -> None:
     """Write predictions and, in the group `errors`, each person's errors.
 
     Args:
         path: HDF5 file.
         predictions: of every person.
-        scores: of the same people.
+        scores: of the same people; None if nothing was measured.
         attributes: who made it, from what; kept as attributes of the file.
     """
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({**attributes, "joint_names": H36M17, "protocol": scores.protocol.name})
+        file.attrs.update({**attributes, "joint_names": H36M17})
         file.create_dataset("ids", data=predictions.ids, dtype=h5py.string_dtype())
         for name in Predictions._fields[1:]:
             file.create_dataset(name, data=getattr(predictions, name).astype(np.float32))
-        joints = {"joint_mpjpe_mm": scores.joint_mpjpe_mm, "joint_pa_mpjpe_mm": scores.joint_pa_mpjpe_mm}
-        errors = {**scores.values, **joints}
+        errors = {} if scores is None else scores.arrays
         file.attrs["error_names"] = sorted(errors)
-        file.attrs["error_joint_names"] = scores.protocol.joints
+        if scores is not None:
+            file.attrs["protocol"] = scores.protocol.name
+            file.attrs["part_names"] = list(scores.parts)
         for name, values in errors.items():
             file.create_dataset(f"errors/{name}", data=values.astype(np.float64))
 
@@ -180,12 +145,6 @@ def load_errors(path: Path) -> dict[str, Float[np.ndarray, "N ..."]]:
             return {name: _dataset(file, f"errors/{name}")[:] for name in names}
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: not a file of predictions ({error}); {_CURE}") from None
-
-
-def load_joint_names(path: Path) -> list[str]:
-    """Names of the joints whose errors a file of `save_predictions` holds."""
-    with h5py.File(path) as file:
-        return [str(name) for name in np.asarray(file.attrs["error_joint_names"])]
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:

@@ -1,8 +1,8 @@
 """Evaluation protocols as named, versioned data.
 
 A number says under which protocol it was made (`pw3d@1`). Whatever changes a number (joints, root, truth,
-regressor, alignment) raises the version; an old version is never edited. `docs/protocols.md` shows them side
-by side.
+regressor, alignment, how masks are drawn) raises the version; an old version is never edited.
+`docs/protocols.md` shows them side by side.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from spinloop.joints import H36M17, PROTOCOL14, PROTOCOL17, JointSet, index_map
 
 Metric = Literal["mpjpe_mm", "pa_mpjpe_mm", "pve_mm", "pck_percent", "auc_percent"]
 RigidMetric = Literal["pa_pck_percent", "pa_auc_percent"]
+MaskMetric = Literal["mask_accuracy_percent", "mask_f1", "parts_accuracy_percent", "parts_f1"]
+Breakdown = Literal["sequence", "scene", "activity"]
 
 PCK_THRESHOLD_MM = 150.0
 AUC_THRESHOLDS_MM = tuple(5.0 * step for step in range(31))
@@ -20,7 +22,7 @@ AUC_THRESHOLDS_MM = tuple(5.0 * step for step in range(31))
 
 @dataclass(frozen=True)
 class Protocol:
-    """How predictions of one benchmark are turned into numbers."""
+    """How predicted joints of one benchmark are turned into numbers."""
 
     key: str
     """Name of the benchmark, and its split's prefix."""
@@ -40,6 +42,8 @@ class Protocol:
     """Joint that both point sets are seen from before MPJPE and PVE."""
     pck_joints: JointSet = PROTOCOL14
     """Joints of PCK and AUC."""
+    breakdowns: tuple[Breakdown, ...] = ("sequence",)
+    """By what the numbers are also given; those that the data do not name are left out."""
 
     @property
     def name(self) -> str:
@@ -62,6 +66,39 @@ class Protocol:
         return index_map(self.joints, self.pck_joints)
 
 
+@dataclass(frozen=True)
+class MaskProtocol:
+    """How predicted bodies are drawn and compared, pixel by pixel, with masks of the whole image."""
+
+    key: str
+    """Name of the benchmark."""
+    version: int
+    """Raised by any change that can move a number."""
+    drawing: Literal["original", "crop"]
+    """`original`: drawn at the image's own resolution; `crop`: drawn at 224 px and brought back by the
+    nearest pixel, as published."""
+    frames: str
+    """Which images count."""
+    source: str
+    """Where the definition comes from."""
+    metrics: tuple[MaskMetric, ...] = (
+        "mask_accuracy_percent",
+        "mask_f1",
+        "parts_accuracy_percent",
+        "parts_f1",
+    )
+    """What is reported."""
+    breakdowns: tuple[Breakdown, ...] = ()
+    """By what the numbers are also given."""
+
+    @property
+    def name(self) -> str:
+        """Key and version, as stored beside every number."""
+        return f"{self.key}@{self.version}"
+
+
+AnyProtocol = Protocol | MaskProtocol
+
 _H36M_FRAMES = "subjects S9 and S11, every 5th frame"
 
 _ALL = (
@@ -82,6 +119,7 @@ _ALL = (
         metrics=("pa_mpjpe_mm", "mpjpe_mm"),
         frames=f"{_H36M_FRAMES}, all four cameras",
         source="SPIN eval.py (dataset h36m-p1)",
+        breakdowns=("activity", "sequence"),
     ),
     Protocol(
         key="h36m_p2",
@@ -91,6 +129,7 @@ _ALL = (
         metrics=("pa_mpjpe_mm", "mpjpe_mm"),
         frames=f"{_H36M_FRAMES}, frontal camera 60457274",
         source="SPIN eval.py (dataset h36m-p2)",
+        breakdowns=("activity", "sequence"),
     ),
     Protocol(
         key="mpi_inf_3dhp",
@@ -107,13 +146,28 @@ _ALL = (
         ),
         frames="TS1–TS6, valid frames",
         source="SPIN eval.py (MPJPE over 17 joints, root included); MPI-INF-3DHP's test tool (PCK, AUC)",
+        breakdowns=("scene", "activity", "sequence"),
+    ),
+    MaskProtocol(
+        key="lsp",
+        version=1,
+        drawing="original",
+        frames="LSP images 1001–2000",
+        source="SPIN eval.py (dataset lsp), masks drawn sub-pixel at the image's own resolution",
+    ),
+    MaskProtocol(
+        key="lsp_official",
+        version=1,
+        drawing="crop",
+        frames="LSP images 1001–2000",
+        source="SPIN eval.py (dataset lsp), masks drawn at 224 px and brought back by the nearest pixel",
     ),
 )
 
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+PROTOCOLS: dict[str, AnyProtocol] = {protocol.name: protocol for protocol in _ALL}
 
 
-def find_protocol(name: str) -> Protocol:
+def find_protocol(name: str) -> AnyProtocol:
     """The protocol of a full name such as `pw3d@1`.
 
     Raises:
@@ -122,3 +176,15 @@ def find_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise UserError(f"protocol {name!r}: unknown; choose one of {', '.join(sorted(PROTOCOLS))}")
     return PROTOCOLS[name]
+
+
+def find_joint_protocol(name: str) -> Protocol:
+    """The protocol of that name, if it measures joints.
+
+    Raises:
+        UserError: there is none, or it measures masks.
+    """
+    protocol = find_protocol(name)
+    if isinstance(protocol, MaskProtocol):
+        raise UserError(f"protocol {name!r}: measures masks, not joints; choose one that measures joints")
+    return protocol

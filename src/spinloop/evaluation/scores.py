@@ -1,4 +1,4 @@
-"""All metrics of a protocol for a set of people, per sample and per joint, and their summary."""
+"""All metrics of a protocol for a set of people, per sample and per joint or part, and their summary."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from spinloop.body.files import PART_NAMES
 from spinloop.evaluation import metrics
-from spinloop.evaluation.bootstrap import mean_interval
-from spinloop.evaluation.protocols import AUC_THRESHOLDS_MM, PCK_THRESHOLD_MM, Protocol
+from spinloop.evaluation.bootstrap import Interval, mean_interval, total_interval
+from spinloop.evaluation.breakdown import labels_of, means_by
+from spinloop.evaluation.masks import PixelCounts, class_f1, mask_metrics
+from spinloop.evaluation.protocols import AUC_THRESHOLDS_MM, PCK_THRESHOLD_MM, MaskProtocol, Protocol
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Errors of every person under one protocol."""
+    """Errors of every person's joints under one protocol."""
 
     protocol: Protocol
     """What was measured, and how."""
@@ -24,6 +27,79 @@ class Scores:
     """Error of each of the protocol's joints, seen from the root; mm."""
     joint_pa_mpjpe_mm: Float[np.ndarray, "N J"]
     """Error of each of the protocol's joints after alignment; mm."""
+
+    @property
+    def arrays(self) -> dict[str, Float[np.ndarray, "N ..."]]:
+        """Everything that is known of each person, by name."""
+        joints = {"joint_mpjpe_mm": self.joint_mpjpe_mm, "joint_pa_mpjpe_mm": self.joint_pa_mpjpe_mm}
+        return {**self.values, **joints}
+
+    @property
+    def parts(self) -> dict[str, dict[str, float]]:
+        """Mean errors of each joint."""
+        means = zip(
+            self.protocol.joints, self.joint_mpjpe_mm.mean(0), self.joint_pa_mpjpe_mm.mean(0), strict=True
+        )
+        return {name: {"mpjpe_mm": float(m), "pa_mpjpe_mm": float(pa)} for name, m, pa in means}
+
+    def interval(
+        self,
+        name: str,
+        groups: Shaped[np.ndarray, " N"],
+        confidence: float,
+        n_resamples: int,
+        rng: np.random.Generator,
+    ) -> Interval:
+        """A metric of the whole set; whole groups are resampled."""
+        return mean_interval(self.values[name], groups, confidence, n_resamples, rng)
+
+
+@dataclass(frozen=True)
+class MaskScores:
+    """How well every person's drawn body covers its masks under one protocol.
+
+    A metric of a set is made from the pixels of all images together; it is not the mean over images.
+    """
+
+    protocol: MaskProtocol
+    """What was measured, and how."""
+    counts: PixelCounts
+    """Pixels of every image."""
+
+    @property
+    def values(self) -> dict[str, Float[np.ndarray, " N"]]:
+        """Each metric of the protocol, of each image alone."""
+        return {name: mask_metrics(self.counts)[name] for name in self.protocol.metrics}
+
+    @property
+    def arrays(self) -> dict[str, Float[np.ndarray, "N ..."]]:
+        """Everything that is known of each image, by name."""
+        return {**self.values, "pixel_counts": self.counts.flat().astype(np.float64)}
+
+    @property
+    def parts(self) -> dict[str, dict[str, float]]:
+        """F1 of each part over the whole set; of background and parts."""
+        f1 = class_f1(self.counts.parts.sum(0))
+        return {
+            name: {"f1": float(value)} for name, value in zip(("background", *PART_NAMES), f1, strict=True)
+        }
+
+    def interval(
+        self,
+        name: str,
+        groups: Shaped[np.ndarray, " N"],
+        confidence: float,
+        n_resamples: int,
+        rng: np.random.Generator,
+    ) -> Interval:
+        """A metric of the whole set; images are resampled, whatever their group."""
+        return total_interval(
+            self.counts.flat(),
+            lambda total: float(mask_metrics(PixelCounts.from_flat(total))[name]),
+            confidence,
+            n_resamples,
+            rng,
+        )
 
 
 def joint_errors(
@@ -54,10 +130,8 @@ def score_joints(
         protocol: which joints, root and metrics.
         predicted: as in `joint_errors`.
         annotated: as in `joint_errors`.
-        vertex_error_mm: mean vertex error of each person, where the protocol asks for PVE.
-
-    Raises:
-        ValueError: the protocol asks for PVE and there is none.
+        vertex_error_mm: mean vertex error of each person; None where only joints are known, PVE then
+            stays out.
     """
     direct, aligned = joint_errors(protocol, predicted, annotated)
     everything = {"mpjpe_mm": direct.mean(-1), "pa_mpjpe_mm": aligned.mean(-1)}
@@ -67,9 +141,8 @@ def score_joints(
         everything[f"{prefix}auc_percent"] = metrics.auc_percent(limbs, np.array(AUC_THRESHOLDS_MM))
     if vertex_error_mm is not None:
         everything["pve_mm"] = vertex_error_mm
-    elif "pve_mm" in protocol.metrics:
-        raise ValueError(f"{protocol.name} needs vertex errors")
-    return Scores(protocol, {name: everything[name] for name in protocol.metrics}, direct, aligned)
+    known = [name for name in protocol.metrics if name in everything]
+    return Scores(protocol, {name: everything[name] for name in known}, direct, aligned)
 
 
 def sequence_labels(records: pd.DataFrame) -> Shaped[np.ndarray, " N"]:
@@ -78,31 +151,41 @@ def sequence_labels(records: pd.DataFrame) -> Shaped[np.ndarray, " N"]:
 
 
 def summarize(
-    scores: Scores,
-    groups: Shaped[np.ndarray, " N"],
+    scores: Scores | MaskScores,
+    records: pd.DataFrame,
     confidence: float,
     n_resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Mean of each metric with its bootstrap interval, as flat numbers.
+    """Each metric of a whole split with its bootstrap interval, by joint or part, and by group.
 
     Args:
-        scores: errors of every person.
-        groups: which people are resampled together, see `bootstrap.mean_interval`.
+        scores: of every person.
+        records: the same people, with `id` and `sequence`; see `sequence_labels`.
         confidence: of the interval, in (0, 1).
         n_resamples: draws of the bootstrap.
         seed: of the draws; each metric sees the same ones.
 
     Returns:
-        `<metric>`, `<metric>_low`, `<metric>_high` of each metric; `n`, `n_groups`, `confidence`, `protocol`.
+        `<metric>`, `<metric>_low`, `<metric>_high` of each metric; `n`, `n_groups`, `confidence`, `protocol`;
+        `parts`: joint or part → its means; `by`: breakdown → label → count and means.
     """
+    groups = sequence_labels(records)
     summary: dict[str, Any] = {
         "protocol": scores.protocol.name,
         "n": len(groups),
         "n_groups": len(np.unique(groups)),
         "confidence": confidence,
+        "parts": scores.parts,
+        "by": breakdowns(scores, records),
     }
-    for name, values in scores.values.items():
-        interval = mean_interval(values, groups, confidence, n_resamples, np.random.default_rng(seed))
+    for name in scores.values:
+        interval = scores.interval(name, groups, confidence, n_resamples, np.random.default_rng(seed))
         summary |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return summary
+
+
+def breakdowns(scores: Scores | MaskScores, records: pd.DataFrame) -> dict[str, Any]:
+    """The means by each breakdown of the protocol that the data name."""
+    labels = {kind: labels_of(records, kind) for kind in scores.protocol.breakdowns}
+    return {kind: means_by(found, scores.values) for kind, found in labels.items() if found is not None}

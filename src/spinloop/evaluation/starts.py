@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from spinloop.body.joints_only import JointsOnly
+from spinloop.errors import UserError
 from spinloop.evaluation.bootstrap import mean_interval
 from spinloop.evaluation.fits import posed_joints
 from spinloop.evaluation.meshes import NEUTRAL
@@ -81,6 +82,8 @@ def compare_starts(
 ) -> dict[str, Any]:
     """Means, medians and 95th percentiles of each start, its failures, and the change from the first start.
 
+    Intervals are given for the means of the final 3D errors and of the change.
+
     Errors are over the people whom every start gave a fit; people are independent of each other.
 
     Args:
@@ -90,15 +93,20 @@ def compare_starts(
         confidence: of the interval of the change, in (0, 1).
         n_resamples: draws of the bootstrap.
         seed: of the draws.
+
+    Raises:
+        UserError: nobody has a fit from every start.
     """
     everyone = np.logical_and.reduce([attempt.has_fit for attempt in attempts.values()])
-    summary: dict[str, Any] = {
-        "n": len(everyone),
-        "n_compared": int(everyone.sum()),
-        "confidence": confidence,
-    }
+    if not everyone.any():
+        raise UserError(f"fits: nobody has a fit from every start ({', '.join(attempts)}); fit again")
+
+    def interval(values: Float[np.ndarray, " N"]) -> dict[str, float]:
+        rng = np.random.default_rng(seed)
+        return mean_interval(values, np.arange(len(values)), confidence, n_resamples, rng)._asdict()
+
     failing = [statuses.index(name) for name in failures]
-    first = next(iter(attempts.values()))
+    (first_name, first), starts = next(iter(attempts.items())), dict[str, Any]()
     for name, attempt in attempts.items():
         found: dict[str, Any] = {
             "failed_percent": 100 * float(np.isin(attempt.status, failing).mean()),
@@ -107,15 +115,13 @@ def compare_starts(
         for key, values in attempt._asdict().items():
             if key.endswith(("_px2", "_mm")):
                 chosen = values[everyone]
-                found[key] = {
-                    "mean": float(chosen.mean()),
-                    "median": float(np.median(chosen)),
-                    "p95": float(np.quantile(chosen, 0.95)),
-                }
+                median, p95 = np.quantile(chosen, [0.5, 0.95]).tolist()
+                has_interval = key.startswith("final_") and key.endswith("_mm")
+                mean = interval(chosen) if has_interval else {"mean": float(chosen.mean())}
+                found[key] = {**mean, "median": median, "p95": p95}
         if attempt is not first:
-            change = (attempt.final_pa_mpjpe_mm - first.final_pa_mpjpe_mm)[everyone]
-            rng = np.random.default_rng(seed)
-            change = mean_interval(change, np.arange(len(change)), confidence, n_resamples, rng)
-            found["change_pa_mpjpe_mm"] = change._asdict()
-        summary[name] = found
-    return summary
+            change = attempt.final_pa_mpjpe_mm - first.final_pa_mpjpe_mm
+            found["change_pa_mpjpe_mm"] = interval(change[everyone])
+        starts[name] = found
+    numbers = {"n": len(everyone), "n_compared": int(everyone.sum()), "confidence": confidence}
+    return {**numbers, "first": first_name, "starts": starts}

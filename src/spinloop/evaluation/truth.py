@@ -1,18 +1,24 @@
-"""The bodies that predictions and fits are compared with, by id."""
+"""What predictions and fits are compared with, by id: bodies, joints, masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, runtime_checkable
+from typing import Protocol as Interface
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
+from spinloop.annotations.record import column_array
 from spinloop.errors import UserError
+from spinloop.evaluation.protocols import Protocol
 from spinloop.files import require_file
+from spinloop.joints import COMMON24_TO_J17, H36M17, PROTOCOL17
 
+# The annotated joint that each of the 17 H36M joints stands for.
+_COMMON_OF_H36M = [COMMON24_TO_J17[PROTOCOL17.index(name)] for name in H36M17]
 _COLUMNS = ["id", "pose", "betas", "gender"]
 
 
@@ -52,13 +58,74 @@ def load_truth(path: Path) -> Truth:
     for name in _COLUMNS:
         if name not in table.column_names:
             raise UserError(f"{path}: {name}: no such column; this table holds no bodies, use one that does")
-    columns = table.to_pydict()
+    return truth_of(table.to_pydict(), path)
+
+
+def truth_of(columns: Mapping[str, Sequence[Any]] | pd.DataFrame, path: Path) -> Truth:
+    """The annotated bodies of a table of people.
+
+    Args:
+        columns: `id`, `pose`, `betas` and `gender`.
+        path: the table's file, for the message.
+
+    Raises:
+        UserError: a person has no body; it is named.
+    """
+    ids = list(columns["id"])
     for name in ("pose", "betas"):
-        for key, cell in zip(columns["id"], columns[name], strict=True):
+        for key, cell in zip(ids, columns[name], strict=True):
             if cell is None:
                 raise UserError(f"{path}: {key}: {name} is not annotated; use a split with annotated bodies")
-    pose, betas = (np.array(columns[name], dtype=np.float64) for name in ("pose", "betas"))
-    return Truth(columns["id"], pose.reshape(-1, 72), betas.reshape(-1, 10), columns["gender"])
+    pose, betas = (np.array(list(columns[name]), dtype=np.float64) for name in ("pose", "betas"))
+    genders = [None if pd.isna(gender) else str(gender) for gender in columns["gender"]]
+    return Truth(ids, pose.reshape(-1, 72), betas.reshape(-1, 10), genders)
+
+
+def annotated_joints(records: pd.DataFrame, protocol: Protocol, path: Path) -> Float[np.ndarray, "N 17 3"]:
+    """Annotated 3D joints of a table of people, as the 17 H36M joints.
+
+    Args:
+        records: annotated people.
+        protocol: whose joints and root must be annotated.
+        path: the table's file, for the message.
+
+    Returns:
+        Metres, camera axes; not a number where a joint that the protocol does not need is not annotated.
+
+    Raises:
+        UserError: a person lacks a joint that the protocol needs; person and joint are named.
+    """
+    annotated = column_array(records, "joints_3d").astype(np.float64)[:, _COMMON_OF_H36M]
+    known = np.nan_to_num(annotated[..., 3]) > 0
+    joints = np.where(known[..., None], annotated[..., :3], np.nan)
+    for row in sorted({protocol.root_row, *protocol.joint_rows}):
+        if not known[:, row].all():
+            first = records["id"].iloc[int(np.flatnonzero(~known[:, row])[0])]
+            raise UserError(
+                f"{path}: {first}: joints_3d: {H36M17[row]} is not annotated; {protocol.name} needs it "
+                "in every person, use a split that has it"
+            )
+    return joints
+
+
+@runtime_checkable
+class Masks(Interface):
+    """What is needed of a file with masks."""
+
+    def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
+        """Grey values of a person's mask (`mask`, `parts`); None if there is none."""
+        ...
+
+
+class MaskRows:
+    """Some rows of a file with masks."""
+
+    def __init__(self, masks: Masks, rows: Sequence[int]) -> None:
+        self._masks, self._rows = masks, rows
+
+    def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
+        """As in `Masks`, of the chosen rows."""
+        return self._masks.mask(self._rows[index], name)
 
 
 def rows_of(ids: Sequence[str], wanted: Sequence[str], path: Path) -> Int[np.ndarray, " M"]:

@@ -1,9 +1,10 @@
 """Sections `evaluate` and `report`: how errors are measured and what the report shows."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, RootModel
 
+from spinloop.errors import UserError
 from spinloop.params.loader import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,8 +22,10 @@ class Bootstrap(TypedDict):
 class EvaluateParams(Section):
     """Measuring of predictions and fits."""
 
-    protocol: str
-    """Name and version of the protocol, see `docs/protocols.md`."""
+    splits: dict[str, str]
+    """Test split → name and version of its protocol, see `docs/protocols.md`."""
+    dictionaries: dict[str, str]
+    """Training split whose true bodies are known (a mirror) → protocol by which its fits are measured."""
     batch_size: Count
     """People at once; changes nothing but time and memory, beyond rounding."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -32,6 +35,27 @@ class EvaluateParams(Section):
     bootstrap_seed: Annotated[int, Field(ge=0)]
     """Seed of those draws."""
 
+    def protocol_of(self, split: str) -> str:
+        """The protocol of a test split.
+
+        Raises:
+            UserError: it has none.
+        """
+        return _named(self.splits, "splits", split)
+
+    def dictionary_protocol(self, split: str) -> str:
+        """The protocol by which the fits of a training split are measured.
+
+        Raises:
+            UserError: it has none.
+        """
+        return _named(self.dictionaries, "dictionaries", split)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All that every measurement depends on, besides its protocol."""
+        return self.model_dump(exclude={"splits", "dictionaries"})
+
     @property
     def bootstrap(self) -> "Bootstrap":
         """The keyword arguments of every interval."""
@@ -40,6 +64,12 @@ class EvaluateParams(Section):
             "n_resamples": self.bootstrap_resamples,
             "seed": self.bootstrap_seed,
         }
+
+
+def _named(protocols: dict[str, str], key: str, split: str) -> str:
+    if split not in protocols:
+        raise UserError(f"params.yaml: evaluate.{key}.{split}: missing; add it with the name of a protocol")
+    return protocols[split]
 
 
 class ReportParams(Section):
@@ -52,3 +82,15 @@ class ReportParams(Section):
     improvement, 1 the greatest loss."""
     prediction_quantiles: list[Share]
     """Test images shown, by the rank of the last setting's error: 0 is the least error, 1 the worst."""
+    step_quantiles: list[Share]
+    """Test images on which one step of the loop is shown, by the rank of the change from network to fit."""
+    viewer_quantiles: list[Share]
+    """People of the first test split in the 3D viewer, by the rank of the last setting's error."""
+    n_worst: Count
+    """Worst predictions shown of each test split."""
+
+
+class SettingNames(RootModel[dict[str, Any]]):
+    """Section `settings`, of which the report needs the names."""
+
+    model_config = ConfigDict(frozen=True)

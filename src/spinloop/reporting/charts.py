@@ -18,9 +18,10 @@ text{font:12px system-ui,sans-serif;fill:currentColor}
 .grid{stroke:currentColor;opacity:.13}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}
 .dashed{stroke-dasharray:5 4}
-.s0{stroke:#8a8f98}.s1{stroke:#d9722b}.s2{stroke:#3f8fd2}.s3{stroke:#3c9d6b}
-.f0{fill:#8a8f98}.f1{fill:#d9722b}.f2{fill:#3f8fd2}.f3{fill:#3c9d6b}
+.s0{stroke:#8a8f98}.s1{stroke:#d9722b}.s2{stroke:#3f8fd2}.s3{stroke:#3c9d6b}.s4{stroke:#b5619f}.s5{stroke:#b08c1c}
+.f0{fill:#8a8f98}.f1{fill:#d9722b}.f2{fill:#3f8fd2}.f3{fill:#3c9d6b}.f4{fill:#b5619f}.f5{fill:#b08c1c}
 """
+N_COLORS = 6
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spinloop.files import sha256_of
 from spinloop.reporting import curves, tables
+from spinloop.reporting.benchmarks import BENCHMARKS, Benchmark, benchmark_table, gap_table
+from spinloop.reporting.charts import Chart
 from spinloop.reporting.document import Report, Section
+from spinloop.reporting.fits_tables import fits_table, refits_table, starts_table
+from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Sheet
 from spinloop.reporting.published import Published
 from spinloop.reporting.results import Setting, Split
 from spinloop.reporting.table import Column, Row, Table
 from spinloop.reporting.verdict import Change, compare_errors
+from spinloop.reporting.viewer import Viewer
 
 _METRICS = (
     "PA-MPJPE: mean distance of 14 joints after the best similarity (scale, turn, shift) of each person; "
@@ -30,10 +36,31 @@ _LICENSED = (
     "only; whoever runs this pipeline on them must hold those licences, and results made with them fall "
     "under them."
 )
+_LINEAGE = (
+    "Every table says from which protocol and hashes it was made. A stage cannot know the commit that will "
+    "hold its output; the commit is the one whose `dvc.lock` names these hashes, with the code, parameters "
+    "and data behind each (`git log -1 dvc.lock` beside this report)."
+)
 _MIRRORED = (
-    "All numbers marked mirror are of rendered people and were computed by this run; numbers marked "
+    "All numbers marked mirror (†) are of rendered people and were computed by this run; numbers marked "
     "published were printed by others about real people and are shown for orientation only."
 )
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Figures of people."""
+
+    overview: tuple[Sheet, ...]
+    """One step of the loop: image, network, fit."""
+    fits: tuple[Sheet, ...]
+    """Fits before and after training."""
+    predictions: tuple[Sheet, ...]
+    """Predictions on each test split."""
+    worst: tuple[Sheet, ...]
+    """The worst predictions of each test split."""
+    viewer: Viewer | None
+    """Meshes to turn."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +69,16 @@ class Material:
 
     settings: Sequence[Setting]
     """The trainings; the last is compared with the first."""
-    train: Split
-    """What they were trained on."""
-    test: Split
-    """What they were tested on."""
-    change: Change
-    """PA-MPJPE on the test split, last setting minus first, person by person."""
+    trains: Sequence[Split]
+    """Training splits whose fits were measured."""
+    tests: Sequence[Split]
+    """Test splits."""
+    starts: Mapping[str, Mapping[str, Any]]
+    """Training split → its offline fits by start."""
+    changes: Mapping[str, Change]
+    """Test split → PA-MPJPE, last setting minus first, person by person."""
+    occlusion: Mapping[str, Occlusion]
+    """Test split → errors of seen and hidden joints."""
     recipe: str
     """What the trainings have in common."""
     published: Published
@@ -58,10 +89,7 @@ class Material:
     """How the offline fits ended → people."""
     origins: Mapping[str, int]
     """Where the best fits came from after the last training → people."""
-    figure_4: Sheet
-    """Fits before and after training."""
-    figure_5: Sheet
-    """Predictions on test images."""
+    pictures: Pictures
     lineage: Table
     """What the numbers were made from."""
     is_free_body: bool
@@ -70,62 +98,107 @@ class Material:
     @property
     def is_free(self) -> bool:
         """Whether no licensed body and no real image is involved."""
-        return self.is_free_body and self.train.is_mirror and self.test.is_mirror
+        return self.is_free_body and all(split.is_mirror for split in [*self.trains, *self.tests])
 
 
 def build_report(material: Material) -> Report:
-    """The whole report."""
-    settings, last = material.settings, material.settings[-1]
+    """The whole report; a section without content is left out."""
+    pictures = material.pictures
     sections = (
+        *(_benchmark_section(material, benchmark) for benchmark in BENCHMARKS),
+        Section("gap", "Gap to the paper", tables=(_gap(material),)),
+        _fits_section(material),
+        Section("figure2", "One step of the loop (Figures 2 and 3)", sheets=pictures.overview),
+        Section("figure4", "Fits before and after training (Figure 4)", sheets=pictures.fits),
         Section(
-            "table1",
-            "Against the test images (Table 1)",
-            (_METRICS, material.recipe),
-            (tables.table_1(material.published, settings, material.test),),
-            (curves.joints_chart(settings, material.test),),
+            "figure5",
+            "Predictions on test images (Figure 5)",
+            sheets=pictures.predictions,
+            viewer=pictures.viewer,
         ),
-        Section(
-            "dictionary",
-            "The dictionary of fits",
-            (),
-            (
-                tables.fits_table(settings, material.train),
-                tables.counts_table("statuses", "How the offline fits ended", "Status", material.statuses),
-                tables.counts_table(
-                    "origins", f"Best fits after training, {last.label}", "Origin", material.origins
-                ),
-            ),
-            curves.dictionary_charts(settings),
-        ),
-        Section("figure4", "Fits before and after training (Figure 4)", sheets=(material.figure_4,)),
-        Section("figure5", "Predictions on test images (Figure 5)", sheets=(material.figure_5,)),
-        Section("training", "Training", charts=curves.training_charts(settings)),
+        Section("figure6", "Worst cases (Figure 6)", sheets=pictures.worst),
+        _errors_section(material),
+        Section("training", "Training", charts=curves.training_charts(material.settings)),
         Section("data", "Data", tables=(tables.stats_table(material.stats),)),
-        Section("lineage", "Lineage", tables=(material.lineage,)),
+        Section("lineage", "Lineage", (_LINEAGE,), tables=(material.lineage,)),
         Section("licences", "Licences", (_FREE_BODY, _LICENSED) if material.is_free else (_LICENSED,)),
     )
-    lead = [test_sentence(material), dictionary_sentence(last, material.train)]
-    lead += [_MIRRORED] if material.test.is_mirror else []
-    return Report("spinloop: model fitting in the loop, evaluated", tuple(lead), sections)
+    lead = [change_sentence(material, split) for split in material.tests if split.key in material.changes]
+    lead += [dictionary_sentence(material.settings[-1], train) for train in material.trains]
+    lead += [_MIRRORED] if any(split.is_mirror for split in material.tests) else []
+    kept = tuple(section for section in sections if not section.is_empty)
+    return Report("spinloop: model fitting in the loop, evaluated", tuple(filter(None, lead)), kept)
 
 
-def test_sentence(material: Material) -> str:
-    """How the network of the last setting compares with the first one's on the test split."""
+def change_sentence(material: Material, split: Split) -> str:
+    """How the network of the last setting compares with the first one's on a test split."""
     ends = (material.settings[0], material.settings[-1])
     one, other = (f"the network trained on {setting.label}" for setting in ends)
-    confidence = material.settings[0].metrics["confidence"]
-    sentence = compare_errors(material.change, one, other, "PA-MPJPE", confidence)
-    return f"Test images ({material.test.label}). {sentence}"
+    confidence = material.settings[0].results[split.key]["confidence"]
+    sentence = compare_errors(material.changes[split.key], one, other, "PA-MPJPE", confidence)
+    return f"Test images ({split.label}). {sentence}"
 
 
 def dictionary_sentence(last: Setting, train: Split) -> str:
     """How the dictionary at the end of the last setting compares with the fits it began with."""
-    fits = last.fits
+    if train.key not in last.fits:
+        return ""
+    fits = last.fits[train.key]
     name = "change_pa_mpjpe_mm"
     change = Change(fits[name], fits[f"{name}_low"], fits[f"{name}_high"], fits["n_compared"])
     after = f"the best fit after {fits['steps']:,} steps with {last.label}"
-    sentence = compare_errors(change, "the fit from the mean pose", after, "PA-MPJPE", fits["confidence"])
+    sentence = compare_errors(change, "the fit it began with", after, "PA-MPJPE", fits["confidence"])
     return f"Training images ({train.label}). {sentence}"
+
+
+def _benchmark_section(material: Material, benchmark: Benchmark) -> Section:
+    table = benchmark_table(benchmark, material.published, material.settings, material.tests)
+    paragraphs = (_METRICS, material.recipe) if benchmark.number == 1 else ()
+    return Section(table.key, f"{benchmark.dataset} (Table {benchmark.number})", paragraphs, (table,))
+
+
+def _gap(material: Material) -> Table:
+    return gap_table(material.published, material.settings, material.tests)
+
+
+def _fits_section(material: Material) -> Section:
+    settings, trains = material.settings, material.trains
+    found = [
+        table
+        for train in trains
+        if (starts := material.starts.get(train.key))
+        for table in (starts_table(starts, train), fits_table(starts, settings, train))
+    ]
+    against_network = refits_table(settings, material.tests)
+    found += [against_network] if against_network else []
+    counts = (
+        ("statuses", "How the offline fits ended", "Status", material.statuses),
+        ("origins", f"Best fits after training, {settings[-1].label}", "Origin", material.origins),
+    )
+    found += [tables.counts_table(*words) for words in counts if words[-1]]
+    charts = [chart for train in trains for chart in curves.dictionary_charts(settings, train)]
+    return Section("fits", "Fits", (), tuple(found), tuple(charts))
+
+
+def _errors_section(material: Material) -> Section:
+    shown, drawn = _error_tables(material), _error_charts(material)
+    return Section("errors", "Where the errors are", tables=shown, charts=drawn)
+
+
+def _error_tables(material: Material) -> tuple[Table, ...]:
+    masks = [split for split in material.tests if _compares_masks(material.settings, split)]
+    parts = [tables.parts_table(material.settings, split) for split in masks]
+    return (*parts, *tables.breakdown_tables(material.settings, material.tests))
+
+
+def _compares_masks(settings: Sequence[Setting], split: Split) -> bool:
+    return any("mask_f1" in setting.results.get(split.key, {}) for setting in settings)
+
+
+def _error_charts(material: Material) -> tuple[Chart, ...]:
+    joints = (curves.joints_chart(material.settings, split) for split in material.tests)
+    hidden = curves.occlusion_charts(material.occlusion, material.tests)
+    return (*(chart for chart in joints if chart is not None), *hidden)
 
 
 def recipe(network: Mapping[str, Any], train: Mapping[str, Any]) -> str:
@@ -143,28 +216,22 @@ def recipe(network: Mapping[str, Any], train: Mapping[str, Any]) -> str:
     )
 
 
-def lineage_table(files: Sequence[Path], protocol: str, sections: Mapping[str, Any]) -> Table:
+def lineage_table(files: Sequence[Path], protocols: Sequence[str], sections: Mapping[str, Any]) -> Table:
     """Protocol, parameters and inputs behind the numbers, by content.
 
     Args:
         files: what the report was made from.
-        protocol: name and version.
+        protocols: names and versions.
         sections: name of a parameter section → its values.
     """
-    rows = [Row(("protocol", protocol, ""))]
+    rows = [Row(("protocol", protocol, "")) for protocol in protocols]
     for name, values in sections.items():
         content = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
         rows.append(Row((f"params: {name}", "", hashlib.sha256(content).hexdigest()[:16])))
-    rows += [Row(("input", path.as_posix(), _digest(path))) for path in sorted(set(files))]
+    rows += [Row(("input", path.as_posix(), sha256_of(path))) for path in sorted(set(files))]
     return Table(
         "lineage",
         "What these numbers were made from",
         (Column("kind", "Kind"), Column("name", "Name"), Column("sha256", "SHA-256, first 16 digits")),
         tuple(rows),
-        ("The code, parameters and data behind each input stand in `dvc.lock` of the same commit.",),
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

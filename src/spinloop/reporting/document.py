@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from spinloop.reporting.charts import Chart
 from spinloop.reporting.people import Sheet
 from spinloop.reporting.table import Table
+from spinloop.reporting.viewer import Viewer
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,12 @@ class Section:
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     sheets: tuple[Sheet, ...] = ()
+    viewer: Viewer | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands under the heading."""
+        return not (self.paragraphs or self.tables or self.charts or self.sheets or self.viewer)
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,8 @@ class Report:
     def sheets(self) -> list[Sheet]:
         """All sheets of pictures, in order."""
         return [sheet for section in self.sections for sheet in section.sheets]
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """The 3D viewer; a page has one at most."""
+        return next((section.viewer for section in self.sections if section.viewer), None)

@@ -1,7 +1,7 @@
-"""Reading what earlier stages wrote."""
+"""Reading what earlier stages wrote: what is absent is left out, what is there must be what its name says."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,64 +9,65 @@ import numpy as np
 import pandas as pd
 
 from spinloop.errors import UserError
-from spinloop.files import read_json, require_file
+from spinloop.files import read_json
+from spinloop.reporting.charts import N_COLORS
 from spinloop.reporting.results import Setting
-
-_FIRST_COLOR = 0
 
 
 def load_settings(
     names: Sequence[str],
-    metrics: Sequence[Path],
-    fits_metrics: Sequence[Path],
-    history: Sequence[Path],
-    fits_table: Sequence[Path],
-    joint_errors_mm: Sequence[Mapping[str, float]],
+    tests: Sequence[str],
+    trains: Sequence[str],
+    metrics: Path,
+    training: Path,
+    dictionary: Path,
 ) -> list[Setting]:
     """One result per training.
 
     Args:
-        names: of the settings; all other arguments have one entry for each, in the same order.
-        metrics: JSON of `evaluate`.
-        fits_metrics: JSON of `evaluate_fits`.
-        history: CSV of `train`.
-        fits_table: CSV of `evaluate_fits`.
-        joint_errors_mm: mean error of each joint on the test split.
+        names: of the settings, in the order of the tables.
+        tests: test splits.
+        trains: training splits whose fits are measured.
+        metrics: folder of `evaluate`'s JSON; below it `fits` and `dictionary`, those of `fit_predictions` and
+            `evaluate_fits`; each file is `<setting>_<split>.json`.
+        training: folder of the loss curves, `<setting>.csv`.
+        dictionary: folder of the dictionaries' quality, `<setting>_<split>.csv`.
 
     Raises:
-        UserError: a file is absent or belongs to another setting.
+        UserError: a file is faulty or belongs to another setting or split.
     """
     settings = []
-    columns = zip(names, metrics, fits_metrics, history, fits_table, joint_errors_mm, strict=True)
-    for color, (name, *paths, joints) in enumerate(columns, _FIRST_COLOR):
-        measured, fits = (_read_own(path, name) for path in paths[:2])
-        curve, dictionary = (pd.read_csv(require_file(path, "train first")) for path in paths[2:])
-        settings.append(Setting(name, color, measured, fits, curve, dictionary, joints))
+    for color, name in enumerate(names):
+        curve = training / f"{name}.csv"
+        tables = {split: dictionary / f"{name}_{split}.csv" for split in trains}
+        settings.append(
+            Setting(
+                name=name,
+                color=color % N_COLORS,
+                history=pd.read_csv(curve) if curve.is_file() else pd.DataFrame({"step": []}),
+                results=_read_own(metrics, name, tests),
+                refits=_read_own(metrics / "fits", name, tests),
+                fits=_read_own(metrics / "dictionary", name, trains),
+                dictionary={split: pd.read_csv(path) for split, path in tables.items() if path.is_file()},
+            )
+        )
     return settings
 
 
-def same_length(names: Sequence[str], **options: Sequence[Path]) -> None:
-    """Check that every option was given once per setting.
-
-    Raises:
-        UserError: one was not; it is named.
-    """
-    for name, values in options.items():
-        if len(values) != len(names):
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(
-                f"{option}: given {len(values)} times for {len(names)} settings; give one for each"
-            )
+def load_starts(folder: Path, trains: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What `evaluate_starts` wrote of each training split, `<split>.json` in a folder."""
+    paths = {split: folder / f"{split}.json" for split in trains}
+    return {split: read_json(path) for split, path in paths.items() if path.is_file()}
 
 
-def load_stats(paths: Sequence[Path]) -> dict[str, Any]:
+def load_stats(folder: Path) -> dict[str, Any]:
     """Statistics of earlier steps by the files' names.
 
     Raises:
-        UserError: a file is absent or holds no statistics.
+        UserError: a file holds no statistics.
     """
     stats = {}
-    for path in paths:
+    for path in sorted(folder.glob("*.json")):
         content = read_json(path)
         for key in ("read", "kept", "left_out", "noted"):
             if key not in content:
@@ -81,10 +82,15 @@ def count_names(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return {name: counts[position] for position, name in enumerate(names) if counts[position]}
 
 
-def _read_own(path: Path, name: str) -> dict[str, Any]:
-    content = read_json(path)
-    if content.get("setting") != name:
-        raise UserError(
-            f"{path}: setting: expected {name!r}, found {content.get('setting')!r}; mend the order"
-        )
-    return content
+def _read_own(folder: Path, name: str, splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for split in splits:
+        path = folder / f"{name}_{split}.json"
+        if path.is_file():
+            content = found[split] = read_json(path)
+            for key, expected in (("setting", name), ("split", split)):
+                if content.get(key) != expected:
+                    raise UserError(
+                        f"{path}: {key}: expected {expected!r}, found {content.get(key)!r}; measure it again"
+                    )
+    return found

@@ -9,6 +9,7 @@ from spinloop.files import atomic
 from spinloop.reporting.charts import STYLE, standalone
 from spinloop.reporting.document import Report
 from spinloop.reporting.people import contact_sheet, data_uri, encode_jpeg
+from spinloop.reporting.viewer import viewer_json, viewer_script
 from spinloop.reporting.writers import to_csv, to_html, to_latex, to_markdown
 
 
@@ -42,9 +43,10 @@ def markdown_page(report: Report, folder: str) -> str:
 
 
 def html_page(report: Report) -> str:
-    """The report as one HTML page: images as data addresses, charts inline, no request to anywhere."""
+    """The report as one HTML page: images, charts and meshes inline, no request to anywhere."""
     template = _environment(is_html=True).get_template("report.html.jinja")
-    return template.render(report=report, to_html=to_html, data_uri=data_uri, chart_style=STYLE) + "\n"
+    functions = {"to_html": to_html, "data_uri": data_uri, "viewer_json": viewer_json}
+    return template.render(report=report, chart_style=STYLE, script=viewer_script(), **functions) + "\n"
 
 
 def write_figures(folder: Path, report: Report) -> None:

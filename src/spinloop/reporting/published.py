@@ -23,11 +23,16 @@ class PublishedRow(BaseModel):
     """Table or page in it; empty where there is only one place."""
     values: dict[str, float]
     """Metric with its unit → number."""
+    setting: str | None = None
+    """The training of this project that it corresponds to."""
+    checked: bool = True
+    """Whether the numbers were compared with the source."""
 
     @property
     def citation(self) -> str:
-        """Publication and place in it."""
-        return f"{self.source}, {self.where}" if self.where else self.source
+        """Publication and place in it, and whether the number was compared with it."""
+        place = f"{self.source}, {self.where}" if self.where else self.source
+        return place if self.checked else f"{place} (not checked)"
 
 
 class Published(BaseModel):

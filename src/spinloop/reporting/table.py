@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Origin = Literal["published", "mirror", "measured"]
+Origin = Literal["published", "mirror", "measured", "absent"]
 
 MISSING = "–"
 ORIGIN_COLUMN = "Data"
+# Stands at every number of a mirror wherever published numbers are near.
+MIRROR_MARK = "†"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Row:
     @property
     def mark(self) -> str:
         """The words that tell published from measured."""
+        if self.origin == "absent":
+            return "not evaluated"
         words = "mirror of" if self.origin == "mirror" else f"{self.origin},"
         return f"{words} {self.dataset}" if self.dataset else self.origin
 
@@ -62,6 +66,13 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    lineage: str = ""
+    """What the numbers were made from: protocol and hashes."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes, and lineage at their end."""
+        return (*self.notes, f"Made from: {self.lineage}.") if self.lineage else self.notes
 
     def __post_init__(self) -> None:
         """Refuse a row that does not fill the columns."""
@@ -77,9 +88,11 @@ class Table:
         return any(row.origin == "published" for row in self.rows)
 
     def texts(self, row: Row) -> list[str]:
-        """The cells of a row as plain text."""
+        """The cells of a row as plain text; measured numbers of a mirror are marked."""
+        mark = MIRROR_MARK if row.origin == "mirror" and self.shows_origin else ""
         return [
-            format_cell(cell, column.digits) for cell, column in zip(row.cells, self.columns, strict=True)
+            format_cell(cell, column.digits, mark)
+            for cell, column in zip(row.cells, self.columns, strict=True)
         ]
 
     @property
@@ -88,14 +101,20 @@ class Table:
         return [not any(isinstance(row.cells[i], str) for row in self.rows) for i in range(len(self.columns))]
 
 
-def format_cell(cell: Cell, digits: int) -> str:
-    """A cell as plain text; an estimate with its interval in brackets."""
+def format_cell(cell: Cell, digits: int, mark: str = "") -> str:
+    """A cell as plain text; an estimate with its interval in brackets.
+
+    Args:
+        cell: the content.
+        digits: decimals.
+        mark: stands behind a measured number; whole numbers are counts and have none.
+    """
     if cell is None:
         return MISSING
     if isinstance(cell, str):
         return cell
     if isinstance(cell, Estimate):
         value, low, high = (format_cell(number, digits) for number in (cell.value, cell.low, cell.high))
-        return f"{value} ({low} to {high})"
-    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.{digits}f}"
+        return f"{value}{mark} ({low} to {high})"
+    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.{digits}f}{mark}"
     return text.replace("-", "−")

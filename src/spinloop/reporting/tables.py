@@ -3,108 +3,64 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spinloop.reporting.published import Published
-from spinloop.reporting.results import Setting, Split, estimate
+from spinloop.body.files import PART_NAMES
+from spinloop.reporting.results import Setting, Split, made_from
 from spinloop.reporting.table import Column, Row, Table
-from spinloop.reporting.verdict import percent
 
-_MIRROR_NOTE = (
-    "Published numbers are of real people in 3DPW; mirror numbers are of rendered people. They are not "
-    "measured on the same images and must not be compared with each other.",
-)
+METRIC_TITLES = {
+    "pa_mpjpe_mm": "PA-MPJPE, mm",
+    "mpjpe_mm": "MPJPE, mm",
+    "pve_mm": "PVE, mm",
+    "pck_percent": "PCK, %",
+    "auc_percent": "AUC, %",
+    "pa_pck_percent": "Aligned: PCK, %",
+    "pa_auc_percent": "Aligned: AUC, %",
+    "mask_accuracy_percent": "Mask accuracy, %",
+    "mask_f1": "Mask F1",
+    "parts_accuracy_percent": "Parts accuracy, %",
+    "parts_f1": "Parts F1",
+}
+_MOST_SEQUENCES = 8
 
 
-def table_1(published: Published, settings: Sequence[Setting], test: Split) -> Table:
-    """Table 1 of the paper: published rows on 3DPW, then ours, in columns of their own.
+def breakdown_tables(settings: Sequence[Setting], splits: Sequence[Split]) -> list[Table]:
+    """The last setting's numbers by activity, scene and sequence, where the data name them."""
+    tables, last = [], settings[-1]
+    for split in splits:
+        result = last.results.get(split.key, {"by": {}})
+        for kind, groups in result["by"].items():
+            # Many short sequences say more as an interval than as a list.
+            if len(groups) < 2 or (kind == "sequence" and len(groups) > _MOST_SEQUENCES):
+                continue
+            names = [name for name in next(iter(groups.values())) if name != "n"]
+            rows = [
+                Row((label, group["n"], *(group[name] for name in names)), split.origin, split.dataset)
+                for label, group in groups.items()
+            ]
+            titles = [Column(name, METRIC_TITLES[name]) for name in names]
+            columns = (Column(kind, kind.capitalize()), Column("n", "People"), *titles)
+            title = f"{split.label}, {last.label}, by {kind}"
+            tables.append(
+                Table(f"by_{kind}_{split.key}", title, columns, tuple(rows), lineage=made_from(result))
+            )
+    return tables
 
-    Args:
-        published: numbers of others.
-        settings: our trainings.
-        test: what ours were measured on.
-    """
-    theirs = published.of(test.reader)
+
+def parts_table(settings: Sequence[Setting], split: Split) -> Table:
+    """F1 of each body part on a split whose masks are compared."""
+    known = [setting for setting in settings if split.key in setting.results]
+    names = ("background", *PART_NAMES)
     rows = [
         Row(
-            (row.method, row.values["pa_mpjpe_mm"], None, None, None, row.citation),
-            "published",
-            test.dataset,
+            (name.replace("_", " "), *(s.results[split.key]["parts"][name]["f1"] for s in known)),
+            split.origin,
+            split.dataset,
         )
-        for row in theirs
+        for name in names
     ]
-    for setting in settings:
-        cells = [estimate(setting.metrics, name) for name in ("pa_mpjpe_mm", "mpjpe_mm", "pve_mm")]
-        rows.append(Row((f"spinloop, {setting.label}", None, *cells, "this run"), test.origin, test.dataset))
-    ours = "Mirror" if test.is_mirror else "This run"
-    cited = sorted({row.source for row in theirs})
-    return Table(
-        "table1",
-        f"Table 1. Error on {test.dataset} as published, and of this run on the {test.label}",
-        (
-            Column("method", "Method"),
-            Column("published_pa_mpjpe_mm", f"Published, {test.dataset}: PA-MPJPE, mm"),
-            Column("pa_mpjpe_mm", f"{ours}: PA-MPJPE, mm"),
-            Column("mpjpe_mm", f"{ours}: MPJPE, mm"),
-            Column("pve_mm", f"{ours}: PVE, mm"),
-            Column("source", "Source"),
-        ),
-        tuple(rows),
-        (
-            *(_MIRROR_NOTE if test.is_mirror else ()),
-            *_interval_notes(settings[0].metrics),
-            *(f"{key}: {published.sources[key]}." for key in cited),
-        ),
-    )
-
-
-def fits_table(settings: Sequence[Setting], train: Split) -> Table:
-    """The fits of the training images against their truth, before and after training.
-
-    Args:
-        settings: our trainings.
-        train: what they were trained on.
-    """
-    first = settings[0].fits
-    start = [estimate(first, "initial_pa_mpjpe_mm"), first["initial_pa_mpjpe_median_mm"]]
-    start += [estimate(first, "initial_mpjpe_mm"), None, None, None]
-    rows = [Row(("SMPLify from the mean pose", first["n_compared"], *start), train.origin, train.dataset)]
-    for setting in settings:
-        fits = setting.fits
-        cells = (
-            f"Dictionary after training, {setting.label}",
-            fits["n_compared"],
-            estimate(fits, "final_pa_mpjpe_mm"),
-            fits["final_pa_mpjpe_median_mm"],
-            estimate(fits, "final_mpjpe_mm"),
-            estimate(fits, "change_pa_mpjpe_mm"),
-            fits["improved_percent"],
-            fits["worsened_percent"],
-        )
-        rows.append(Row(cells, train.origin, train.dataset))
-        if fits["new_n"]:
-            new = (f"First fit while training, {setting.label}", fits["new_n"], fits["new_pa_mpjpe_mm"])
-            rows.append(Row((*new, None, None, None, None, None), train.origin, train.dataset))
-    return Table(
-        "fits",
-        f"The dictionary of fits against the truth of the training images ({train.label})",
-        (
-            Column("fits", "Fits"),
-            Column("n", "People"),
-            Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
-            Column("pa_mpjpe_median_mm", "Median"),
-            Column("mpjpe_mm", "MPJPE, mm"),
-            Column("change_pa_mpjpe_mm", "Change of PA-MPJPE, mm"),
-            Column("improved_percent", "Improved, %"),
-            Column("worsened_percent", "Worsened, %"),
-        ),
-        tuple(rows),
-        (
-            "Training never sees this truth. Dictionaries are compared over the people who had a fit both "
-            "before and after; people who got their first fit while training stand in a row of their own.",
-            "MPJPE includes the turn between the crop's camera, in whose axes a fit stands, and the "
-            "picture's.",
-            f"Brackets: {percent(first['confidence'])} bootstrap interval over people.",
-        ),
-    )
+    columns = (Column("part", "Part"), *(Column(f"{s.name}_f1", f"F1, {s.label}", 3) for s in known))
+    made = made_from(*(setting.results[split.key] for setting in known))
+    return Table(f"parts_{split.key}", f"F1 by part ({split.label})", columns, tuple(rows), (), made)
 
 
 def counts_table(key: str, title: str, heading: str, counts: Mapping[str, int]) -> Table:
@@ -139,11 +95,3 @@ def stats_table(stats: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items())
-
-
-def _interval_notes(metrics: Mapping[str, Any]) -> tuple[str, str]:
-    return (
-        f"Protocol {metrics['protocol']}, {metrics['n']:,} people in {metrics['n_groups']:,} sequences. "
-        f"Brackets: {percent(metrics['confidence'])} bootstrap interval, whole sequences resampled.",
-        "One training run per setting: the interval speaks of other test images, not of another run.",
-    )

@@ -22,6 +22,9 @@ _LATEX = {
     "\u00a0": "~",
     "β": r"$\beta$",
     "×": r"$\times$",
+    "†": r"\textsuperscript{\dag}",
+    "→": r"$\rightarrow$",
+    "²": r"\textsuperscript{2}",
 }
 
 
@@ -36,7 +39,7 @@ def to_markdown(table: Table) -> str:
     ]
     lines = [_padded(row, widths, marked_numeric(table)) for row in cells]
     lines.insert(1, "| " + " | ".join(rule) + " |")
-    notes = [f"- {note}" for note in table.notes]
+    notes = [f"- {note}" for note in table.remarks]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -44,7 +47,7 @@ def to_latex(table: Table) -> str:
     """A `booktabs` table with caption and label."""
     layout = "".join("r" if is_number else "l" for is_number in marked_numeric(table))
     body = [" & ".join(map(_latex, marked_texts(table, row))) + r" \\" for row in table.rows]
-    notes = [r"\par\smallskip\footnotesize " + " ".join(map(_latex, table.notes))] if table.notes else []
+    notes = [r"\par\smallskip\footnotesize " + " ".join(map(_latex, table.remarks))] if table.remarks else []
     return "\n".join(
         [
             r"\begin{table}",
@@ -91,7 +94,7 @@ def to_html(table: Table) -> str:
         for column, flag in zip(table.columns, table.is_numeric, strict=True)
     )
     body = "\n".join(_html_row(table, row) for row in table.rows)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.remarks)
     parts = [
         f'<figure class="table{" narrow" if len(table.columns) <= 4 else ""}" id="table-{table.key}">',
         f"<figcaption>{html.escape(table.title)}</figcaption>",

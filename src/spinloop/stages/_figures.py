@@ -1,93 +1,108 @@
-"""Glue of the report: where the people come from, and figures 4 and 5 from the files of earlier stages."""
+"""Glue of the report: the figures of people."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
 from spinloop.annotations.crops import CropReader
 from spinloop.body.model import BodyModel
 from spinloop.evaluation.compare import Scored
-from spinloop.files import require_file
-from spinloop.fitting.store import FitStore
+from spinloop.evaluation.meshes import NEUTRAL
+from spinloop.evaluation.refits import image_keypoints
+from spinloop.evaluation.truth import rows_of
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.params.annotations import SourcesParams
 from spinloop.params.evaluation import ReportParams
+from spinloop.reporting.contents import Pictures
 from spinloop.reporting.people import Sheet
-from spinloop.reporting.pictures import Crops, Drawn, fits_sheet, predictions_sheet
-from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.pictures import (
+    Crops,
+    Drawn,
+    Shown,
+    fits_sheet,
+    predictions_sheet,
+    step_sheet,
+    worst_sheet,
+)
+from spinloop.stages._gather import Tested, Trained
+from spinloop.stages._models3d import viewer_of
 
 
-def split_of(records: pd.DataFrame, sources: SourcesParams) -> Split:
-    """Where the people of a table come from.
-
-    Args:
-        records: a split's table; its ids begin with the split's key.
-        sources: section `sources`; a dataset below a folder named `mirror` is one.
-    """
-    source = sources.root[str(records["id"].iloc[0]).split("/", 1)[0]]
-    return Split(source.reader, "mirror" in Path(source.raw).parts)
-
-
-def figure_4(
-    people: Path,
-    before: FitStore,
-    after: FitStore,
-    records: pd.DataFrame,
-    crops: Path,
-    body: BodyModel,
+def draw_pictures(
+    trained: Sequence[Trained],
+    tested: Sequence[Tested],
+    bodies: Mapping[str, BodyModel],
     params: ReportParams,
-) -> Sheet:
-    """Fits before and after training of people chosen by the change.
+) -> Pictures:
+    """All figures of people.
 
     Args:
-        people: each person's error before and after (CSV of `evaluate_fits`).
-        before: fits before training.
-        after: fits after training.
-        records: table of the training split.
-        crops: packed crops of the training split.
-        body: the neutral body.
+        trained: training splits with their fits.
+        tested: test splits with their predictions.
+        bodies: `neutral`, `female` and `male`.
         params: which ranks, how large.
     """
-    errors = pd.read_csv(require_file(people, "run `spinloop evaluate_fits` first"))
+    body = bodies[NEUTRAL]
+    sheets = [_test_figures(each, body, params) for each in tested]
+    return Pictures(
+        overview=tuple(step for *_, step in sheets if step is not None),
+        fits=tuple(_fits_figure(each, body, params) for each in trained),
+        predictions=tuple(predicted for predicted, *_ in sheets),
+        worst=tuple(worst for _, worst, _ in sheets),
+        viewer=viewer_of(tested[0], bodies, params) if tested else None,
+    )
+
+
+def _fits_figure(trained: Trained, body: BodyModel, params: ReportParams) -> Sheet:
+    """Figure 4: fits before and after training of people chosen by the change."""
+    errors = pd.read_csv(trained.people)
     ids = errors["id"].tolist()
     columns = []
-    for when, title, store in (("initial", "before", before), ("final", "after", after)):
+    for when, title, store in (("initial", "before", trained.before), ("final", "after", trained.after)):
         state = store.get(ids).state
         error = errors[f"{when}_pa_mpjpe_mm"].to_numpy(dtype=float)
         bodies = (state.pose.numpy(), state.betas.numpy(), state.translation.numpy())
         columns.append(Drawn(title, *bodies, error))
-    with CropReader(crops) as reader:
-        pictures = Crops(reader, records, params.tile_px)
-        return fits_sheet(pictures, body, ids, columns[0], columns[1], params.fit_quantiles)
+    with CropReader(trained.crops) as reader:
+        pictures = Crops(reader, trained.records, params.tile_px)
+        chosen = (columns[0], columns[1], params.fit_quantiles)
+        return fits_sheet(trained.split.key, trained.split.label, pictures, body, ids, *chosen)
 
 
-def figure_5(
-    settings: Sequence[Setting],
-    scored: Sequence[Scored],
-    records: pd.DataFrame,
-    crops: Path,
-    body: BodyModel,
-    params: ReportParams,
-) -> Sheet:
-    """Predictions of each setting's network for people chosen by the last one's error.
+def _test_figures(tested: Tested, body: BodyModel, params: ReportParams) -> tuple[Sheet, Sheet, Sheet | None]:
+    """Figures 5, 6 and, where something was fitted, 2, of one test split."""
+    networks = [
+        _drawn(setting.label, scored, tested.metric)
+        for setting, scored in zip(tested.settings, tested.scored, strict=True)
+    ]
+    metric = {"pa_mpjpe_mm": "PA-MPJPE", "parts_f1": "F1 of parts"}[tested.metric]
+    ids = tested.scored[-1].predictions.ids
+    with CropReader(tested.crops) as reader:
+        pictures = Crops(reader, tested.records, params.tile_px)
+        shown = Shown(tested.split.key, tested.split.label, metric, pictures, body, ids, networks)
+        step = _step(tested, shown, params) if tested.fitted and tested.metric == "pa_mpjpe_mm" else None
+        predicted = predictions_sheet(shown, params.prediction_quantiles)
+        return predicted, worst_sheet(shown, params.n_worst), step
 
-    Args:
-        settings: the trainings.
-        scored: predictions of their networks, for the same people.
-        records: table of the test split.
-        crops: packed crops of the test split.
-        body: the neutral body.
-        params: which ranks, how large.
-    """
-    columns = []
-    for setting, (predicted, errors, _) in zip(settings, scored, strict=True):
-        translation = camera_to_translation(torch.from_numpy(predicted.camera)).numpy()
-        bodies = (predicted.rotations, predicted.betas, translation)
-        columns.append(Drawn(setting.label, *bodies, errors["pa_mpjpe_mm"]))
-    with CropReader(crops) as reader:
-        pictures = Crops(reader, records, params.tile_px)
-        return predictions_sheet(
-            pictures, body, scored[0].predictions.ids, columns, params.prediction_quantiles
-        )
+
+def _step(tested: Tested, shown: Shown, params: ReportParams) -> Sheet:
+    assert tested.fitted is not None
+    ids = tested.fitted.predictions.ids
+    rows = rows_of(shown.ids, ids, tested.crops)
+    network = shown.networks[-1]
+    bodies = (network.pose[rows], network.betas[rows], network.translation[rows])
+    some = Drawn("network", *bodies, network.error[rows])
+    fitted = _drawn("fit from there", tested.fitted, tested.metric)
+    known = Shown(shown.key, shown.label, shown.metric, shown.crops, shown.body, ids, [some])
+    keypoints = image_keypoints(tested.records.iloc[rows]).numpy().astype(np.float64)
+    return step_sheet(known, keypoints, fitted, params.step_quantiles)
+
+
+def _drawn(title: str, scored: Scored, metric: str) -> Drawn:
+    predicted, values = scored.predictions, scored.errors[metric]
+    translation = camera_to_translation(torch.from_numpy(predicted.camera)).numpy()
+    bodies = (predicted.rotations, predicted.betas, translation)
+    if metric == "pa_mpjpe_mm":
+        return Drawn(title, *bodies, values)
+    return Drawn(title, *bodies, 1.0 - values, [f"F1 {value:.2f}" for value in values])

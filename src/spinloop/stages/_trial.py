@@ -48,6 +48,7 @@ def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state:
         for split in splits:
             evaluate_fits.run(
                 setting=_SETTING,
+                split=split,
                 snapshots=folder / f"{split}.h5",
                 truth=data / f"truth/{split}.parquet",
                 metrics_out=folder / "fits.json",
@@ -61,6 +62,7 @@ def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state:
                 metrics[f"{when} fits of {split}"] = float(fits[f"{when}_pa_mpjpe_mm"])
         evaluate.run(
             setting=_SETTING,
+            split=test,
             network=folder / "network.pt",
             crops=data / f"crops/{test}.h5",
             annotations=data / f"annotations/{test}.parquet",

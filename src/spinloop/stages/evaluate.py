@@ -1,14 +1,16 @@
-"""Run a trained network over a split and measure it under a protocol."""
+"""Run a trained network over a split and measure it under the split's protocol."""
 
 from pathlib import Path
 
 from spinloop.annotations.crops import CropReader
 from spinloop.annotations.record import load_records
-from spinloop.evaluation.meshes import NEUTRAL, load_bodies
-from spinloop.evaluation.predict import crop_source, predict, save_predictions, score_predictions
+from spinloop.evaluation.lineage import lineage
+from spinloop.evaluation.measure import Reference, measure
+from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
+from spinloop.evaluation.predict import crop_source, predict, save_predictions
 from spinloop.evaluation.protocols import find_protocol
-from spinloop.evaluation.scores import sequence_labels, summarize
-from spinloop.evaluation.truth import load_truth, rows_of
+from spinloop.evaluation.scores import summarize
+from spinloop.evaluation.truth import rows_of
 from spinloop.files import write_json
 from spinloop.params.body import PosingParams
 from spinloop.params.evaluation import EvaluateParams
@@ -21,6 +23,7 @@ SECTIONS = {"evaluate": EvaluateParams, "body": PosingParams}
 def run(
     *,
     setting: str,
+    split: str,
     network: Path,
     crops: Path,
     annotations: Path,
@@ -31,13 +34,14 @@ def run(
     metrics_out: Path,
     params: Path = Path("params.yaml"),
 ) -> None:
-    """Predict the body of every person that has a crop; compare with the annotated body of its gender.
+    """Predict the body of every person that has a crop; compare as `evaluate.splits` says.
 
     Args:
         setting: name of the training that made the network; kept with the results.
+        split: the test split; names its protocol.
         network: weights.
-        crops: packed crops of the split.
-        annotations: the split's table, with bodies.
+        crops: packed crops of the split, with masks where the protocol compares masks.
+        annotations: the split's table.
         body_neutral: the body that the network speaks of.
         body_female: the body of annotated women.
         body_male: the body of annotated men.
@@ -46,17 +50,20 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
-    engine = load_section(params, "body", PosingParams).engine
-    protocol = find_protocol(section.protocol)
+    protocol = find_protocol(section.protocol_of(split))
     model, sizes = load_network(network)
-    bodies = load_bodies(body_neutral, body_female, body_male, engine)
-    records, truth = load_records(annotations), load_truth(annotations)
+    files = load_body_files(body_neutral, body_female, body_male)
+    bodies = pose_with(files, load_section(params, "body", PosingParams).engine)
+    everybody = load_records(annotations)
     with CropReader(crops) as reader:
-        rows = rows_of(truth.ids, reader.ids, annotations)
-        records = records.iloc[rows]
+        records = everybody.iloc[rows_of(everybody["id"].tolist(), reader.ids, annotations)]
         source = crop_source(reader, records, sizes.image_px)
         predictions = predict(model, bodies[NEUTRAL], reader.ids, source, section.batch_size)
-    scores = score_predictions(protocol, predictions, truth.take(rows), bodies, section.batch_size)
-    summary = summarize(scores, sequence_labels(records), **section.bootstrap)
-    save_predictions(predictions_out, predictions, scores, {"setting": setting})
-    write_json(metrics_out, {"setting": setting, "n_without_crop": len(truth.ids) - len(rows), **summary})
+        reference = Reference(annotations, records, bodies, files[NEUTRAL], reader)
+        scores = measure(protocol, predictions, reference, section.batch_size)
+    summary = summarize(scores, records, **section.bootstrap)
+    named = {"setting": setting, "split": split}
+    save_predictions(predictions_out, predictions, scores, named)
+    made_from = lineage(section.numbers, weights=network, annotations=annotations, crops=crops)
+    n_without_crop = len(everybody) - len(records)
+    write_json(metrics_out, {**named, "n_without_crop": n_without_crop, "lineage": made_from, **summary})

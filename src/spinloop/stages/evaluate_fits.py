@@ -14,8 +14,9 @@ from spinloop.evaluation.fits import (
     save_table,
     summarize_fits,
 )
+from spinloop.evaluation.lineage import lineage
 from spinloop.evaluation.meshes import load_body_files
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
 from spinloop.params.evaluation import EvaluateParams
@@ -27,6 +28,7 @@ SECTIONS = {"evaluate": EvaluateParams}
 def run(
     *,
     setting: str,
+    split: str,
     snapshots: Path,
     truth: Path,
     body_neutral: Path,
@@ -41,6 +43,7 @@ def run(
 
     Args:
         setting: name of the training; kept with the results.
+        split: the training split; names its protocol, see `evaluate.dictionaries`.
         snapshots: copies of the dictionary (HDF5: ids, steps, pose, betas).
         truth: true bodies of the same people, which training never saw.
         body_neutral: the body of the fits.
@@ -52,6 +55,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
+    protocol = find_joint_protocol(section.dictionary_protocol(split))
     copies, true_bodies = load_snapshots(snapshots), load_truth(truth)
     true_bodies = true_bodies.take(rows_of(true_bodies.ids, copies.ids, truth))
     bodies = {
@@ -59,9 +63,10 @@ def run(
         for gender, body in load_body_files(body_neutral, body_female, body_male).items()
     }
     true_joints = posed_joints(bodies, true_bodies.pose, true_bodies.betas, true_bodies.genders)
-    protocol = find_protocol(section.protocol)
     errors = fit_errors(protocol, bodies, copies, true_joints)
     save_table(table_out, dictionary_table(copies, errors))
     save_table(people_out, people_table(copies, errors))
     summary = summarize_fits(copies, errors, **section.bootstrap)
-    write_json(metrics_out, {"setting": setting, "protocol": protocol.name, **summary})
+    made_from = lineage(section.numbers, dictionary=snapshots, truth=truth)
+    named = {"setting": setting, "split": split, "protocol": protocol.name, "lineage": made_from}
+    write_json(metrics_out, {**named, **summary})

@@ -9,8 +9,9 @@ from spinloop.annotations.table import count_rows
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
 from spinloop.evaluation.fits import posed_joints
+from spinloop.evaluation.lineage import lineage, sha256_of_parts
 from spinloop.evaluation.meshes import NEUTRAL, load_body_files
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.evaluation.starts import Bodies, compare_starts, measure_attempt
 from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
@@ -30,6 +31,7 @@ SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "evaluate
 
 def run(
     *,
+    split: str,
     start: list[str],
     fits: list[Path],
     keypoints: Path,
@@ -45,6 +47,7 @@ def run(
     """Reprojection and 3D error before and after the fits of each start, and failures.
 
     Args:
+        split: the training split; names its protocol, see `evaluate.dictionaries`.
         start: name of a start; once for each.
         fits: folder of its fits' parts; once for each start, in the same order.
         keypoints: what was fitted (Parquet).
@@ -66,7 +69,8 @@ def run(
         files[NEUTRAL], load_mixture(prior), load_section(params, "fitting", FittingParams), rules
     )
     models = {gender: JointsOnly(body, "h36m17", torch.float64) for gender, body in files.items()}
-    people, protocol = load_truth(truth), find_protocol(section.protocol)
+    protocol = find_joint_protocol(section.dictionary_protocol(split))
+    people = load_truth(truth)
     attempts = {}
     for name, folder in zip(start, fits, strict=True):
         store = FitStore.join([FitStore.open(part) for part in part_files([folder])])
@@ -78,8 +82,13 @@ def run(
             protocol, models, true_joints, begun, fitted, store.is_known, store.array("status")
         )
     summary = compare_starts(attempts, STATUSES, FAILURES, **section.bootstrap)
-    write_json(out, {"protocol": protocol.name, **summary})
-    found = (f"{name} {summary[name]['final_pa_mpjpe_mm']['mean']:.1f} mm" for name in start)
+    made_from = lineage(section.numbers, truth=truth, keypoints=keypoints, lifter=lifter)
+    made_from |= {
+        f"fits from {name}": sha256_of_parts(part_files([folder]))
+        for name, folder in zip(start, fits, strict=True)
+    }
+    write_json(out, {"split": split, "protocol": protocol.name, "lineage": made_from, **summary})
+    found = (f"{name} {summary['starts'][name]['final_pa_mpjpe_mm']['mean']:.1f} mm" for name in start)
     say(f"evaluate_starts: PA-MPJPE of the fits: {', '.join(found)}")
 
 

@@ -1,30 +1,32 @@
-"""Write the report: tables, curves and pictures of the trainings that are compared."""
+"""Write the report: tables, curves and pictures of all trainings on all test splits."""
 
 from pathlib import Path
 
-from spinloop.annotations.record import load_records
-from spinloop.body.engine import make_body_model
-from spinloop.body.files import load_body
-from spinloop.evaluation.compare import load_scored, paired_change
-from spinloop.evaluation.scores import sequence_labels
-from spinloop.evaluation.truth import rows_of
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import ORIGINS, FitStore
+from spinloop.evaluation.meshes import load_bodies
 from spinloop.params.annotations import SourcesParams
 from spinloop.params.body import BodyParams
-from spinloop.params.evaluation import EvaluateParams, ReportParams
+from spinloop.params.evaluation import EvaluateParams, ReportParams, SettingNames
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, TrainParams
 from spinloop.reporting.contents import Material, build_report, lineage_table, recipe
-from spinloop.reporting.inputs import count_names, load_settings, load_stats, same_length
+from spinloop.reporting.inputs import load_settings, load_starts, load_stats
 from spinloop.reporting.pages import write_report
 from spinloop.reporting.published import load_published
-from spinloop.reporting.verdict import Change
-from spinloop.stages._figures import figure_4, figure_5, split_of
+from spinloop.stages._figures import draw_pictures
+from spinloop.stages._gather import (
+    TrainFolders,
+    change_of,
+    files_in,
+    load_dictionary,
+    load_tested,
+    occlusion_of,
+    split_of,
+)
 
 SECTIONS = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
+    "settings": SettingNames,
     "network": NetworkParams,
     "train": TrainParams,
     "sources": SourcesParams,
@@ -34,21 +36,20 @@ SECTIONS = {
 
 def run(
     *,
-    setting: list[str],
-    metrics: list[Path],
-    predictions: list[Path],
-    fits: list[Path],
-    history: list[Path],
-    fits_metrics: list[Path],
-    fits_table: list[Path],
-    fits_people: list[Path],
+    metrics: Path,
+    training: Path,
+    dictionary: Path,
+    statistics: Path,
+    predictions: Path,
+    test_fits: Path,
     initial_fits: Path,
-    train_annotations: Path,
-    train_crops: Path,
-    test_annotations: Path,
-    test_crops: Path,
-    body: Path,
-    stats: list[Path],
+    final_fits: Path,
+    people: Path,
+    annotations: Path,
+    crops: Path,
+    body_neutral: Path,
+    body_female: Path,
+    body_male: Path,
     published: Path,
     markdown_out: Path,
     html_out: Path,
@@ -56,24 +57,23 @@ def run(
     tables_out: Path,
     params: Path = Path("params.yaml"),
 ) -> None:
-    """Put everything together; options that are given several times are one per setting, in the same order.
+    """Put everything together: the trainings of `settings` on the splits of `evaluate`, as far as they exist.
 
     Args:
-        setting: names of the trainings; the last is compared with the first.
-        metrics: what `evaluate` measured.
-        predictions: what `evaluate` predicted.
-        fits: stores of fits after training.
-        history: loss curves.
-        fits_metrics: what `evaluate_fits` measured.
-        fits_table: quality of the dictionary over the steps.
-        fits_people: each person's error before and after.
-        initial_fits: store of fits before training.
-        train_annotations: table of the training split.
-        train_crops: packed crops of the training split.
-        test_annotations: table of the test split.
-        test_crops: packed crops of the test split.
-        body: the neutral body.
-        stats: statistics of earlier steps; each file's name is the step's.
+        metrics: folder of what the `evaluate…` stages and `fit_predictions` measured.
+        training: folder of the loss curves.
+        dictionary: folder of the dictionaries' quality over the steps.
+        statistics: folder of what earlier steps read and kept; each file's name is the step's.
+        predictions: folder of what `evaluate` predicted.
+        test_fits: folder of what `fit_predictions` fitted.
+        initial_fits: folder of the fits before training.
+        final_fits: folder of the fits after training.
+        people: folder of each person's error before and after training.
+        annotations: folder of the splits' tables.
+        crops: folder of the splits' packed crops.
+        body_neutral: the body of networks and fits.
+        body_female: the body of annotated women.
+        body_male: the body of annotated men.
         published: numbers of others.
         markdown_out: the report as Markdown.
         html_out: the report as one page.
@@ -81,41 +81,38 @@ def run(
         tables_out: folder of the tables as CSV and LaTeX.
         params: the parameter file.
     """
-    one_each = {
-        "metrics": metrics, "predictions": predictions, "fits": fits, "history": history,
-        "fits_metrics": fits_metrics, "fits_table": fits_table, "fits_people": fits_people,
-    }  # fmt: skip
-    same_length(setting, **one_each)
+    values = {key: load_section(params, key, model).model_dump() for key, model in SECTIONS.items()}
     measuring = load_section(params, "evaluate", EvaluateParams)
     shown = load_section(params, "report", ReportParams)
     sources = load_section(params, "sources", SourcesParams)
-    scored = load_scored(predictions)
-    settings = load_settings(
-        setting, metrics, fits_metrics, history, fits_table, [each.joint_means_mm for each in scored]
-    )
-    trained, tested = load_records(train_annotations), load_records(test_annotations)
-    tested = tested.iloc[rows_of(tested["id"].tolist(), scored[0].predictions.ids, test_annotations)]
-    totals = [each.errors["pa_mpjpe_mm"] for each in scored]
-    change = paired_change(totals[0], totals[-1], sequence_labels(tested), **measuring.bootstrap)
-    model = make_body_model(load_body(body), load_section(params, "body", BodyParams).engine)
-    before, after = FitStore.open(initial_fits), FitStore.open(fits[-1])
-    inputs = [path for paths in one_each.values() for path in paths] + [
-        initial_fits, train_annotations, train_crops, test_annotations, test_crops, body, published, *stats,
-    ]  # fmt: skip
-    values = {key: load_section(params, key, model).model_dump() for key, model in SECTIONS.items()}
+    tests = [split_of(key, sources, protocol) for key, protocol in measuring.splits.items()]
+    trains = [split_of(key, sources) for key in measuring.dictionaries]
+    names = (list(values["settings"]), list(measuring.splits), list(measuring.dictionaries))
+    settings = load_settings(*names, metrics, training, dictionary)
+    engine = load_section(params, "body", BodyParams).engine
+    bodies = load_bodies(body_neutral, body_female, body_male, engine)
+    found = [load_tested(split, settings, predictions, test_fits, annotations, crops) for split in tests]
+    tested = [each for each in found if each is not None]
+    folders = TrainFolders(initial_fits, final_fits, people, annotations, crops)
+    dictionaries = [load_dictionary(train, settings[-1], folders) for train in trains]
+    trained = [each for each in dictionaries if each is not None]
+    results = [metrics, training, dictionary, predictions, test_fits, initial_fits, final_fits]
+    inputs = files_in([*results, annotations, crops])
+    inputs += [body_neutral, body_female, body_male, published]
     material = Material(
         settings=settings,
-        train=split_of(trained, sources),
-        test=split_of(tested, sources),
-        change=Change(*change, len(tested)),
+        trains=trains,
+        tests=tests,
+        starts=load_starts(metrics / "starts", list(measuring.dictionaries)),
+        changes={each.split.key: change for each in tested if (change := change_of(each, measuring))},
+        occlusion={each.split.key: hidden for each in tested if (hidden := occlusion_of(each))},
         recipe=recipe(values["network"], values["train"]),
         published=load_published(published),
-        stats=load_stats(stats),
-        statuses=count_names(before.array("status"), STATUSES),
-        origins=count_names(after.array("origin"), ORIGINS),
-        figure_4=figure_4(fits_people[-1], before, after, trained, train_crops, model, shown),
-        figure_5=figure_5(settings, scored, tested, test_crops, model, shown),
-        lineage=lineage_table(inputs, measuring.protocol, values),
+        stats=load_stats(statistics),
+        statuses=trained[0].statuses if trained else {},
+        origins=trained[0].origins if trained else {},
+        pictures=draw_pictures(trained, tested, bodies, shown),
+        lineage=lineage_table(inputs, list(dict.fromkeys(measuring.splits.values())), values),
         is_free_body=values["body"]["source"] == "free",
     )
     report = build_report(material)

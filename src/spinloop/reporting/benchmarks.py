@@ -1,0 +1,198 @@
+"""Tables 1 to 4 of the paper, with our rows beside the published ones, and the gap between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spinloop.reporting.published import Published, PublishedRow
+from spinloop.reporting.results import Setting, Split, estimate, made_from
+from spinloop.reporting.table import MIRROR_MARK, Column, Row, Table
+from spinloop.reporting.verdict import percent
+
+_MIRROR_NOTE = (
+    f"{MIRROR_MARK} Measured on rendered people (a mirror). Published numbers are of real people; they are "
+    "not measured on the same images and must not be compared with each other."
+)
+_ONE_RUN = "One training run per setting: the interval speaks of other test images, not of another run."
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One table of the paper."""
+
+    number: int
+    """Of the table in the paper."""
+    key: str
+    """Of the published rows."""
+    dataset: str
+    protocols: tuple[str, ...]
+    """Keys of the protocols whose results belong here."""
+    columns: tuple[Column, ...]
+    """Its metrics."""
+    remark: str = ""
+    """What must be known of the published numbers."""
+
+    def splits(self, splits: Sequence[Split]) -> list[Split]:
+        """Test splits that belong here."""
+        return [split for split in splits if split.protocol.split("@")[0] in self.protocols]
+
+
+_PA, _MPJPE = Column("pa_mpjpe_mm", "PA-MPJPE, mm"), Column("mpjpe_mm", "MPJPE, mm")
+BENCHMARKS = (
+    Benchmark(1, "pw3d", "3DPW", ("pw3d",), (_PA, _MPJPE, Column("pve_mm", "PVE, mm"))),
+    Benchmark(
+        2,
+        "lsp",
+        "LSP",
+        ("lsp", "lsp_official"),
+        (
+            Column("mask_accuracy_percent", "Mask accuracy, %", 2),
+            Column("mask_f1", "Mask F1", 3),
+            Column("parts_accuracy_percent", "Parts accuracy, %", 2),
+            Column("parts_f1", "Parts F1", 3),
+        ),
+        "Published F1 have two decimals.",
+    ),
+    Benchmark(
+        3,
+        "h36m",
+        "Human3.6M",
+        ("h36m_p1", "h36m_p2"),
+        (_PA, _MPJPE),
+        "The paper does not name this table's camera set; by convention it is the frontal one (h36m_p2).",
+    ),
+    Benchmark(
+        4,
+        "mpi_inf_3dhp",
+        "MPI-INF-3DHP",
+        ("mpi_inf_3dhp",),
+        (
+            Column("pck_percent", "PCK, %"),
+            Column("auc_percent", "AUC, %"),
+            _MPJPE,
+            Column("pa_pck_percent", "Aligned: PCK, %"),
+            Column("pa_auc_percent", "Aligned: AUC, %"),
+            Column("pa_mpjpe_mm", "Aligned: MPJPE, mm"),
+        ),
+    ),
+)
+
+
+def benchmark_table(
+    benchmark: Benchmark, published: Published, settings: Sequence[Setting], splits: Sequence[Split]
+) -> Table:
+    """One table of the paper: published rows, then ours; cells that nothing fills are explained.
+
+    Args:
+        benchmark: which.
+        published: numbers of others.
+        settings: our trainings.
+        splits: our test splits.
+    """
+    theirs, ours = published.of(benchmark.key), benchmark.splits(splits)
+    names = [column.key for column in benchmark.columns]
+    rows = [_published_row(row, names, benchmark.dataset) for row in theirs]
+    rows += [row for split in ours for row in _our_rows(names, settings, split)]
+    notes = [_MIRROR_NOTE] if any(split.is_mirror for split in ours) else []
+    if not ours:
+        rows += [_absent(f"spinloop, {setting.label}", len(names)) for setting in settings]
+        wanted = " or ".join(f"`{key}`" for key in benchmark.protocols)
+        notes.append(f"Not evaluated here: no split under `evaluate.splits` is measured by {wanted}.")
+    notes += [benchmark.remark] if benchmark.remark else []
+    notes += [note for split in ours for note in _split_notes(settings, split)]
+    if any(not row.checked for row in theirs):
+        notes.append("Not checked: typed as the field quotes this table; not yet compared with the print.")
+    notes += [f"{key}: {published.sources[key]}." for key in sorted({row.source for row in theirs})]
+    found = [setting.results.get(split.key) for split in ours for setting in settings]
+    return Table(
+        f"table{benchmark.number}",
+        f"Table {benchmark.number}. {benchmark.dataset}: as published, and of this run",
+        (Column("method", "Method"), *benchmark.columns, Column("source", "Source")),
+        tuple(rows),
+        tuple(notes),
+        made_from(*found),
+    )
+
+
+def gap_table(published: Published, settings: Sequence[Setting], splits: Sequence[Split]) -> Table:
+    """Every number of the paper that one of our trainings corresponds to, and ours."""
+    of_name = {setting.name: setting for setting in settings}
+    rows: list[Row] = []
+    for benchmark in BENCHMARKS:
+        for theirs in published.of(benchmark.key):
+            if theirs.setting in of_name:
+                for split in benchmark.splits(splits) or [None]:
+                    rows += _gap_rows(benchmark, theirs, of_name[theirs.setting], split)
+    columns = (
+        Column("data", "Measured on"),
+        Column("setting", "Setting"),
+        Column("metric", "Metric"),
+        Column("paper", "Paper", 2),
+        Column("ours", "This run", 2),
+        Column("difference", "Difference", 2),
+        Column("ratio", "Ratio", 2),
+    )
+    note = "A mirror's gap says how far this run is from the paper's numbers, not how far the method is."
+    notes = (note,) if any(row.origin == "mirror" for row in rows) else ()
+    found = [result for setting in settings for result in setting.results.values()]
+    return Table("gap", "Gap to the paper", columns, tuple(rows), notes, made_from(*found))
+
+
+def _gap_rows(benchmark: Benchmark, theirs: PublishedRow, setting: Setting, split: Split | None) -> list[Row]:
+    result = setting.results.get(split.key, {}) if split else {}
+    where = split.label if split else f"{benchmark.dataset}, not evaluated"
+    rows = []
+    for column in benchmark.columns:
+        if column.key in theirs.values:
+            paper, ours = theirs.values[column.key], result.get(column.key)
+            gap = (None, None, None) if ours is None else (ours, ours - paper, ours / paper)
+            origin = "absent" if split is None or ours is None else split.origin
+            cells = (where, setting.label, column.title, paper, *gap)
+            rows.append(Row(cells, origin, benchmark.dataset))
+    return rows
+
+
+def _published_row(row: PublishedRow, names: list[str], dataset: str) -> Row:
+    return Row((row.method, *(row.values.get(name) for name in names), row.citation), "published", dataset)
+
+
+def _our_rows(names: list[str], settings: Sequence[Setting], split: Split) -> list[Row]:
+    rows = []
+    for setting in settings:
+        name, result = f"spinloop, {setting.label}", setting.results.get(split.key)
+        if result is None:
+            rows.append(_absent(name, len(names)))
+            continue
+        cells = (estimate(result, metric) for metric in names)
+        rows.append(Row((name, *cells, f"this run, {split.protocol}"), split.origin, split.dataset))
+    for number, setting in enumerate(settings):
+        fits = setting.refits.get(split.key, {"n": 0})
+        if fits["n"]:
+            ways = [] if number else [("SMPLify (mean pose)", "from_mean")]
+            for name, way in [*ways, (f"SMPLify from network, {setting.label}", "from_network")]:
+                cells = (estimate(fits, f"{way}_{metric}") for metric in names)
+                source = f"this run, {split.protocol}, sees 2D joints"
+                rows.append(Row((name, *cells, source), split.origin, split.dataset))
+    return rows
+
+
+def _absent(name: str, n_metrics: int) -> Row:
+    return Row((name, *[None] * n_metrics, "this run"), "absent")
+
+
+def _split_notes(settings: Sequence[Setting], split: Split) -> list[str]:
+    results = [setting.results[split.key] for setting in settings if split.key in setting.results]
+    if not results:
+        return [f"{split.label}: no result of `evaluate` was found."]
+    first = results[0]
+    notes = [
+        f"{split.protocol}: {first['n']:,} people in {first['n_groups']:,} sequences, {split.label}. "
+        f"Brackets: {percent(first['confidence'])} bootstrap interval, whole sequences resampled.",
+        _ONE_RUN,
+    ]
+    fits = next((setting.refits[split.key] for setting in settings if split.key in setting.refits), None)
+    if fits is not None and not fits["n"]:
+        notes.append(f"{split.label}: no 2D joints are annotated, so nothing was fitted to its images.")
+    elif fits is not None and fits["n_without_keypoints"]:
+        left_out = fits["n_without_keypoints"]
+        notes.append(f"SMPLify rows are over {fits['n']:,} people; {left_out:,} have too few 2D joints.")
+    return notes

@@ -1,0 +1,156 @@
+"""Glue of the report: results of earlier stages, brought together by split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from spinloop.annotations.record import column_array, load_records
+from spinloop.evaluation.compare import Scored, load_scored, paired_change
+from spinloop.evaluation.protocols import Protocol, find_protocol
+from spinloop.evaluation.scores import sequence_labels
+from spinloop.evaluation.truth import rows_of
+from spinloop.fitting.status import STATUSES
+from spinloop.fitting.store import ORIGINS, FitStore
+from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
+from spinloop.params.annotations import SourcesParams
+from spinloop.params.evaluation import EvaluateParams
+from spinloop.reporting.inputs import count_names
+from spinloop.reporting.occlusion import Occlusion, measure_occlusion
+from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.verdict import Change
+
+_RESULTS = (".csv", ".h5", ".json", ".parquet")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A test split with predictions: its people, what was predicted of them, what was fitted."""
+
+    split: Split
+    settings: Sequence[Setting]
+    """Those that predicted."""
+    scored: Sequence[Scored]
+    """Predictions of each, for the same people."""
+    records: pd.DataFrame
+    """The people, in the order of the predictions."""
+    fitted: Scored | None
+    """Fits from the last setting's predictions, of some of the people; None if nobody was fitted."""
+    annotations: Path
+    """The split's table."""
+    crops: Path
+    """Its packed crops."""
+
+    @property
+    def metric(self) -> str:
+        """The number that people are ranked by."""
+        return "pa_mpjpe_mm" if "pa_mpjpe_mm" in self.scored[-1].errors else "parts_f1"
+
+
+def split_of(key: str, sources: SourcesParams, protocol: str = "") -> Split:
+    """Where the people of a split come from.
+
+    Args:
+        key: the split's.
+        sources: section `sources`; a dataset below a folder named `mirror` is one.
+        protocol: that measures it.
+    """
+    source = sources.root.get(key)
+    if source is None:
+        return Split(key, key, False, protocol)
+    return Split(key, source.reader, "mirror" in Path(source.raw).parts, protocol)
+
+
+def load_tested(
+    split: Split, settings: Sequence[Setting], predictions: Path, fits: Path, annotations: Path, crops: Path
+) -> Tested | None:
+    """What is known of a test split; None if nobody predicted it."""
+    paths = {setting.name: predictions / f"{setting.name}_{split.key}.h5" for setting in settings}
+    known = [setting for setting in settings if paths[setting.name].is_file()]
+    if not known:
+        return None
+    scored = load_scored([paths[setting.name] for setting in known])
+    table = annotations / f"{split.key}.parquet"
+    records = load_records(table)
+    records = records.iloc[rows_of(records["id"].tolist(), scored[0].predictions.ids, table)]
+    path = fits / f"{known[-1].name}_{split.key}.h5"
+    fitted = load_scored([path])[0] if path.is_file() else None
+    if fitted is not None and not fitted.predictions.ids:
+        fitted = None
+    return Tested(split, known, scored, records, fitted, table, crops / f"{split.key}.h5")
+
+
+def change_of(tested: Tested, params: EvaluateParams) -> Change | None:
+    """PA-MPJPE of the last setting minus that of the first.
+
+    None where there is one setting only, or masks are measured.
+    """
+    if len(tested.scored) < 2 or tested.metric != "pa_mpjpe_mm":
+        return None
+    totals = [each.errors[tested.metric] for each in tested.scored]
+    change = paired_change(totals[0], totals[-1], sequence_labels(tested.records), **params.bootstrap)
+    return Change(*change, len(tested.records))
+
+
+def occlusion_of(tested: Tested) -> Occlusion | None:
+    """Errors of the last setting's joints that are seen in 2D and of those that are not."""
+    protocol = find_protocol(tested.split.protocol)
+    if not isinstance(protocol, Protocol):
+        return None
+    rows = [COMMON24_TO_J17[PROTOCOL17.index(name)] for name in protocol.joints]
+    confidence = np.nan_to_num(column_array(tested.records, "keypoints")[:, rows, 2])
+    errors = tested.scored[-1].errors["joint_pa_mpjpe_mm"]
+    return measure_occlusion(tested.settings[-1].label, protocol.joints, errors, confidence > 0)
+
+
+class TrainFolders(NamedTuple):
+    """Where results on training splits lie."""
+
+    initial_fits: Path
+    final_fits: Path
+    people: Path
+    annotations: Path
+    crops: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training split and its fits before and after the last setting's training."""
+
+    split: Split
+    people: Path
+    """Each person's error before and after (CSV of `evaluate_fits`)."""
+    before: FitStore
+    after: FitStore
+    records: pd.DataFrame
+    crops: Path
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """How the offline fits ended → people."""
+        return count_names(self.before.array("status"), STATUSES)
+
+    @property
+    def origins(self) -> Mapping[str, int]:
+        """Where the best fits came from after training → people."""
+        return count_names(self.after.array("origin"), ORIGINS)
+
+
+def load_dictionary(split: Split, last: Setting, folders: TrainFolders) -> Trained | None:
+    """Fits of a training split; None if they are not all there."""
+    name = f"{last.name}_{split.key}"
+    people, after = folders.people / f"{name}.csv", folders.final_fits / f"{name}.h5"
+    before, table = folders.initial_fits / f"{split.key}.h5", folders.annotations / f"{split.key}.parquet"
+    if not all(path.is_file() for path in (people, after, before, table)):
+        return None
+    stores, crops = (FitStore.open(before), FitStore.open(after)), folders.crops / f"{split.key}.h5"
+    return Trained(split, people, *stores, load_records(table), crops)
+
+
+def files_in(folders: Sequence[Path]) -> list[Path]:
+    """All results in some folders and below them, sorted."""
+    found = (path for folder in folders for path in folder.rglob("*"))
+    return sorted(path for path in found if path.is_file() and path.suffix in _RESULTS)

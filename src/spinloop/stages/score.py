@@ -1,0 +1,79 @@
+"""Score anybody's predictions under one or several protocols."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spinloop.annotations.crops import CropReader
+from spinloop.annotations.record import load_records
+from spinloop.body.files import load_body
+from spinloop.errors import UserError
+from spinloop.evaluation.comparison import load_contest, score_contest
+from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.scores import summarize
+from spinloop.evaluation.truth import MaskRows, rows_of
+from spinloop.files import write_json
+from spinloop.params.evaluation import EvaluateParams
+from spinloop.params.loader import load_section
+
+SECTIONS = {"evaluate": EvaluateParams}
+
+
+def run(
+    *,
+    protocol: list[str],
+    predictions: Path,
+    truth: Path,
+    out: Path | None = None,
+    body_neutral: Path | None = None,
+    body_female: Path | None = None,
+    body_male: Path | None = None,
+    crops: Path | None = None,
+    params: Path = Path("params.yaml"),
+) -> None:
+    """Compare person by person; both files must speak of the same people.
+
+    A file of predictions is npz or HDF5 with `ids` and `joints` (N, 17, 3) in metres, or other joints and
+    their `joint_names`, or `pose` and `betas`, and for masks also `camera`. Each metric's mean is printed
+    with its bootstrap interval.
+
+    Args:
+        protocol: name and version, e.g. pw3d@1; several are scored one after the other.
+        predictions: the predictions.
+        truth: the split's table (.parquet), or npz or HDF5 with `ids` and `joints`, or `pose`, `betas` and
+            `gender`.
+        out: means and intervals by protocol (JSON).
+        body_neutral: the body of the predictions; needed where a side is given as bodies.
+        body_female: the body of women in the truth.
+        body_male: the body of men in the truth.
+        crops: packed crops of the split; their masks are what masks are compared with.
+        params: the parameter file; the intervals' settings.
+    """
+    section = load_section(params, "evaluate", EvaluateParams)
+    chosen = [find_protocol(name) for name in protocol]
+    paths = {"neutral": body_neutral, "female": body_female, "male": body_male}
+    bodies = {gender: load_body(path) for gender, path in paths.items() if path is not None}
+    masks = None
+    if crops is not None:
+        if truth.suffix != ".parquet":
+            raise UserError(f"--crops {crops}: goes with a table of people; give its .parquet as --truth")
+        reader, ids = CropReader(crops), load_records(truth)["id"].tolist()
+        masks = MaskRows(reader, rows_of(reader.ids, ids, crops).tolist())
+    contest = load_contest(predictions, truth, bodies, masks)
+    results = {}
+    for each in chosen:
+        scores = score_contest(each, contest)
+        results[each.name] = summarize(scores, contest.records, **section.bootstrap)
+        print("\n".join(_lines(each.name, each.metrics, results[each.name])))
+    if out is not None:
+        write_json(out, {"predictions": predictions.name, "truth": truth.name, "protocols": results})
+
+
+def _lines(protocol: str, metrics: Sequence[str], summary: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{protocol}: {summary['n']} people"
+    for name in metrics:
+        if name in summary:
+            low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+            yield f"  {name:24} {summary[name]:8.2f}  ({low:.2f} to {high:.2f})"
+        else:
+            yield f"  {name:24} not scored: it needs bodies on both sides"

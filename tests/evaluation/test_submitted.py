@@ -1,0 +1,111 @@
+"""Anybody's predictions: what is taken, what is refused and how, and what comes out."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from spinloop.errors import UserError
+from spinloop.evaluation.comparison import load_contest, score_contest
+from spinloop.evaluation.protocols import find_joint_protocol
+from spinloop.evaluation.submitted import read_submitted
+from spinloop.joints import H36M17, PROTOCOL17
+from spinloop.stages import score as stage
+
+IDS = [f"toy/{number}.jpg#0" for number in range(40)]
+
+
+def _save(path, **arrays):
+    np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})
+    return path
+
+
+@pytest.fixture
+def files(tmp_path, people):
+    given = {"p.npz": people[0], "t.npz": people[1]}
+    return tuple(_save(tmp_path / name, ids=IDS, joints=joints) for name, joints in given.items())
+
+
+def _scored(name, predictions, truth):
+    return score_contest(find_joint_protocol(name), load_contest(predictions, truth, {}))
+
+
+@pytest.mark.parametrize("name", ["pw3d@1", "h36m_p1@1", "h36m_p2@1", "mpi_inf_3dhp@1"])
+def test_truth_as_prediction_is_perfect(name, files):
+    scores = _scored(name, files[1], files[1])
+    for metric, values in scores.values.items():
+        perfect = {"pck_percent": 100.0, "auc_percent": 3000 / 31}.get(metric.removeprefix("pa_"), 0.0)
+        np.testing.assert_allclose(values, perfect, rtol=1e-12, atol=0, err_msg=metric)
+
+
+def test_rows_are_joined_by_id_whatever_their_order(files, tmp_path, people):
+    order = np.random.default_rng(0).permutation(40)
+    shuffled = _save(tmp_path / "s.npz", ids=np.array(IDS)[order], joints=people[0][order])
+    one, other = (_scored("h36m_p1@1", path, files[1]) for path in (files[0], shuffled))
+    np.testing.assert_array_equal(one.values["mpjpe_mm"], other.values["mpjpe_mm"])
+
+
+def test_named_joints_may_come_in_any_order_and_hdf5(files, tmp_path, people):
+    rows = [H36M17.index(name) for name in PROTOCOL17[::-1]]
+    path = tmp_path / "named.h5"
+    with h5py.File(path, "w") as file:
+        file["ids"], file["joints"] = IDS, people[0][:, rows]
+        file["joint_names"] = list(PROTOCOL17[::-1])
+    one, other = (_scored("mpi_inf_3dhp@1", each, files[1]) for each in (files[0], path))
+    np.testing.assert_allclose(one.values["pck_percent"], other.values["pck_percent"])
+
+
+def test_a_body_is_scored_by_its_mesh_too(body_files, bodies, truth, tmp_path):
+    arrays = {"pose": truth.pose, "betas": truth.betas}
+    path = _save(tmp_path / "bodies.npz", ids=truth.ids, gender=["neutral"] * 12, **arrays)
+    scores = score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, body_files))
+    assert scores.values["pve_mm"].max() < 1e-3
+    with pytest.raises(UserError, match=r"--body-neutral: pw3d@1 needs it"):
+        score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, {}))
+
+
+def _change(arrays, **changes):
+    return {**arrays, **changes}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda ids, x: (ids[:-1], x[:-1]), r"p\.npz: toy/39\.jpg#0: missing \(1 of 40\); predict all of"),
+        (lambda ids, x: ([*ids, "toy/x#0"], np.concatenate([x, x[:1]])), r"toy/x#0: not in .*\(1 too many\)"),
+        (lambda ids, x: ([*ids[:-1], ids[3]], x), r"toy/3\.jpg#0: this id occurs twice; keep one row"),
+        (lambda ids, x: (ids, x[:, :14]), r"toy/0\.jpg#0: joints: expected 17 × 3 numbers, found 14 × 3"),
+        (lambda ids, x: (ids, np.where(np.arange(40)[:, None, None] == 7, np.nan, x)),
+         r"toy/7\.jpg#0: joints: not all numbers are finite \(1 people\); give an estimate"),
+        (lambda ids, x: (ids, 1000 * x), r"toy/0\.jpg#0: joints: \d+ m from their middle; .* divide by 1000"),
+        (lambda ids, x: (ids[:-1], x), r"joints: expected a row of numbers for each of 39 ids"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_refused_with_the_first_id_and_the_cure(change, message, files, people, tmp_path):
+    ids, joints = change(IDS, people[0])
+    _save(files[0], ids=ids, joints=joints)
+    with pytest.raises(UserError, match=message):
+        load_contest(*files, {})
+
+
+def test_a_file_that_is_neither_joints_nor_body_is_refused(tmp_path):
+    path = _save(tmp_path / "p.npz", ids=["a"], betas=np.zeros((1, 10)))
+    with pytest.raises(UserError, match="neither joints nor pose and betas"):
+        read_submitted(path)
+    (tmp_path / "p.h5").write_text("text")
+    with pytest.raises(UserError, match="neither npz nor HDF5"):
+        read_submitted(tmp_path / "p.h5")
+
+
+def test_the_command_scores_several_protocols_at_once(files, tmp_path, repository, capsys):
+    out = tmp_path / "scores.json"
+    names = ["h36m_p2@1", "mpi_inf_3dhp@1", "pw3d@1"]
+    params = repository / "params.yaml"
+    stage.run(protocol=names, predictions=files[0], truth=files[1], out=out, params=params)
+    result = json.loads(out.read_text())["protocols"]
+    assert list(result) == names
+    expected = _scored("mpi_inf_3dhp@1", *files).values["pa_auc_percent"].mean()
+    assert result["mpi_inf_3dhp@1"]["pa_auc_percent"] == pytest.approx(expected)
+    assert "pve_mm" not in result["pw3d@1"]
+    assert "not scored" in capsys.readouterr().out
