@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networkx
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
@@ -84,17 +86,36 @@ def _open(root: Path) -> Iterator[Repo]:
 
 def _rules(repo: Repo) -> list[StageRule]:
     stages = _stages(repo)
-    made = [out.def_path for stage in stages for out in stage.outs]
-    return [_as_rule(stage, made) for stage in stages]
+    holds = _outputs_by_folder([out.def_path for stage in stages for out in stage.outs])
+    return [_as_rule(stage, holds) for stage in stages]
 
 
 def _stale(repo: Repo) -> set[str]:
     stages = _stages(repo)
-    status = repo.status()
+    with _each_path_hashed_once():
+        status = repo.status()
     changed = {_name(stage) for stage in stages if stage.addressing in status}
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
+
+
+@contextmanager
+def _each_path_hashed_once() -> Iterator[None]:
+    """Stages share most of what they read; DVC would look at it anew for each of them."""
+    hash_of: dict[str, Any] = {}
+    look = Output.get_hash
+
+    def get_hash(output: Output) -> Any:
+        if output.fs_path not in hash_of:
+            hash_of[output.fs_path] = look(output)
+        return hash_of[output.fs_path]
+
+    Output.get_hash = get_hash
+    try:
+        yield
+    finally:
+        Output.get_hash = look
 
 
 def _stages(repo: Repo) -> list[PipelineStage]:
@@ -106,7 +127,7 @@ def _name(stage: Stage) -> str:
     return str(getattr(stage, "name", None) or stage.addressing)
 
 
-def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
+def _as_rule(stage: PipelineStage, holds: dict[str, list[str]]) -> StageRule:
     name = _name(stage)
     meta = stage.meta or {}
     unknown = set(meta) - {"threads", "mem_mb", "runtime", "gpu"}
@@ -120,7 +141,7 @@ def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
         name=name,
         rule=re.sub(r"\W", "_", name),
         description=stage.desc or name,
-        inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, made))),
+        inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, holds))),
         files=tuple(path for path in outputs if Path(path).suffix),
         folders=tuple(path for path in outputs if not Path(path).suffix),
         threads=int(threads),
@@ -128,10 +149,20 @@ def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
     )
 
 
-def _declared(path: str, made: list[str]) -> list[str]:
+def _outputs_by_folder(made: list[str]) -> dict[str, list[str]]:
+    """Outputs under their own path and under that of every folder that holds them."""
+    holds: dict[str, list[str]] = {}
+    for out in made:
+        for path in (Path(out), *Path(out).parents):
+            holds.setdefault(str(path), []).append(out)
+    return holds
+
+
+def _declared(path: str, holds: dict[str, list[str]]) -> list[str]:
     """The outputs that hold `path` or lie in it, so that Snakemake sees the edges; else `path` itself."""
-    overlapping = [out for out in made if Path(path).is_relative_to(out) or Path(out).is_relative_to(path)]
-    return overlapping or [path]
+    folders = (str(folder) for folder in Path(path).parents)
+    around = [folder for folder in folders if folder in holds.get(folder, ())]
+    return around + holds.get(path, []) or [path]
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,10 +1,10 @@
 """Run one stage through DVC, and record it quickly and in one piece: `python -m spinloop.record STAGE`.
 
 The same as `dvc --wait-for-lock repro --quiet --single-item STAGE`, except for the way in which `dvc.lock`
-is written. DVC parses the whole file, formats the whole file and writes over it. With hundreds of stages that
-takes longer than a stage, under a lock that all others wait for; and a kill or a full disk in the middle loses
-the records of all stages. Here the lines of the one stage are replaced and the new file is moved into place.
-The bytes are those that DVC would have written.
+is written. DVC parses and formats the whole file and writes over it. With hundreds of stages that takes
+longer than a stage, under a lock that all others wait for; and a kill or a full disk in the middle loses the
+records of all stages. Here the lines of the one stage are replaced and the new file is moved into place. The
+bytes are those that DVC would have written.
 """
 
 import re
@@ -56,18 +56,18 @@ def splice(text: str, entry: str) -> str:
     return text[: stages.end()] + entry + text[stages.end() :]
 
 
-def _dump_stages(lockfile: Any, stages: list[Any], **options: Any) -> None:
+def _dump_stages(self: Lockfile, stages: list[Any], **kwargs: Any) -> None:
     """Stands in for `dvc.dvcfile.Lockfile.dump_stages`."""
-    path = Path(lockfile.path)
+    path = Path(self.path)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     after = before
     for stage in stages:
-        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **options)})
+        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **kwargs)})
         after = splice(after, record.removeprefix(_HEAD))
     if after != before:
         with atomic(path) as temporary:
             temporary.write_text(after, encoding="utf-8")
-        lockfile.repo.scm_context.track_file(lockfile.relpath)
+        self.repo.scm_context.track_file(self.relpath)
 
 
 if __name__ == "__main__":
