@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx
-from dvc.dependency import ParamsDependency
+from dvc.dependency import ParamsDependency, param
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.repo import Repo
@@ -81,7 +81,7 @@ def _open(root: Path) -> Iterator[Repo]:
         with Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(one_line(error)) from None
 
 
 def _rules(repo: Repo) -> list[StageRule]:
@@ -91,31 +91,37 @@ def _rules(repo: Repo) -> list[StageRule]:
 
 
 def _stale(repo: Repo) -> set[str]:
-    stages = _stages(repo)
-    with _each_path_hashed_once():
-        status = repo.status()
-    changed = {_name(stage) for stage in stages if stage.addressing in status}
-    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
+    """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
+    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
+    with repo.lock, _each_look_once():
+        changed = {_name(stage) for stage in _stages(repo) if stage.status()}
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
 
 
 @contextmanager
-def _each_path_hashed_once() -> Iterator[None]:
-    """Stages share most of what they read; DVC would look at it anew for each of them."""
+def _each_look_once() -> Iterator[None]:
+    """Stages share most of what they read, files and parameters; DVC would look anew for each of them."""
     hash_of: dict[str, Any] = {}
-    look = Output.get_hash
+    values_of: dict[Any, Any] = {}
+    look, read = Output.get_hash, param.read_param_file
 
-    def get_hash(output: Output) -> Any:
-        if output.fs_path not in hash_of:
-            hash_of[output.fs_path] = look(output)
-        return hash_of[output.fs_path]
+    def get_hash(self: Output) -> Any:
+        if self.fs_path not in hash_of:
+            hash_of[self.fs_path] = look(self)
+        return hash_of[self.fs_path]
 
-    Output.get_hash = get_hash
+    def read_param_file(fs: Any, path: str, key_paths: Any = None, flatten: bool = False) -> Any:
+        key = (path, None if key_paths is None else tuple(key_paths), flatten)
+        if key not in values_of:
+            values_of[key] = read(fs, path, key_paths, flatten)
+        return values_of[key]
+
+    Output.get_hash, param.read_param_file = get_hash, read_param_file
     try:
         yield
     finally:
-        Output.get_hash = look
+        Output.get_hash, param.read_param_file = look, read
 
 
 def _stages(repo: Repo) -> list[PipelineStage]:
@@ -165,7 +171,7 @@ def _declared(path: str, holds: dict[str, list[str]]) -> list[str]:
     return around + holds.get(path, []) or [path]
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """DVC's message, with that of what caused it."""
     causes = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
     return ": ".join(" ".join(cause.split()) for cause in causes)

@@ -1,6 +1,6 @@
 """Run one stage through DVC, and record it quickly and in one piece: `python -m spinloop.record STAGE`.
 
-The same as `dvc --wait-for-lock repro --quiet --single-item STAGE`, except for the way in which `dvc.lock`
+The same as `dvc --wait-for-lock repro --single-item STAGE`, except for the way in which `dvc.lock`
 is written. DVC parses and formats the whole file and writes over it. With hundreds of stages that takes
 longer than a stage, under a lock that all others wait for; and a kill or a full disk in the middle loses the
 records of all stages. Here the lines of the one stage are replaced and the new file is moved into place. The
@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dvc.cli import main
 from dvc.dvcfile import Lockfile
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml
 
+from spinloop.dag import one_line
 from spinloop.files import atomic
 from spinloop.locks import wait_for_twin
 
@@ -27,11 +29,17 @@ def run_stage(name: str) -> int:
     """Bring one stage up to date, waiting for DVC's lock where others hold it.
 
     Returns:
-        DVC's exit status.
+        The exit status: 0, or 1 after one line that says what was wrong.
     """
     wait_for_twin(Path.cwd(), " ".join(sys.argv))
     Lockfile.dump_stages = _dump_stages
-    return main(["--wait-for-lock", "repro", "--quiet", "--single-item", name])
+    try:
+        with Repo(_wait_for_lock=True) as repo:
+            repo.reproduce([name], single_item=True)
+    except DvcException as error:
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def splice(text: str, entry: str) -> str:

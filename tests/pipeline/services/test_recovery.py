@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS = ("raw/part.txt", "second.txt", "a.txt", "b.txt", "last.json", "dvc.lock")
 UP_TO_DATE = "Data and pipelines are up to date."
 FINISHED_BEFORE = ("first", "second", "each@a")
@@ -114,7 +116,7 @@ def test_a_disk_without_room_for_an_output_fails_and_room_cures(door, project, u
     script.write_text(whole.replace(HOLD, limit + HOLD))
     (project / "full").touch()
     failed = run(*door.split(), cwd=project, check=False)
-    assert failed.returncode != 0
+    assert failed.returncode != 0, failed.stdout
     assert "File too large" in failed.stdout
     (project / "full").unlink()
     script.write_text(whole)
