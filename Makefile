@@ -53,8 +53,8 @@ format: $(STAMP) ## put the code in its format
 report: $(STAMP) ## bring the report up to date, and all that it needs
 	snakemake --cores 2 --until report
 
-status: $(STAMP) ## say which stages are not up to date
-	dvc status
+status: $(STAMP) ## say which stages are fresh, stale or running, their sizes, the last metrics
+	spinloop status
 
 lock: $(STAMP) ## write requirements.lock from the environment
 	sed '/^[^#]/,$$d' requirements.lock > $(ENV)/lock

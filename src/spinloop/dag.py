@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networkx
-from dvc.dependency import ParamsDependency
+from dvc.dependency import ParamsDependency, param
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
@@ -79,22 +81,47 @@ def _open(root: Path) -> Iterator[Repo]:
         with Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(one_line(error)) from None
 
 
 def _rules(repo: Repo) -> list[StageRule]:
     stages = _stages(repo)
-    made = [out.def_path for stage in stages for out in stage.outs]
-    return [_as_rule(stage, made) for stage in stages]
+    holds = _outputs_by_folder([out.def_path for stage in stages for out in stage.outs])
+    return [_as_rule(stage, holds) for stage in stages]
 
 
 def _stale(repo: Repo) -> set[str]:
-    stages = _stages(repo)
-    status = repo.status()
-    changed = {_name(stage) for stage in stages if stage.addressing in status}
-    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in stages})
+    """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
+    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
+    with repo.lock, _each_look_once():
+        changed = {_name(stage) for stage in _stages(repo) if stage.status()}
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
+
+
+@contextmanager
+def _each_look_once() -> Iterator[None]:
+    """Stages share most of what they read, files and parameters; DVC would look anew for each of them."""
+    hash_of: dict[str, Any] = {}
+    values_of: dict[Any, Any] = {}
+    look, read = Output.get_hash, param.read_param_file
+
+    def get_hash(self: Output) -> Any:
+        if self.fs_path not in hash_of:
+            hash_of[self.fs_path] = look(self)
+        return hash_of[self.fs_path]
+
+    def read_param_file(fs: Any, path: str, key_paths: Any = None, flatten: bool = False) -> Any:
+        key = (path, None if key_paths is None else tuple(key_paths), flatten)
+        if key not in values_of:
+            values_of[key] = read(fs, path, key_paths, flatten)
+        return values_of[key]
+
+    Output.get_hash, param.read_param_file = get_hash, read_param_file
+    try:
+        yield
+    finally:
+        Output.get_hash, param.read_param_file = look, read
 
 
 def _stages(repo: Repo) -> list[PipelineStage]:
@@ -106,7 +133,7 @@ def _name(stage: Stage) -> str:
     return str(getattr(stage, "name", None) or stage.addressing)
 
 
-def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
+def _as_rule(stage: PipelineStage, holds: dict[str, list[str]]) -> StageRule:
     name = _name(stage)
     meta = stage.meta or {}
     unknown = set(meta) - {"threads", "mem_mb", "runtime", "gpu"}
@@ -120,7 +147,7 @@ def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
         name=name,
         rule=re.sub(r"\W", "_", name),
         description=stage.desc or name,
-        inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, made))),
+        inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, holds))),
         files=tuple(path for path in outputs if Path(path).suffix),
         folders=tuple(path for path in outputs if not Path(path).suffix),
         threads=int(threads),
@@ -128,13 +155,23 @@ def _as_rule(stage: PipelineStage, made: list[str]) -> StageRule:
     )
 
 
-def _declared(path: str, made: list[str]) -> list[str]:
+def _outputs_by_folder(made: list[str]) -> dict[str, list[str]]:
+    """Outputs under their own path and under that of every folder that holds them."""
+    holds: dict[str, list[str]] = {}
+    for out in made:
+        for path in (Path(out), *Path(out).parents):
+            holds.setdefault(str(path), []).append(out)
+    return holds
+
+
+def _declared(path: str, holds: dict[str, list[str]]) -> list[str]:
     """The outputs that hold `path` or lie in it, so that Snakemake sees the edges; else `path` itself."""
-    overlapping = [out for out in made if Path(path).is_relative_to(out) or Path(out).is_relative_to(path)]
-    return overlapping or [path]
+    folders = (str(folder) for folder in Path(path).parents)
+    around = [folder for folder in folders if folder in holds.get(folder, ())]
+    return around + holds.get(path, []) or [path]
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """DVC's message, with that of what caused it."""
     causes = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
     return ": ".join(" ".join(cause.split()) for cause in causes)

@@ -8,6 +8,7 @@ a dead process may by now be that of another one, which DVC takes for the old.
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,32 @@ def wait_for_twin(root: Path, command: str) -> None:
         root: the project's folder.
         command: what DVC notes down of a process, its words joined by blanks.
     """
-    while any(_runs_dvc(pid) for pid in _holders(root / _FOLDER / "rwlock", command) - {os.getpid()}):
+    while any(
+        writer["cmd"] == command and writer["pid"] != os.getpid() and _runs_dvc(writer["pid"])
+        for writer in _writers(root).values()
+    ):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _holders(path: Path, command: str) -> set[int]:
-    """Numbers of the processes with this command that use outputs of a stage."""
+def stages_running(root: Path, outputs: Mapping[str, Sequence[str]]) -> set[str]:
+    """Names of the stages whose outputs a living process of this machine is making.
+
+    Args:
+        root: the project's folder.
+        outputs: what each stage makes, relative to it.
+    """
+    made = {Path(path) for path, writer in _writers(root).items() if _runs_dvc(writer["pid"])}
+    return {
+        name for name, paths in outputs.items() if not made.isdisjoint((root / p).resolve() for p in paths)
+    }
+
+
+def _writers(root: Path) -> dict[str, Any]:
+    """Path of an output in work → the process that makes it."""
     try:
-        writers = json.loads(path.read_text(encoding="utf-8"))["write"].values()
+        return json.loads((root / _FOLDER / "rwlock").read_text(encoding="utf-8"))["write"]
     except (OSError, ValueError, KeyError):
-        return set()
-    return {writer["pid"] for writer in writers if writer["cmd"] == command}
+        return {}
 
 
 def _kept(entries: dict[str, Any]) -> dict[str, Any]:

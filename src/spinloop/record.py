@@ -1,23 +1,25 @@
 """Run one stage through DVC, and record it quickly and in one piece: `python -m spinloop.record STAGE`.
 
-The same as `dvc --wait-for-lock repro --quiet --single-item STAGE`, except for the way in which `dvc.lock`
-is written. DVC parses the whole file, formats the whole file and writes over it. With hundreds of stages
-that takes longer than a stage, under a lock that all others wait for; and a kill or a full disk in the
-middle loses the records of all stages. Here the lines of the one stage are replaced and the new file is
-moved into place. The bytes are those that DVC would have written.
+The same as `dvc --wait-for-lock repro --single-item STAGE`, except for the way in which `dvc.lock`
+is written. DVC parses and formats the whole file and writes over it. With hundreds of stages that takes
+longer than a stage, under a lock that all others wait for; and a kill or a full disk in the middle loses the
+records of all stages. Here the lines of the one stage are replaced and the new file is moved into place. The
+bytes are those that DVC would have written.
 """
 
 import re
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from dvc.cli import main
 from dvc.dvcfile import Lockfile
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.repo.reproduce import reproduce
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml
 
+from spinloop.dag import one_line
 from spinloop.files import atomic
 from spinloop.locks import wait_for_twin
 
@@ -28,11 +30,17 @@ def run_stage(name: str) -> int:
     """Bring one stage up to date, waiting for DVC's lock where others hold it.
 
     Returns:
-        DVC's exit status.
+        The exit status: 0, or 1 after one line that says what was wrong.
     """
     wait_for_twin(Path.cwd(), " ".join(sys.argv))
-    with patch.object(Lockfile, "dump_stages", _dump_stages):
-        return main(["--wait-for-lock", "repro", "--quiet", "--single-item", name])
+    Lockfile.dump_stages = _dump_stages
+    try:
+        with Repo(_wait_for_lock=True) as repo:
+            reproduce(repo, [name], single_item=True)
+    except DvcException as error:
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def splice(text: str, entry: str) -> str:
@@ -57,18 +65,18 @@ def splice(text: str, entry: str) -> str:
     return text[: stages.end()] + entry + text[stages.end() :]
 
 
-def _dump_stages(lockfile: Any, stages: list[Any], **options: Any) -> None:
+def _dump_stages(self: Lockfile, stages: list[Any], **kwargs: Any) -> None:
     """Stands in for `dvc.dvcfile.Lockfile.dump_stages`."""
-    path = Path(lockfile.path)
+    path = Path(self.path)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     after = before
     for stage in stages:
-        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **options)})
+        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **kwargs)})
         after = splice(after, record.removeprefix(_HEAD))
     if after != before:
         with atomic(path) as temporary:
             temporary.write_text(after, encoding="utf-8")
-        lockfile.repo.scm_context.track_file(lockfile.relpath)
+        self.repo.scm_context.track_file(self.relpath)
 
 
 if __name__ == "__main__":

@@ -141,11 +141,13 @@ def test_stages_started_at_once_all_get_into_the_lock_file(small_project, run):
 
 
 def test_a_failing_stage_shows_its_line_and_leaves_the_others_done(small_project, run):
-    edit(small_project, "dvc.yaml", "python stage.py first", "echo 'spinloop says the cure' >&2; exit 2 #")
+    failing = "mkdir raw; echo half > raw/part.txt; echo 'spinloop says the cure' >&2; exit 2 #"
+    edit(small_project, "dvc.yaml", "python stage.py first", failing)
     done = run("snakemake", cwd=small_project, check=False)
     assert done.returncode != 0
     assert "spinloop says the cure" in done.stdout
     assert (small_project / "second.txt").exists()
+    assert not (small_project / "a.txt").exists(), "a stage read what the failed one left"
     assert not (small_project / "last.json").exists()
 
 

@@ -13,11 +13,13 @@ from spinloop.params.loader import load_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-WANTED = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PROJECT["optional-dependencies"]
+WANTED = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["dev"]]
+ADDED = [Requirement(text) for name in ("s3", "slurm", "services") for text in EXTRAS[name]]
 
 
-def locked() -> dict[str, str]:
-    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    lines = (REPOSITORY / name).read_text().splitlines()
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in pins}
 
@@ -26,6 +28,28 @@ def locked() -> dict[str, str]:
 def test_the_lock_file_satisfies_the_project(requirement):
     version = locked()[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version), f"{requirement.name}: {version} is locked"
+
+
+@pytest.mark.parametrize("requirement", ADDED, ids=str)
+def test_the_lock_file_of_the_services_satisfies_the_extras(requirement):
+    version = locked("requirements-services.lock")[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version), f"{requirement.name}: {version} is locked"
+
+
+def test_no_package_is_locked_in_both_files():
+    assert set(locked()).isdisjoint(locked("requirements-services.lock"))
+
+
+def test_the_container_file_installs_the_lock_file_on_the_same_python(repository):
+    """No container engine is needed to read it; that it builds is not tested."""
+    words = (repository / "Containerfile").read_text()
+    python = re.search(r"^FROM \S+/python:(\d+\.\d+)-", words, re.MULTILINE)
+    conda = load_yaml(repository / "environment.yml")["dependencies"]
+    assert python is not None
+    assert f"python={python[1]}" in conda
+    assert "pip install --no-cache-dir --requirement requirements.lock" in words
+    copied = [name for line in re.findall(r"^COPY (.*) \S+$", words, re.MULTILINE) for name in line.split()]
+    assert [name for name in copied if not (repository / name).exists()] == []
 
 
 def test_what_is_locked_is_what_runs():

@@ -15,8 +15,9 @@ from spinloop.dag import read_pipeline, read_state
 from spinloop.errors import UserError
 from spinloop.locks import drop_locks_of_the_dead
 
-# The commands of the stages are those of the environment that runs Snakemake, activated or not.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+# The commands of the stages are those of the environment that runs Snakemake, activated or not. The prefix takes
+# the place of Snakemake's own, without which a failed stage would count as done, for `tee` succeeds.
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
     if workflow.is_main_process:

@@ -87,7 +87,7 @@ def cluster(tmp_path_factory, services) -> Iterator[list[str]]:
         try:
             services.wait_until((folder / "started").exists, "Slurm's daemons did not start")
             child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
-            yield ["nsenter", "--target", child, "--mount", "--pid", "--wdns", ".", "--"]
+            yield ["nsenter", "--target", child, "--mount", "--pid"]
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -96,9 +96,9 @@ def cluster(tmp_path_factory, services) -> Iterator[list[str]]:
 @pytest.fixture(scope="module")
 def on_cluster(cluster, services, run) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run(*cluster, *words, cwd=cwd, check=check)
+        return run(*cluster, f"--wdns={cwd}", "--", *words, cwd=cwd, check=check)
 
-    services.wait_until(lambda: "idle" in call("sinfo", "-h", cwd=Path("/"), check=False).stdout, "no node")
+    services.wait_until(lambda: "idle" in call("sinfo", cwd=Path("/"), check=False).stdout, "no idle node")
     return call
 
 
