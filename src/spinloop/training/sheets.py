@@ -83,9 +83,9 @@ def _tile(image: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "T T 3"]:
 
 def _labelled(tile: UInt8[np.ndarray, "T T 3"], text: str) -> UInt8[np.ndarray, "T T 3"]:
     tile = tile.copy()
-    for color, thickness in ((0, 3), (_WHITE, 1)):
-        at = (6, tile.shape[0] - 8)
-        cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (color,) * 3, thickness, cv2.LINE_AA)
+    tile[-_TITLE_PX:] //= 3
+    at = (6, tile.shape[0] - 6)
+    cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (_WHITE,) * 3, 1, cv2.LINE_AA)
     return tile
 
 
