@@ -14,6 +14,7 @@ from typing import Any
 import networkx
 from dvc.dependency import ParamsDependency, param
 from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.output import Output
 from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
@@ -94,9 +95,16 @@ def _stale(repo: Repo) -> set[str]:
     """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
     with repo.lock, _each_look_once():
-        changed = {_name(stage) for stage in _stages(repo) if stage.status()}
+        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage)}
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
+
+
+def _is_changed(stage: PipelineStage) -> bool:
+    try:
+        return bool(stage.status())
+    except LockError:
+        return True  # another process writes what this stage makes or reads
 
 
 @contextmanager

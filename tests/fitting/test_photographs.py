@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from spinloop.body.engine import make_body_model
 from spinloop.body.files import BodyFile
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.photographs import draw_overlays, read_photographs
-from spinloop.geometry.camera import CENTER_PX
 from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.geometry.crop_frame import CENTER_PX
 
 
 def _write(path, people):
@@ -112,7 +113,7 @@ def test_a_body_is_drawn_where_the_crops_camera_sees_it(folders, ball, tmp_path)
     place = torch.tensor([[20 * depth / 5000, -10 * depth / 5000, depth]]).expand(3, 3)
     state = BodyState(torch.zeros(3, 72), torch.zeros(3, 10), place)
     magenta = (1.0, 0.0, 1.0)
-    n_drawn = draw_overlays(tmp_path / "out", found, ball, state, [magenta, None, None])
+    n_drawn = draw_overlays(tmp_path / "out", found, make_body_model(ball), state, [magenta, None, None])
     assert n_drawn == 1
     before, after = (
         cv2.imread(str(path)).astype(int) for path in (folders[1] / "a.jpg", tmp_path / "out/a.jpg")

@@ -13,8 +13,9 @@ from spinloop.fitting.fit import Better
 from spinloop.fitting.status import STATUSES
 from spinloop.fitting.store import FitStore
 from spinloop.fitting.view import View, from_view, to_view
-from spinloop.geometry.camera import CENTER_PX, project
+from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.geometry.crop_frame import CENTER_PX
 
 IDS = [f"coco_train/{number}.jpg#0" for number in range(6)]
 

@@ -3,9 +3,6 @@ import pytest
 import torch
 
 from spinloop.geometry.camera import (
-    CENTER_PX,
-    CROP_PX,
-    FOCAL_PX,
     camera_to_translation,
     denormalize_keypoints,
     estimate_translation,
@@ -13,6 +10,7 @@ from spinloop.geometry.camera import (
     project,
     translation_to_camera,
 )
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 
 
 def tensor(values):

@@ -29,11 +29,12 @@ def paper(project_factory, run) -> Path:
 
 def test_snakemake_plans_every_shard_and_training(paper, run):
     planned = run("snakemake", "-n", "--quiet", "rules", cwd=paper).stdout
-    for rule in ("fit_initial_coco_train_2", "train_static", "train_loop", "train_unpaired", "evaluate_loop"):
+    fits, tests = "fit_initial_coco_train_mean_2", "evaluate_loop_pw3d_test"
+    for rule in (fits, "train_static", "train_loop", "train_unpaired", tests):
         assert re.search(rf"\b{rule}\b", planned), rule
 
 
 def test_dvc_draws_the_graph_down_to_the_datasets(paper, run):
     drawn = run("dvc", "dag", "--dot", "train@unpaired", cwd=paper).stdout
-    assert '"fit_initial@coco_train-2"' in drawn
+    assert '"fit_initial@coco_train-mean-2"' in drawn
     assert '"preprocess@coco_train"' in drawn

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.reporting.body_pictures import View, draw, page, to_camera
+from spinloop.reporting.body_pictures import View, draw, to_camera
+from spinloop.reporting.picture_page import page
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from spinloop.body.state import BodyState
 from spinloop.fitting.energy import FITTED_JOINTS, usable
 from spinloop.fitting.lm import Quadratic
 from spinloop.fitting.prior import ANGLE_SIGNS, ANGLES, PosePrior
-from spinloop.geometry.camera import CENTER_PX, FOCAL_PX
+from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
 from spinloop.params.fitting import StageWeights
 
 N_UNKNOWNS = 85

@@ -9,7 +9,7 @@ from torch import Tensor
 from spinloop.body.joints_only import rotation_and_turn
 from spinloop.fitting.energy import Torso, camera_energy
 from spinloop.fitting.lm import Quadratic
-from spinloop.geometry.camera import CENTER_PX, FOCAL_PX
+from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
 
 # As in `fitting.body_problem`.
 _NEAR_M = 0.1

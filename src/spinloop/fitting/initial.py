@@ -13,7 +13,8 @@ from torch import Tensor
 
 from spinloop.body.state import BodyState
 from spinloop.fitting.energy import BodyEnergy, Torso, fitted_only, torso
-from spinloop.geometry.camera import CENTER_PX, FOCAL_PX, estimate_translation
+from spinloop.geometry.camera import estimate_translation
+from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_about_z
 
 # Positions in the torso, right side first.

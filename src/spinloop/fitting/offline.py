@@ -21,8 +21,8 @@ from spinloop.fitting.fit import Better, Fit, FitResult
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.fitting.status import STATUSES, fit_status
 from spinloop.fitting.store import FitStore
-from spinloop.geometry.camera import CENTER_PX, CROP_PX
 from spinloop.geometry.crop import BOX_UNIT_PX
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX
 from spinloop.params.fitting import FitInitialParams
 
 

@@ -19,8 +19,8 @@ from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.request import Request
-from spinloop.geometry.camera import CROP_PX, FOCAL_PX
 from spinloop.geometry.crop import BOX_UNIT_PX
+from spinloop.geometry.crop_frame import CROP_PX, FOCAL_PX
 from spinloop.rendering.overlay import Color, overlay
 
 _ENDING = "_keypoints.json"

@@ -18,7 +18,7 @@ from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.fit import FitResult
 from spinloop.fitting.status import STATUSES
-from spinloop.geometry.camera import CROP_PX
+from spinloop.geometry.crop_frame import CROP_PX
 from spinloop.joints import MODEL49
 
 _CURE = "see `spinloop fit --help` for what the file must hold"

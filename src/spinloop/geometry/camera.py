@@ -8,9 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-FOCAL_PX = 5000.0
-CROP_PX = 224.0
-CENTER_PX = CROP_PX / 2
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 
 
 def project(

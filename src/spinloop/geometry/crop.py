@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from spinloop.geometry.camera import CROP_PX
+from spinloop.geometry.crop_frame import CROP_PX
 
 BOX_UNIT_PX = 200.0
 

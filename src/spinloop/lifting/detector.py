@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spinloop.geometry.camera import CROP_PX
+from spinloop.geometry.crop_frame import CROP_PX
 from spinloop.joints import COCO17, COMMON24, FIT_IGNORED, LSP14, MODEL49, MODEL49_MIRROR, N_OPENPOSE
 from spinloop.params.lifting import LifterKeypointsParams
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinloop.geometry.camera import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 
 N_INPUTS = 3 * 49
 # Somebody of whom less than two keypoints are seen is taken to fill the crop.

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.state import BodyState
-from spinloop.geometry.camera import CENTER_PX, CROP_PX, estimate_translation
+from spinloop.geometry.camera import estimate_translation
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX
 from spinloop.motion.mixture import Mixture
 from spinloop.params.lifting import LifterPeopleParams
 

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num, UInt8
 from PIL import Image
 
-from spinloop.geometry.camera import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.geometry.crop import BOX_UNIT_PX
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.rendering.masks import part_labels
 from spinloop.rendering.raycast import render
 

@@ -181,24 +181,3 @@ def label(image: Image, text: str) -> Image:
     labelled = image.copy()
     cv2.putText(labelled, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TEXT_COLOR, 1, cv2.LINE_AA)
     return labelled
-
-
-def page(title: str, sheets: Sequence[tuple[str, str]]) -> str:
-    """A page that needs no other file.
-
-    Args:
-        title: of the page.
-        sheets: caption and `data:` address of each picture.
-    """
-    figures = "\n".join(
-        f'<figure><img src="{address}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-        for caption, address in sheets
-    )
-    style = (
-        "body{font:16px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}img{max-width:100%}"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>\n'
-        f"<body><h1>{title}</h1>\n{figures}\n</body></html>\n"
-    )

@@ -12,8 +12,7 @@ from spinloop.annotations.images import UnreadableImage, read_image
 from spinloop.annotations.record import Record
 from spinloop.geometry.crop import BOX_UNIT_PX, crop_affine, transform_points, warp
 from spinloop.joints import COMMON24
-from spinloop.reporting.body_pictures import page
-from spinloop.reporting.people import data_uri
+from spinloop.reporting.picture_page import data_uri, page
 
 _SIDE_PX = 480
 # Room around the box, so that joints outside it are seen too.

@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from spinloop.files import atomic
 from spinloop.reporting.charts import STYLE, standalone
 from spinloop.reporting.document import Report
-from spinloop.reporting.people import contact_sheet, data_uri, encode_jpeg
+from spinloop.reporting.people import contact_sheet
+from spinloop.reporting.picture_page import data_uri, encode_jpeg
 from spinloop.reporting.viewer import viewer_json, viewer_script
 from spinloop.reporting.writers import to_csv, to_html, to_latex, to_markdown
 

@@ -1,19 +1,16 @@
 """Pictures of chosen people with bodies drawn on them."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
-from spinloop.geometry.camera import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.rendering.overlay import overlay
 
-_JPEG_QUALITY = 88
 _GAP_PX = 6
 
 
@@ -104,20 +101,6 @@ def draw_body(
     zoom = image.shape[0] / CROP_PX
     center = (CENTER_PX * zoom, CENTER_PX * zoom)
     return overlay(image, vertices, body.faces.numpy(), FOCAL_PX * zoom, center, alpha)
-
-
-def encode_jpeg(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """JPEG bytes of an RGB image."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    if not is_encoded:
-        raise RuntimeError("OpenCV could not encode a JPEG image")
-    return data.tobytes()
-
-
-def data_uri(image: UInt8[np.ndarray, "H W 3"]) -> str:
-    """The image as a `data:` address, so that a page needs no other file."""
-    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image)).decode('ascii')}"
 
 
 def contact_sheet(sheet: Sheet) -> UInt8[np.ndarray, "H W 3"]:

@@ -10,8 +10,8 @@ from jaxtyping import Float, UInt8
 
 from spinloop.annotations.crops import CropReader
 from spinloop.body.model import BodyModel
-from spinloop.geometry.camera import CROP_PX
 from spinloop.geometry.crop import crop_affine
+from spinloop.geometry.crop_frame import CROP_PX
 from spinloop.regression.inputs import crop_from_packed
 from spinloop.reporting.people import Person, Sheet, Tile, at_quantiles, draw_body, quantile_name
 from spinloop.reporting.verdict import signed

@@ -14,8 +14,8 @@ from spinloop.motion.mixture import load_mixture
 from spinloop.params.body import BodyParams
 from spinloop.params.loader import load_section
 from spinloop.reporting.body_closeups import bends_sheet, landmarks_sheet
-from spinloop.reporting.body_pictures import page, parts_sheet, poses_sheet, rest_sheet, shapes_sheet
-from spinloop.reporting.people import data_uri
+from spinloop.reporting.body_pictures import parts_sheet, poses_sheet, rest_sheet, shapes_sheet
+from spinloop.reporting.picture_page import data_uri, page
 
 SECTIONS = {"body": BodyParams}
 _HEIGHT_PX = 360

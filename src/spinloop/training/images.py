@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.geometry.camera import CROP_PX
 from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.geometry.crop_frame import CROP_PX
 from spinloop.joints import COMMON24_MIRROR, MODEL49_MIRROR
 from spinloop.params.training import AugmentationParams
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
 from spinloop.files import atomic
-from spinloop.geometry.camera import CENTER_PX, CROP_PX, FOCAL_PX, camera_to_translation
+from spinloop.geometry.camera import camera_to_translation
+from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.regression.inputs import visible_images
 from spinloop.rendering.overlay import overlay
 from spinloop.training.data import Batch

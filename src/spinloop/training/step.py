@@ -17,12 +17,8 @@ from spinloop.body.state import BodyState
 from spinloop.fitting.fit import Better, Fit
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.fitting.store import FitStore
-from spinloop.geometry.camera import (
-    CENTER_PX,
-    camera_to_translation,
-    normalize_keypoints,
-    project,
-)
+from spinloop.geometry.camera import camera_to_translation, normalize_keypoints, project
+from spinloop.geometry.crop_frame import CENTER_PX
 from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.params.training import LossWeights, SettingParams, TrainParams
 from spinloop.regression.hmr import Hmr, Prediction

@@ -108,7 +108,7 @@ def test_fits_are_those_of_one_process(by_one, by_two):
     assert (one.array("origin") == 2).sum() > 3, "the loop never improved a fit: nothing was tested"
     # What the keypoints hardly determine (a twist of a limb) makes much of rounding.
     difference = np.abs(one.array("pose") - two.array("pose"))
-    assert np.quantile(difference, 0.99) < 2e-3
+    assert np.quantile(difference, 0.99) < 5e-3
     assert difference.max() < 0.02
     assert one.array("error")[1:] == pytest.approx(two.array("error")[1:], rel=1e-3)
 
