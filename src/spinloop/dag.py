@@ -45,6 +45,9 @@ class StageRule:
     """Processor cores that it may use; `meta.threads`."""
     resources: dict[str, int]
     """`mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`; from `meta`."""
+    priority: int
+    """Minutes of `meta.runtime` from its start to the end of the longest chain that follows it: of the stages
+    that could start, the one on which most time depends goes first."""
 
 
 def read_pipeline(root: Path) -> list[StageRule]:
@@ -88,7 +91,8 @@ def _open(root: Path) -> Iterator[Repo]:
 def _rules(repo: Repo) -> list[StageRule]:
     stages = _stages(repo)
     holds = _outputs_by_folder([out.def_path for stage in stages for out in stage.outs])
-    return [_as_rule(stage, holds) for stage in stages]
+    ways = _longest_ways(repo)
+    return [_as_rule(stage, holds, ways[_name(stage)]) for stage in stages]
 
 
 def _stale(repo: Repo) -> set[str]:
@@ -141,7 +145,21 @@ def _name(stage: Stage) -> str:
     return str(getattr(stage, "name", None) or stage.addressing)
 
 
-def _as_rule(stage: PipelineStage, holds: dict[str, list[str]]) -> StageRule:
+def _longest_ways(repo: Repo) -> dict[str, int]:
+    """Of each stage, by name: its own run time and that of the longest chain after it, minutes."""
+    ways: dict[str, int] = {}
+    # DVC's edges point from a stage to what it needs: those that follow it come first in this order.
+    for stage in networkx.topological_sort(repo.index.graph):
+        followers = (ways[_name(follower)] for follower in repo.index.graph.predecessors(stage))
+        ways[_name(stage)] = _runtime(stage) + max(followers, default=0)
+    return ways
+
+
+def _runtime(stage: Stage) -> int:
+    return int((getattr(stage, "meta", None) or {}).get("runtime", DEFAULT_RUNTIME_MIN))
+
+
+def _as_rule(stage: PipelineStage, holds: dict[str, list[str]], priority: int) -> StageRule:
     name = _name(stage)
     meta = stage.meta or {}
     unknown = set(meta) - {"threads", "mem_mb", "runtime", "gpu"}
@@ -160,6 +178,7 @@ def _as_rule(stage: PipelineStage, holds: dict[str, list[str]]) -> StageRule:
         folders=tuple(path for path in outputs if not Path(path).suffix),
         threads=int(threads),
         resources={key: int(value) for key, value in resources.items()},
+        priority=priority,
     )
 
 

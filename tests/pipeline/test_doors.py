@@ -90,6 +90,12 @@ def test_snakemake_has_the_edges_of_dvc(small_project, run, snakemake_edges):
     )
 
 
+def test_the_stage_on_which_most_time_depends_goes_first(small_project):
+    # 60 minutes where nothing is said; each@a and each@b say 1.
+    priorities = {stage.name: stage.priority for stage in read_pipeline(small_project)}
+    assert priorities == {"last": 60, "each@a": 61, "each@b": 61, "first": 121, "second": 121}
+
+
 @pytest.mark.parametrize("kind", EDITS)
 def test_an_edit_makes_stale_what_it_reaches(copy_of_finished, kind):
     *change, expected = EDITS[kind]

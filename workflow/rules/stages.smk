@@ -54,6 +54,7 @@ for stage in STAGES:
             [directory(path) for path in stage.folders],
         log:
             f"logs/{stage.rule}.log",
+        priority: stage.priority
         threads: stage.threads
         resources:
             **stage.resources,
