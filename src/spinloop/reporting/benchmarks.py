@@ -98,7 +98,7 @@ def benchmark_table(
         wanted = " or ".join(f"`{key}`" for key in benchmark.protocols)
         notes.append(f"Not evaluated here: no split under `evaluate.splits` is measured by {wanted}.")
     notes += [benchmark.remark] if benchmark.remark else []
-    notes += [note for split in ours for note in _split_notes(settings, split)]
+    notes += dict.fromkeys(note for split in ours for note in _split_notes(settings, split))
     if any(not row.checked for row in theirs):
         notes.append("Not checked: typed as the field quotes this table; not yet compared with the print.")
     notes += [f"{key}: {published.sources[key]}." for key in sorted({row.source for row in theirs})]
@@ -184,9 +184,14 @@ def _split_notes(settings: Sequence[Setting], split: Split) -> list[str]:
     if not results:
         return [f"{split.label}: no result of `evaluate` was found."]
     first = results[0]
+    if first["n_groups"] < first["n"]:
+        people = f"{first['n']:,} people in {first['n_groups']:,} sequences"
+        drawn = "whole sequences resampled"
+    else:
+        people, drawn = f"{first['n']:,} people", "people resampled"
     notes = [
-        f"{split.protocol}: {first['n']:,} people in {first['n_groups']:,} sequences, {split.label}. "
-        f"Brackets: {percent(first['confidence'])} bootstrap interval, whole sequences resampled.",
+        f"{split.protocol}: {people}, {split.label}. "
+        f"Brackets: {percent(first['confidence'])} bootstrap interval, {drawn}.",
         _ONE_RUN,
     ]
     fits = next((setting.refits[split.key] for setting in settings if split.key in setting.refits), None)
