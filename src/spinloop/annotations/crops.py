@@ -96,7 +96,7 @@ class CropReader:
         self._jpeg: h5py.Dataset | None = None
         self._process = -1
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 absent = [key for key in _KEYS if key not in file]
                 if absent:
                     raise UserError(f"{path}: {absent[0]}: dataset missing; {_CURE}")
