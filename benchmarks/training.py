@@ -94,17 +94,14 @@ def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> Run:
         WatchParams(sheet_every=0, sheet_people=1, tensorboard=False, dvclive=False),
         load_section(given.params, "body", PosingParams),
     )
-    data, split = given.project / "data", given.split
+    data = given.project / "data"
     inputs = Inputs(
         body=data / "body/neutral.npz",
         prior=data / "prior/mixture.npz",
-        keypoints=[data / f"keypoints/{split}.parquet"],
-        crops=[data / f"crops/{split}.h5"],
-        fits=[data / f"fits/initial/{split}.h5"],
-        annotations=[],
-        mean=None,
-        backbone=None,
-        start=None,
+        keypoints=data / "keypoints",
+        crops=data / "crops",
+        fits=data / "fits/initial",
+        annotations=None,
     )
     processes = Processes(device=given.device)
     return prepare_run(inputs, sections, Folders(folder / "state", folder / "watch"), processes)
@@ -114,7 +111,6 @@ def main() -> None:
     """Print the time of each part, and the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, default=Path(), help="folder of a project that has run")
-    parser.add_argument("--split", default="coco_train")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--paper", action="store_true", help="ResNet-50, 224 px, batches of 64")

@@ -30,11 +30,11 @@ def paper(project_factory, run) -> Path:
 def test_snakemake_plans_every_shard_and_training(paper, run):
     planned = run("snakemake", "-n", "--quiet", "rules", cwd=paper).stdout
     fits, tests = "fit_initial_coco_train_mean_2", "evaluate_loop_pw3d_test"
-    for rule in (fits, "train_static", "train_loop", "train_unpaired", tests):
+    for rule in (fits, "train_static", "train_loop", "train_paired", tests):
         assert re.search(rf"\b{rule}\b", planned), rule
 
 
 def test_dvc_draws_the_graph_down_to_the_datasets(paper, run):
-    drawn = run("dvc", "dag", "--dot", "train@unpaired", cwd=paper).stdout
+    drawn = run("dvc", "dag", "--dot", "train@paired", cwd=paper).stdout
     assert '"fit_initial@coco_train-mean-2"' in drawn
     assert '"preprocess@coco_train"' in drawn

@@ -25,7 +25,7 @@ PLAN = {
     "baseline": "static",
     "seeds": [0, 3],
     "train_splits": ["coco_train"],
-    "test_split": "pw3d_test",
+    "test_splits": ["pw3d_test"],
 }
 
 

@@ -25,7 +25,7 @@ MODELS = {
     "train": TrainParams,
     "settings.static": SettingParams,
     "settings.loop": SettingParams,
-    "settings.unpaired": SettingParams,
+    "settings.paired": SettingParams,
     "watch": WatchParams,
 }
 
@@ -73,9 +73,7 @@ def test_the_released_preset_differs_from_the_papers_in_rate_and_iterations(para
 
 
 def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):
-    (tmp_path / "preset.yaml").write_text(
-        "train: {seed: 7}\nsettings: {paired: {loop: true, use_3d: true}}\n"
-    )
+    (tmp_path / "preset.yaml").write_text("train: {seed: 7}\nsettings: {both: {loop: true, use_3d: true}}\n")
     before = params.read_text()
     use_params.run(tmp_path / "preset.yaml", params=params)
     after = params.read_text()
@@ -84,8 +82,8 @@ def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):
     assert lost == []
     assert set(_difference(REPOSITORY / "params.yaml", params)) == {
         ".train.seed",
-        ".settings.paired.loop",
-        ".settings.paired.use_3d",
+        ".settings.both.loop",
+        ".settings.both.use_3d",
     }
 
 

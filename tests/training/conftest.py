@@ -21,6 +21,7 @@ from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FittingParams, MeanStartParams, StageWeights
 from spinloop.params.training import (
     AugmentationParams,
+    InitialWeights,
     LossWeights,
     MixtureGroup,
     NetworkParams,
@@ -191,6 +192,7 @@ def train_params() -> TrainParams:
         learning_rate=1e-3,
         schedule="constant",
         gradient_clip=None,
+        initial=InitialWeights(network=None, backbone=None, mean=None),
         mixture=[MixtureGroup(splits=["stick_train"], probability=1.0)],
         augmentation=AugmentationParams(
             flip_probability=0.5, channel_noise=0.4, rotation_deg=30.0, upright_probability=0.6, scale=0.25

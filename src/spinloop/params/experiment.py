@@ -21,6 +21,6 @@ class Experiment(Section):
     seeds: Annotated[list[int], Field(min_length=1)]
     """Every variant is trained with each of them (`train.seed`)."""
     train_splits: Annotated[list[str], Field(min_length=1)]
-    """Splits of the mixture."""
-    test_split: str
+    """Splits of the mixture whose fits are measured, since their truth is known."""
+    test_splits: Annotated[list[str], Field(min_length=1)]
     """Where the networks are measured."""

@@ -1,5 +1,6 @@
 """Sections `network`, `train`, `settings` and `watch`: the regressor, how it learns, what is compared."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -77,6 +78,21 @@ class MixtureGroup(Section):
     """Chance that a sample comes from this group; the groups' chances sum to one."""
 
 
+class InitialWeights(Section):
+    """Files from which the network's weights come; null where there is none. DVC does not watch them."""
+
+    network: str | None
+    """A trained network of the same sizes, from `spinloop train` or `spinloop import-checkpoint`."""
+    backbone: str | None
+    """torchvision's ImageNet weights of the backbone; null leaves random ones."""
+    mean: str | None
+    """SPIN's `smpl_mean_params.npz`; null takes the mean of the prior."""
+
+    def files(self) -> list[Path]:
+        """Those that are named."""
+        return [Path(name) for name in (self.network, self.backbone, self.mean) if name is not None]
+
+
 class TrainParams(Section):
     """How the network learns; the same for every setting."""
 
@@ -92,6 +108,8 @@ class TrainParams(Section):
     """`constant` is the published training; `cosine` falls to zero at the last step."""
     gradient_clip: Positive | None
     """Longest gradient (2-norm over all weights); null does not clip, as published."""
+    initial: InitialWeights
+    """What the network begins with."""
     mixture: list[MixtureGroup]
     """From where the samples come."""
     augmentation: AugmentationParams

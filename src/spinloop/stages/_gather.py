@@ -141,8 +141,8 @@ class Trained:
 
 def load_dictionary(split: Split, last: Setting, folders: TrainFolders) -> Trained | None:
     """Fits of a training split; None if they are not all there."""
-    name = f"{last.name}_{split.key}"
-    people, after = folders.people / f"{name}.csv", folders.final_fits / f"{name}.h5"
+    people = folders.people / f"{last.name}_{split.key}.csv"
+    after = folders.final_fits / last.name / f"{split.key}.h5"
     before, table = folders.initial_fits / f"{split.key}.h5", folders.annotations / f"{split.key}.parquet"
     if not all(path.is_file() for path in (people, after, before, table)):
         return None

@@ -8,7 +8,10 @@ from ruamel.yaml import YAML
 
 from spinloop.files import read_json
 from spinloop.params.experiment import Experiment
-from spinloop.stages import evaluate, evaluate_fits, train
+from spinloop.params.loader import load_section
+from spinloop.params.training import TrainParams
+from spinloop.stages import collect_fits, evaluate, evaluate_fits, train
+from spinloop.training.mixture import named_splits
 
 _SETTING = "experiment"
 
@@ -23,33 +26,36 @@ def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state:
         state: folder for the state of the training.
     """
     bodies = {f"body_{gender}": data / f"body/{gender}.npz" for gender in ("neutral", "female", "male")}
-    test, splits = experiment.test_split, experiment.train_splits
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         params = folder / "params.yaml"
         YAML(typ="safe").dump(values, params)
+        start = values["fit_initial"]["start"]
+        for split in named_splits(load_section(params, "train", TrainParams).mixture):
+            parts = data / f"fits/parts/{split}/{start}"
+            collect_fits.run(part=[parts], out=folder / f"initial/{split}.h5")
         train.run(
             setting=_SETTING,
             body=bodies["body_neutral"],
             prior=data / "prior/mixture.npz",
-            keypoints=[data / f"keypoints/{split}.parquet" for split in splits],
-            crops=[data / f"crops/{split}.h5" for split in splits],
-            fits=[data / f"fits/initial/{split}.h5" for split in splits],
-            annotations=[data / f"annotations/{split}.parquet" for split in splits],
+            keypoints=data / "keypoints",
+            crops=data / "crops",
+            fits=folder / "initial",
+            annotations=data / "annotations",
             out=folder / "network.pt",
-            fits_out=[folder / f"fits_{split}.h5" for split in splits],
-            snapshots=[folder / f"{split}.h5" for split in splits],
+            fits_out=folder / "final",
+            snapshots=folder / "snapshots",
             history=folder / "history.csv",
             state=state,
             watch=state / "watch",
             params=params,
         )
         metrics = {}
-        for split in splits:
+        for split in experiment.train_splits:
             evaluate_fits.run(
                 setting=_SETTING,
                 split=split,
-                snapshots=folder / f"{split}.h5",
+                snapshots=folder / f"snapshots/{split}.h5",
                 truth=data / f"truth/{split}.parquet",
                 metrics_out=folder / "fits.json",
                 table_out=folder / "fits.csv",
@@ -60,16 +66,17 @@ def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state:
             fits = read_json(folder / "fits.json")
             for when in ("initial", "final"):
                 metrics[f"{when} fits of {split}"] = float(fits[f"{when}_pa_mpjpe_mm"])
-        evaluate.run(
-            setting=_SETTING,
-            split=test,
-            network=folder / "network.pt",
-            crops=data / f"crops/{test}.h5",
-            annotations=data / f"annotations/{test}.parquet",
-            predictions_out=folder / "predictions.h5",
-            metrics_out=folder / "test.json",
-            params=params,
-            **bodies,
-        )
-        metrics[f"network on {test}"] = float(read_json(folder / "test.json")["pa_mpjpe_mm"])
+        for split in experiment.test_splits:
+            evaluate.run(
+                setting=_SETTING,
+                split=split,
+                network=folder / "network.pt",
+                crops=data / f"crops/{split}.h5",
+                annotations=data / f"annotations/{split}.parquet",
+                predictions_out=folder / "predictions.h5",
+                metrics_out=folder / "test.json",
+                params=params,
+                **bodies,
+            )
+            metrics[f"network on {split}"] = float(read_json(folder / "test.json")["pa_mpjpe_mm"])
         return metrics

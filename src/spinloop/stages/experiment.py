@@ -43,7 +43,7 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
             say(f"{name}: " + ", ".join(f"{key} {value:.1f}" for key, value in metrics.items()))
     trials = [Trial(variant, seed, done[f"{variant}/{seed}"]["metrics"]) for variant, seed in pairs]
     lineage = {"command": f"spinloop experiment {plan} --out {out}", "code": _commit(), "plan": _digest(plan)}
-    inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, experiment.test_split)]
+    inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, *experiment.test_splits)]
     lineage |= {path.name: _digest(path) for path in inputs}
     with atomic(out / "table.md") as temporary:
         temporary.write_text(f"{experiment.description}\n\n{markdown(trials, experiment.baseline, lineage)}")

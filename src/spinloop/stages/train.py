@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from spinloop.errors import UserError
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
@@ -29,44 +28,38 @@ def run(
     setting: str,
     body: Path,
     prior: Path,
-    keypoints: list[Path],
-    crops: list[Path],
-    fits: list[Path],
-    annotations: list[Path] | None = None,
-    mean: Path | None = None,
-    backbone: Path | None = None,
-    start: Path | None = None,
+    keypoints: Path,
+    crops: Path,
+    fits: Path,
+    annotations: Path | None = None,
     out: Path,
-    fits_out: list[Path],
-    snapshots: list[Path],
+    fits_out: Path,
+    snapshots: Path,
     history: Path,
     state: Path = Path(".state"),
     watch: Path = Path("logs/training"),
     params: Path = Path("params.yaml"),
 ) -> None:
-    """Train; the same command goes on where a stopped run was. Per-split options are given once per split.
+    """Train; the same command goes on where a stopped run was.
+
+    A folder holds a file for every split that `train.mixture` names: `<split>.parquet` or `<split>.h5`.
 
     Args:
         setting: name of the setting, a key of the section `settings`.
         body: the neutral body.
         prior: the mixture of poses (npz).
-        keypoints: merged keypoints of a split.
-        crops: packed crops of the split.
-        fits: its initial fits.
-        annotations: its record table, for 3D joints and bodies.
-        mean: SPIN's smpl_mean_params.npz; derived from the prior if not given.
-        backbone: torchvision's ImageNet weights; random weights if not given.
-        start: a trained network of the same sizes to start from, instead of mean and backbone.
+        keypoints: folder of merged keypoints.
+        crops: folder of packed crops.
+        fits: folder of initial fits.
+        annotations: folder of record tables, for 3D joints and bodies.
         out: the trained network.
-        fits_out: the split's fits at the end of training.
-        snapshots: copies of the split's fits during training.
+        fits_out: folder for the fits at the end of training.
+        snapshots: folder for the copies of the fits during training.
         history: the training curve (CSV).
         state: folder for the state of an unfinished run.
         watch: folder for sheets and logs, which people look at.
         params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`, `body`.
     """
-    if not len(keypoints) == len(fits_out) == len(snapshots):
-        raise UserError("train: --keypoints, --fits-out, --snapshots: give each once for every split")
     sections = Sections(
         network=load_section(params, "network", NetworkParams),
         train=load_section(params, "train", TrainParams),
@@ -75,7 +68,7 @@ def run(
         watch=load_section(params, "watch", WatchParams),
         body=load_section(params, "body", PosingParams),
     )
-    inputs = Inputs(body, prior, keypoints, crops, fits, annotations or [], mean, backbone, start)
+    inputs = Inputs(body, prior, keypoints, crops, fits, annotations)
     folders = Folders(state / "train" / setting, watch / setting)
     with joined_processes(sections.train.device) as processes:
         training = prepare_run(inputs, sections, folders, processes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,29 +12,43 @@ from spinloop.annotations.crops import CropReader
 from spinloop.annotations.merge import load_keypoints
 from spinloop.annotations.record import column_array, load_records
 from spinloop.errors import UserError
+from spinloop.files import require_file
 from spinloop.fitting.energy import FITTED_JOINTS
 from spinloop.training.data import Split
 
 _ANNOTATED = {"joints_3d": (24, 4), "pose": (72,), "betas": (10,)}
 
 
-def load_split(keypoints: Path, crops: Path, annotations: Path | None, min_joints: int) -> tuple[str, Split]:
-    """A split's name, as its ids begin, and its data.
+class SplitFiles(NamedTuple):
+    """Files of one training split."""
+
+    keypoints: Path
+    """Merged keypoints."""
+    crops: Path
+    """Packed crops."""
+    annotations: Path | None
+    """Its record table, for 3D joints and bodies; None leaves them out."""
+
+
+def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
+    """The people of a split that can be trained on.
 
     Left out are people without a packed crop (their image could not be read) and those of whom too few joints
     are seen.
 
     Args:
-        keypoints: merged keypoints.
-        crops: packed crops of the same split.
-        annotations: its record table, for 3D joints and bodies; None leaves them out.
+        name: of the split, as its ids begin.
+        files: where it lies.
         min_joints: joints that must be seen, of those that a fit counts.
 
     Raises:
-        UserError: a file is absent or damaged, the files are of different splits, or no person is left.
+        UserError: a file is absent, damaged or of another split, or no person is left.
     """
+    keypoints, crops, annotations = files
+    for path in (keypoints, crops):
+        require_file(path, f"make it, or take {name} out of train.mixture")
     reader, frame = CropReader(crops), load_keypoints(keypoints)
-    name = split_name(list(frame["id"]), keypoints)
+    _check_name(name, list(frame["id"]), keypoints)
     frame = pd.DataFrame(frame[frame["id"].isin(list(reader.index_of))])
     if frame.empty:
         raise UserError(f"{crops}: ids: none is in {keypoints}; give the crops of the same split")
@@ -42,7 +57,7 @@ def load_split(keypoints: Path, crops: Path, annotations: Path | None, min_joint
         raise UserError(f"{keypoints}: nobody has {min_joints} joints; lower train.min_joints")
     ids = [str(key) for key in frame["id"]]
     rows = [reader.index_of[key] for key in ids]
-    split = Split(
+    return Split(
         ids=ids,
         keypoints=np.stack(list(frame["keypoints"])),
         center=np.stack(list(frame["center"])),
@@ -50,7 +65,6 @@ def load_split(keypoints: Path, crops: Path, annotations: Path | None, min_joint
         packed=lambda row: reader.image(rows[row]),
         **_annotations(annotations, ids),
     )
-    return name, split
 
 
 def n_fitted(keypoints: Float[np.ndarray, "N 49 3"]) -> Int[np.ndarray, " N"]:
@@ -58,18 +72,13 @@ def n_fitted(keypoints: Float[np.ndarray, "N 49 3"]) -> Int[np.ndarray, " N"]:
     return (keypoints[:, list(FITTED_JOINTS), 2] > 0).sum(1)
 
 
-def split_name(ids: Sequence[str], path: Path) -> str:
-    """The split that all ids begin with.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
-    names = sorted({key.split("/", 1)[0] for key in ids})
-    if not names:
+def _check_name(name: str, ids: Sequence[str], path: Path) -> None:
+    """Refuse a table without rows, or with rows of another split."""
+    if not ids:
         raise UserError(f"{path}: no rows; make the table again")
-    if len(names) > 1:
-        raise UserError(f"{path}: id: rows of {', '.join(names)}; give each split a file of its own")
-    return names[0]
+    stranger = next((key for key in ids if not key.startswith(f"{name}/")), None)
+    if stranger is not None:
+        raise UserError(f"{path}: id: {stranger!r} is not of {name}; give each split a file of its own name")
 
 
 def _annotations(path: Path | None, ids: Sequence[str]) -> dict[str, np.ndarray]:

@@ -25,37 +25,37 @@ class Draw(NamedTuple):
     """Its own generator: the same whichever process asks for it."""
 
 
-def split_shares(groups: Sequence[MixtureGroup], lengths: Mapping[str, int]) -> dict[str, float]:
-    """Probability of each split: a group's probability, divided among its splits by their sizes.
+def named_splits(groups: Sequence[MixtureGroup]) -> list[str]:
+    """The splits of a mixture, in its order.
 
     Args:
         groups: section `train.mixture`.
-        lengths: rows of each split that there is.
 
     Raises:
-        UserError: the probabilities do not sum to one, a split is named twice, not given, or not named, or a
-            group with a chance has no rows.
+        UserError: the probabilities do not sum to one, or a split is named twice.
     """
     total = sum(group.probability for group in groups)
     if abs(total - 1) > _PROBABILITY_TOLERANCE:
         raise UserError(f"params: train.mixture: the probabilities sum to {total:g}; make them sum to 1")
     named = [split for group in groups for split in group.splits]
-    for split in named:
-        if named.count(split) > 1:
-            raise UserError(f"params: train.mixture: {split} is named twice; name each split once")
-        if split not in lengths:
-            given = ", ".join(sorted(lengths)) or "none"
-            raise UserError(f"params: train.mixture: {split} is not among the given splits ({given}); add it")
-    for split in sorted(set(lengths) - set(named)):
-        raise UserError(f"params: train.mixture: {split} is given but not named; add it to a group")
+    twice = next((split for split in named if named.count(split) > 1), None)
+    if twice is not None:
+        raise UserError(f"params: train.mixture: {twice} is named twice; name each split once")
+    return named
+
+
+def split_shares(groups: Sequence[MixtureGroup], lengths: Mapping[str, int]) -> dict[str, float]:
+    """Probability of each split: a group's probability, divided among its splits by their sizes.
+
+    Args:
+        groups: section `train.mixture`.
+        lengths: rows of each of its splits, at least one.
+    """
     shares = {}
     for group in groups:
         rows = sum(lengths[split] for split in group.splits)
-        if group.probability > 0 and rows == 0:
-            splits = ", ".join(group.splits)
-            raise UserError(f"params: train.mixture: no usable rows in {splits}; remove the group")
         for split in group.splits:
-            shares[split] = group.probability * lengths[split] / max(rows, 1)
+            shares[split] = group.probability * lengths[split] / rows
     return shares
 
 

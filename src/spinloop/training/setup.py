@@ -1,7 +1,7 @@
 """A run from its files, and the files that it leaves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
+from spinloop.files import atomic
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
@@ -23,11 +24,11 @@ from spinloop.training.anchor import Anchor
 from spinloop.training.checkpoint import Checkpoint, fingerprint
 from spinloop.training.data import Look, Split
 from spinloop.training.history import History
-from spinloop.training.load import load_split
+from spinloop.training.load import SplitFiles, load_split
 from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, snapshot_steps, weights_stream
 from spinloop.training.machine import Machine
-from spinloop.training.mixture import SampleStream, split_shares
+from spinloop.training.mixture import SampleStream, named_splits, split_shares
 from spinloop.training.processes import Processes
 from spinloop.training.snapshots import collect_snapshots
 from spinloop.training.step import Apparatus
@@ -36,27 +37,37 @@ from spinloop.training.watch import Watch
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files that a run is made from; lists have one entry per training split, in the same order."""
+    """Files that a run is made from; a folder holds a file for every split of the mixture."""
 
     body: Path
     prior: Path
-    keypoints: Sequence[Path]
-    crops: Sequence[Path]
-    fits: Sequence[Path]
-    annotations: Sequence[Path]
-    """Empty, or one per split."""
-    mean: Path | None
-    """SPIN's mean parameters; derived from the prior if None."""
-    backbone: Path | None
-    """torchvision's ImageNet weights; random ones if None."""
-    start: Path | None
-    """A trained network of the same sizes to start from, in place of `mean` and `backbone`."""
+    keypoints: Path
+    """Folder of merged keypoints."""
+    crops: Path
+    """Folder of packed crops."""
+    fits: Path
+    """Folder of initial fits."""
+    annotations: Path | None
+    """Folder of record tables; None leaves 3D annotations out."""
 
-    def files(self) -> list[Path]:
-        """All of them."""
-        named = (self.body, self.prior, self.mean, self.backbone, self.start)
-        single = [path for path in named if path is not None]
-        return [*single, *self.keypoints, *self.crops, *self.fits, *self.annotations]
+    def of_split(self, split: str) -> SplitFiles:
+        """The files of one split."""
+        return SplitFiles(
+            keypoints=self.keypoints / f"{split}.parquet",
+            crops=self.crops / f"{split}.h5",
+            annotations=None if self.annotations is None else self.annotations / f"{split}.parquet",
+        )
+
+    def fits_of(self, split: str) -> Path:
+        """The initial fits of one split."""
+        return self.fits / f"{split}.h5"
+
+    def files(self, splits: Sequence[str]) -> list[Path]:
+        """All that a run of these splits reads."""
+        named: list[Path | None] = [self.body, self.prior]
+        for split in splits:
+            named += [*self.of_split(split), self.fits_of(split)]
+        return [path for path in named if path is not None]
 
 
 @dataclass(frozen=True)
@@ -91,8 +102,8 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         processes: that train together.
 
     Raises:
-        UserError: a file is absent, damaged or of another split, the mixture does not fit the splits, or the
-            batch cannot be divided among the processes.
+        UserError: a file is absent, damaged or of another split, the mixture is wrong, or the batch cannot be
+            divided among the processes.
     """
     train = sections.train
     splits = _splits(inputs, sections)
@@ -102,7 +113,7 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
     body, prior = load_body(inputs.body), load_mixture(inputs.prior)
     fitter = Fitter(body, prior, sections.fitting, processes.device)
     store = _store(inputs, splits, fitter)
-    network = _network(inputs, sections, prior)
+    network = _network(sections, prior)
     mesh = make_body_model(body, sections.body.engine).to(processes.device)
     parts = (sections.network, sections.setting, sections.fitting, sections.body)
     values = [part.model_dump() for part in parts]
@@ -121,69 +132,68 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         batches=Batches(splits, samples, train.augmentation, look, processes),
         setting=sections.setting,
         params=train,
-        checkpoint=Checkpoint(folders.state, fingerprint(values, inputs.files())),
+        checkpoint=Checkpoint(
+            folders.state, fingerprint(values, [*inputs.files(list(splits)), *train.initial.files()])
+        ),
         history=History(train.history_every),
         watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
     )
 
 
-def save_fits(run: Run, inputs: Inputs, fits_out: Sequence[Path], snapshots_out: Sequence[Path]) -> None:
+def save_fits(run: Run, inputs: Inputs, fits_out: Path, snapshots_out: Path) -> None:
     """Write each split's dictionary at the end, and the copies that were made on the way.
 
     Args:
         run: finished.
         inputs: what it was made from; their fits say which people are of which split.
-        fits_out: one file per split.
-        snapshots_out: one file per split.
+        fits_out: folder; gets a file for every split.
+        snapshots_out: folder; gets a file for every split.
     """
-    store = run.apparatus.store
+    store, steps = run.apparatus.store, snapshot_steps(run.params)
     row_of = {key: row for row, key in enumerate(store.ids)}
-    for source, fits, snapshots in zip(inputs.fits, fits_out, snapshots_out, strict=True):
-        part = FitStore(FitStore.open(source).ids)
-        rows = np.array([row_of[key] for key in part.ids])
-        part.load_state_dict({name: values[rows] for name, values in store.state_dict().items()})
-        part.save(fits)
-        folder, steps = run.checkpoint.folder / "snapshots", snapshot_steps(run.params)
-        collect_snapshots(folder, steps, part.ids, rows, snapshots)
+    with atomic(fits_out) as fits, atomic(snapshots_out) as snapshots:
+        for split in run.batches.splits:
+            part = FitStore(FitStore.open(inputs.fits_of(split)).ids)
+            rows = np.array([row_of[key] for key in part.ids])
+            part.load_state_dict({name: values[rows] for name, values in store.state_dict().items()})
+            part.save(fits / f"{split}.h5")
+            copies = run.checkpoint.folder / "snapshots"
+            collect_snapshots(copies, steps, part.ids, rows, snapshots / f"{split}.h5")
 
 
 def _splits(inputs: Inputs, sections: Sections) -> dict[str, Split]:
-    """The training splits by name."""
-    counts = [len(inputs.keypoints), len(inputs.crops), len(inputs.fits)]
-    if inputs.annotations:
-        counts.append(len(inputs.annotations))
-    if len(set(counts)) > 1:
-        raise UserError("train: --keypoints, --crops, --fits, --annotations: give each once for every split")
-    known = inputs.annotations if sections.setting.use_3d and inputs.annotations else [None] * counts[0]
-    pairs = zip(inputs.keypoints, inputs.crops, known, strict=True)
-    splits: dict[str, Split] = {}
-    for keypoints, crops, annotations in pairs:
-        name, split = load_split(keypoints, crops, annotations, sections.train.min_joints)
-        if name in splits:
-            raise UserError(f"{keypoints}: rows of {name}, which another file has; give each split once")
-        splits[name] = split
-    return splits
+    """The training splits by name, in the order of the mixture."""
+    if not sections.setting.use_3d:
+        inputs = replace(inputs, annotations=None)
+    n_seen = sections.train.min_joints
+    return {
+        name: load_split(name, inputs.of_split(name), n_seen) for name in named_splits(sections.train.mixture)
+    }
 
 
 def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:
     """The dictionary of fits of all splits."""
-    parts = [FitStore.open(path) for path in inputs.fits]
-    for path, part, split in zip(inputs.fits, parts, splits.values(), strict=True):
+    parts: list[FitStore] = []
+    for name, split in splits.items():
+        part = FitStore.open(inputs.fits_of(name))
         with_fits = set(part.ids)
         absent = next((key for key in split.ids if key not in with_fits), None)
         if absent is not None:
+            path = inputs.fits_of(name)
             raise UserError(f"{path}: ids: {absent!r} is missing; give the fits of the same split")
+        parts.append(part)
     fits = FitStore.join(parts)
     store = FitStore(fits.ids, fitter.root_joint)
     store.load_state_dict(fits.state_dict())
     return store
 
 
-def _network(inputs: Inputs, sections: Sections, prior: Mixture) -> Hmr:
-    if inputs.start is not None:
-        return load_start(inputs.start, sections.network)
-    mean = load_mean(inputs.mean) if inputs.mean else mean_from_prior(prior.means, prior.weights)
+def _network(sections: Sections, prior: Mixture) -> Hmr:
+    initial = sections.train.initial
+    if initial.network is not None:
+        return load_start(Path(initial.network), sections.network)
+    mean = load_mean(Path(initial.mean)) if initial.mean else mean_from_prior(prior.means, prior.weights)
     network = Hmr(sections.network, mean, weights_stream(sections.train.seed))
-    if inputs.backbone is not None:
-        load_imagenet(network, inputs.backbone)
+    if initial.backbone is not None:
+        load_imagenet(network, Path(initial.backbone))
     return network

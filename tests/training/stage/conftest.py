@@ -1,5 +1,6 @@
 """Files for the stage `train`, and what it leaves of them."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,11 @@ from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import save_mixture
 from spinloop.stages import train
 from spinloop.training.data import Split
+
+MIXTURE = [
+    {"splits": ["stick_train"], "probability": 0.3},
+    {"splits": ["other_train"], "probability": 0.7},
+]
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +55,9 @@ def world(tmp_path_factory, stick_body, prior, people, fitter, train_params) -> 
     }
 
 
-def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[Path]]:
-    """Write a split's keypoints, crops and initial fits (the first person has none)."""
+def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, Path]:
+    """Write a split's keypoints, crops and initial fits (the first person has none); the options' folders."""
+    name = split.ids[0].split("/")[0]
     rows = [
         {
             "id": key,
@@ -61,8 +68,9 @@ def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[
         }
         for i, key in enumerate(split.ids)
     ]
-    save_table(folder / "keypoints.parquet", KEYPOINTS, rows)
-    _write_crops(folder / "crops.h5", split)
+    folders = {option: folder / option for option in ("keypoints", "crops", "fits")}
+    save_table(folders["keypoints"] / f"{name}.parquet", KEYPOINTS, rows)
+    _write_crops(folders["crops"] / f"{name}.h5", split)
     store = FitStore(split.ids)
     fields = store.state_dict()
     fields["pose"] += state.pose + 0.1
@@ -72,15 +80,14 @@ def write_split(folder: Path, split: Split, state: BodyState) -> dict[str, list[
     fields["pose"][0] = 0
     fields["error"][0] = torch.inf
     store.load_state_dict(fields)
-    store.save(folder / "fits.h5")
-    names = {"keypoints": "keypoints.parquet", "crops": "crops.h5", "fits": "fits.h5"}
-    return {option: [folder / name] for option, name in names.items()}
+    store.save(folders["fits"] / f"{name}.h5")
+    return folders
 
 
 @pytest.fixture(scope="session")
-def second_split(tmp_path_factory, people) -> dict[str, list[Path]]:
-    """Files of a smaller split of other people, and its name in their ids."""
-    folder = tmp_path_factory.mktemp("second")
+def two_splits(world, people, tmp_path_factory) -> dict[str, Any]:
+    """The stage's arguments with a second, smaller split of other people, and a mixture of both."""
+    folder = tmp_path_factory.mktemp("two")
     rows = range(5, 12)
     split = replace(
         people.split,
@@ -91,10 +98,28 @@ def second_split(tmp_path_factory, people) -> dict[str, list[Path]]:
         },
         packed=lambda row: people.split.packed(5 + row),
     )
-    return write_split(folder, split, BodyState(*(part[5:] for part in people.state)))
+    folders = write_split(folder, split, BodyState(*(part[5:] for part in people.state)))
+    for option, path in folders.items():
+        shutil.copytree(world[option], path, dirs_exist_ok=True)
+    return _with_params({**world, **folders}, folder / "params.yaml", mixture=MIXTURE)
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[..., dict[str, Any]]:
+    """Makes the stage's arguments with some parameters of the section `train` changed."""
+    return _with_params
+
+
+def _with_params(arguments: dict[str, Any], path: Path, **train: Any) -> dict[str, Any]:
+    yaml = YAML(typ="safe")
+    params = yaml.load(arguments["params"])
+    params["train"].update(train)
+    yaml.dump(params, path)
+    return {**arguments, "params": path}
 
 
 def _write_crops(path: Path, split: Any) -> None:
+    path.parent.mkdir()
     with h5py.File(path, "w") as file:
         file.create_dataset("ids", data=list(split.ids), dtype=h5py.string_dtype())
         jpeg = file.create_dataset("jpeg", (len(split.ids),), h5py.vlen_dtype(np.uint8))
@@ -112,8 +137,8 @@ def outputs() -> Callable[[Path], dict[str, Any]]:
     """The stage's outputs, by the folder that they go to."""
     return lambda folder: {
         "out": folder / "net.pt",
-        "fits_out": [folder / "fits.h5"],
-        "snapshots": [folder / "snapshots.h5"],
+        "fits_out": folder / "fits",
+        "snapshots": folder / "snapshots",
         "history": folder / "history.csv",
         "state": folder / "state",
         "watch": folder / "watch",

@@ -24,17 +24,15 @@ from spinloop.training.processes import Processes, joined_processes
 
 # Small, so that steps of Adam do not make much of rounding.
 RATE = 1e-5
+FITS = "fits/stick_train.h5"
 SPINLOOP = str(Path(sys.executable).parent / "spinloop")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 def _options(arguments: dict[str, Any]) -> list[str]:
     """Arguments of `run` as words of the command line."""
-    words = []
-    for name, value in arguments.items():
-        for one in value if isinstance(value, list) else [value]:
-            words += [f"--{name.replace('_', '-')}", str(one)]
-    return words
+    pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in arguments.items())
+    return [word for pair in pairs for word in pair]
 
 
 def _one_of_two(rank: int, port: int, arguments: dict[str, Any]) -> None:
@@ -102,7 +100,7 @@ def by_two(looped, outputs, tmp_path_factory) -> Path:
 
 
 def test_fits_are_those_of_one_process(by_one, by_two):
-    one, two = FitStore.open(by_one / "fits.h5"), FitStore.open(by_two / "fits.h5")
+    one, two = FitStore.open(by_one / FITS), FitStore.open(by_two / FITS)
     for name in ("origin", "step"):
         assert np.array_equal(one.array(name), two.array(name)), name
     assert (one.array("origin") == 2).sum() > 3, "the loop never improved a fit: nothing was tested"
