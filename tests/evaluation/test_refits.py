@@ -8,6 +8,7 @@ import torch
 from spinloop.body.state import BodyState
 from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.evaluation.refits import (
+    Way,
     as_predictions,
     as_state,
     image_keypoints,
@@ -62,12 +63,15 @@ def test_a_state_comes_back_from_its_predictions(bodies):
 def test_the_change_is_that_of_each_person(people):
     predicted, annotated = people
     protocol = find_joint_protocol("h36m_p1@1")
-    records = pd.DataFrame({"id": [str(n) for n in range(40)], "sequence": ["s", "t"] * 20})
+    groups = np.array(["s", "t"] * 20)
     network = score_joints(protocol, predicted, annotated)
     fitted = score_joints(protocol, 0.5 * (predicted - predicted[:, :1]) + 0.5 * annotated, annotated)
-    ways = {"network": network, "from_network": fitted, "from_mean": network}
-    summary = summarize_refits(ways, records, 0.95, 100, seed=0)
+    ways = [Way(scores, pixels) for scores, pixels in ((network, 20.0), (fitted, 4.0))]
+    summary = summarize_refits({"a": ways[0]}, {"a": ways[1]}, {"mean": ways[0]}, groups, 0.95, 100, seed=0)
+    found = summary["networks"]["a"]
     expected = (fitted.values["pa_mpjpe_mm"] - network.values["pa_mpjpe_mm"]).mean()
-    assert summary["change_pa_mpjpe_mm"] == pytest.approx(expected)
-    assert summary["network_mpjpe_mm"] == summary["from_mean_mpjpe_mm"]
-    assert summary["change_mpjpe_mm_low"] <= summary["change_mpjpe_mm"] <= summary["change_mpjpe_mm_high"]
+    assert found["change"]["pa_mpjpe_mm"] == pytest.approx(expected)
+    assert found["network"] == summary["starts"]["mean"]
+    assert found["fit"]["reprojection_px2"] == 4.0
+    change = [found["change"][f"mpjpe_mm{end}"] for end in ("_low", "", "_high")]
+    assert change == sorted(change)

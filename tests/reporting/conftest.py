@@ -1,7 +1,7 @@
-"""Invented results of two trainings."""
+"""Invented results of some trainings."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from spinloop.body.files import PART_NAMES
-from spinloop.reporting.contents import Material, Pictures, lineage_table, recipe
+from spinloop.reporting.comparisons import Comparison, pairs
+from spinloop.reporting.contents import Material, Pictures, lineage_table
 from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Person, Sheet, Tile
+from spinloop.reporting.prose import recipe
 from spinloop.reporting.published import Published, load_published
 from spinloop.reporting.results import Setting, Split
 from spinloop.reporting.verdict import Change
@@ -24,22 +26,14 @@ def _interval(name: str, mean: float, half: float) -> dict[str, float]:
 
 TRUTH = {"truth": "cccc000000000003"}
 LINEAGE = {"weights": "aaaa000000000001", "annotations": "bbbb000000000002"}
+METRICS = {"pa_mpjpe_mm": 1.0, "mpjpe_mm": 1.5, "pve_mm": 1.75}
 
 
-def _setting(name: str, color: int, pa: float, final: float) -> Setting:
+def _setting(name: str, color: int, choices: tuple[bool, bool], pa: float, final: float) -> Setting:
     named = {"setting": name, "split": "pw3d_test", "protocol": "pw3d@1", "lineage": LINEAGE}
     metrics = {**named, "n": 480, "n_groups": 12, "confidence": 0.95}
-    refits = {**named, "n": 470, "n_without_keypoints": 10, "network_reprojection_px2": 21.5}
-    refits["from_network_reprojection_px2"] = 4.25
-    for key, value in (("pa_mpjpe_mm", pa), ("mpjpe_mm", 1.5 * pa), ("pve_mm", 1.75 * pa)):
-        metrics |= _interval(key, value, 2.5)
-        for way, gain in (
-            ("network", 0.0),
-            ("from_network", 6.0),
-            ("from_mean", -8.0),
-            ("change", value + 6.0),
-        ):
-            refits |= _interval(f"{way}_{key}", value - gain, 1.5)
+    for key, value in METRICS.items():
+        metrics |= _interval(key, value * pa, 2.5)
     metrics["parts"] = {
         "right_ankle": {"mpjpe_mm": pa + 40.0, "pa_mpjpe_mm": pa + 20.0},
         "neck": {"mpjpe_mm": pa - 10.0, "pa_mpjpe_mm": pa - 20.0},
@@ -52,10 +46,11 @@ def _setting(name: str, color: int, pa: float, final: float) -> Setting:
     dictionary["pa_mpjpe_median_mm"] = dictionary["pa_mpjpe_mm"] - 12.25
     return Setting(
         name=name,
+        loop=choices[0],
+        use_3d=choices[1],
         color=color,
         history=pd.DataFrame(history),
         results={"pw3d_test": metrics},
-        refits={"pw3d_test": refits},
         fits={"coco_train": _dictionary(name, final)},
         dictionary={"coco_train": pd.DataFrame(dictionary)},
     )
@@ -74,9 +69,33 @@ def _dictionary(name: str, final: float) -> dict[str, Any]:
     for when, value in (("initial", 75.0), ("final", final), ("change", final - 75.0)):
         fits |= _interval(f"{when}_pa_mpjpe_mm", value, 1.0 if value else 0.0)
         fits |= _interval(f"{when}_mpjpe_mm", 2 * value, 2.0 if value else 0.0)
-    if name == "loop":
+    if name != "static":
         fits |= {"new_n": 40, "new_pa_mpjpe_mm": 81.5, "improved_percent": 70.5, "worsened_percent": 20.25}
     return fits
+
+
+def _refits(networks: Mapping[str, float]) -> dict[str, Any]:
+    """What `fit_predictions` wrote: fits from two starts and from networks of which the error is given."""
+
+    def numbers(pa: float, pixels: float) -> dict[str, float]:
+        return _all(pa) | {"reprojection_px2": pixels}
+
+    def _all(pa: float) -> dict[str, float]:
+        return {k: v for key, value in METRICS.items() for k, v in _interval(key, value * pa, 1.5).items()}
+
+    return {
+        "split": "pw3d_test",
+        "protocol": "pw3d@1",
+        "lineage": {"prior": "dddd000000000004"},
+        "n": 470,
+        "n_without_keypoints": 10,
+        "confidence": 0.95,
+        "starts": {"mean": numbers(77.0, 2.25), "lifted": numbers(65.0, 1.75)},
+        "networks": {
+            name: {"network": numbers(pa, 21.5), "fit": numbers(pa - 6.0, 4.25), "change": _all(-6.0)}
+            for name, pa in networks.items()
+        },
+    }
 
 
 @pytest.fixture
@@ -140,9 +159,42 @@ def viewer() -> Viewer:
     return Viewer("In three dimensions", "Drag to turn.", faces, people)
 
 
+TRAININGS = {
+    "static": ((False, False), 100.0, 75.0),
+    "loop": ((True, False), 90.0, 64.0),
+    "paired": ((True, True), 86.0, 63.0),
+    "static_3d": ((False, True), 95.0, 75.0),
+}
+
+
 @pytest.fixture
-def settings() -> list[Setting]:
-    return [_setting("static", 0, 100.0, 75.0), _setting("loop", 1, 90.0, 64.0)]
+def settings_named() -> Callable[[Sequence[str]], list[Setting]]:
+    """Makes trainings by their names."""
+    return lambda names: [_setting(name, color, *TRAININGS[name]) for color, name in enumerate(names)]
+
+
+@pytest.fixture
+def settings(settings_named) -> list[Setting]:
+    return settings_named(["static", "loop", "paired"])
+
+
+@pytest.fixture
+def compared() -> Callable[[Sequence[Setting]], dict[str, Any]]:
+    """Makes what depends on the trainings of a report."""
+
+    def make(settings: Sequence[Setting]) -> dict[str, Any]:
+        errors = {each.name: each.results["pw3d_test"]["pa_mpjpe_mm"] for each in settings}
+        differences = [(one, other, errors[other.name] - errors[one.name]) for one, other in pairs(settings)]
+        return {
+            "settings": settings,
+            "refits": {"pw3d_test": _refits(errors)},
+            "comparisons": [
+                Comparison(one, other, {"pw3d_test": Change(mean, mean - 2.5, mean + 2.5, 480)})
+                for one, other, mean in differences
+            ],
+        }
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +221,7 @@ TEST, TRAIN = Split("pw3d_test", "pw3d", True, "pw3d@1"), Split("coco_train", "c
 
 
 @pytest.fixture
-def material_of(settings, published, sheet, starts) -> Callable[[Viewer], Material]:
+def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewer], Material]:
     """Makes the material of a report with a given viewer."""
     lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}})
     step, predictions, worst = (
@@ -187,16 +239,16 @@ def material_of(settings, published, sheet, starts) -> Callable[[Viewer], Materi
     }
     network = {"backbone": "resnet18", "width": 24, "image_px": 64}
     hidden = Occlusion(
-        "fits in the loop",
+        "paired loop",
         {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
         {"none": (400, 85.0), "1 or 2": (80, 99.0)},
     )
     material = Material(
-        settings=settings,
+        **compared(settings),
+        confidence=0.95,
         trains=[TRAIN],
         tests=[TEST],
         starts={"coco_train": starts},
-        changes={"pw3d_test": Change(-10.0, -12.5, -7.5, 480)},
         occlusion={"pw3d_test": hidden},
         recipe=recipe(network, {"n_steps": 2000, "batch_size": 64}),
         published=published,

@@ -28,6 +28,25 @@ def test_a_chart_is_valid_svg_with_a_line_per_series(chart):
     assert "a from 3 to 1" in str(root.get("aria-label"))
 
 
+def test_lines_end_at_the_frame_and_no_tick_lies_beyond():
+    chart = LineChart("t", "T", "step", "mm", (Series("a", [40.0, 1800.0], [1.0, 2.0]),))
+    root = ET.fromstring(chart.svg())
+    points = str(root.findall(f"{SVG}polyline")[0].get("points")).split()
+    assert float(points[-1].split(",")[0]) == WIDTH - 20
+    shown = [text.text for text in root.findall(f"{SVG}text")]
+    assert "1,500" in shown
+    assert "2,000" not in shown
+
+
+def test_the_legend_of_three_trainings_fits():
+    names = ("static fits", "unpaired loop", "paired loop")
+    series = tuple(Series(name, [0.0, 1.0], [0.0, 1.0], color) for color, name in enumerate(names))
+    root = ET.fromstring(LineChart("t", "T", "step", "mm", series).svg())
+    last = next(text for text in root.findall(f"{SVG}text") if text.text == "paired loop")
+    # Twelve pixels of type are seven wide at most, on average.
+    assert float(last.get("x", 0)) + 7 * len("paired loop") < WIDTH
+
+
 def test_larger_numbers_stand_higher_and_gaps_are_left_out(chart):
     points = ET.fromstring(chart.svg()).findall(f"{SVG}polyline")[0].get("points")
     (x0, y0), (x1, y1) = ([float(n) for n in pair.split(",")] for pair in str(points).split())

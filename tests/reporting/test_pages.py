@@ -131,38 +131,77 @@ def test_all_four_tables_of_the_paper_are_there_and_what_is_missing_is_explained
     tables = {table.key: table for table in report.tables}
     for key in ("table2", "table3", "table4"):
         absent = [row for row in tables[key].rows if row.origin == "absent"]
-        assert [row.cells[0] for row in absent] == ["spinloop, static fits", "spinloop, fits in the loop"]
+        labels = ["static fits", "unpaired loop", "paired loop"]
+        assert [row.cells[0] for row in absent] == [f"spinloop ({label})" for label in labels]
         assert "Not evaluated here: no split under `evaluate.splits`" in " ".join(tables[key].notes)
-    made_from = "protocol pw3d@1; annotations bbbb000000000002; weights aaaa000000000001"
+    made_from = (
+        "protocol pw3d@1; annotations bbbb000000000002; prior dddd000000000004; weights aaaa000000000001"
+    )
     assert tables["table1"].lineage == made_from
 
 
-def test_any_number_of_splits_and_settings_fills_its_cells(material, masks):
-    settings = [
-        dataclasses.replace(setting, results={**setting.results, **extra})
-        for setting, extra in zip(material.settings, ({}, {"lsp_test": masks}), strict=True)
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["static"], ["static fits"]),
+        (["static", "loop"], ["static fits", "unpaired loop"]),
+        (["static", "loop", "paired"], ["static fits", "unpaired loop", "paired loop"]),
+        (["static_3d", "loop", "paired"], ["paired static fits", "unpaired loop", "paired loop"]),
+    ],
+)
+def test_any_number_of_trainings_has_its_rows_charts_and_sentences(
+    material, settings_named, compared, names, rows
+):
+    report = build_report(dataclasses.replace(material, **compared(settings_named(names))))
+    tables = {table.key: table for table in report.tables}
+    ours = [row for row in tables["table1"].rows if row.origin == "mirror"]
+    fits = ["SMPLify (mean pose)", "SMPLify (lifted)"]
+    fits += [f"SMPLify from network ({label})" for label in rows]
+    assert [row.cells[0] for row in ours] == [*(f"spinloop ({label})" for label in rows), *fits]
+    assert [row.cells[0] for row in tables["refits_pw3d_test"].rows] == fits
+    assert [series.name for series in report.charts[0].series] == rows
+    sentences = [
+        sentence for sentence in report.lead if " against " in sentence and "Best fits" not in sentence
     ]
-    nothing = {"results": {}, "refits": {}, "fits": {}, "dictionary": {}}
-    third = dataclasses.replace(settings[1], name="unpaired_run", **nothing)
+    assert len(sentences) == len(names) - 1
+    assert ("comparisons" in tables) == (len(names) > 1)
+    assert html_page(report)
+    assert markdown_page(report, "figures")
+
+
+def test_any_number_of_splits_fills_its_cells(material, masks):
+    static, loop, paired = material.settings
+    loop = dataclasses.replace(loop, results={**loop.results, "lsp_test": masks})
+    nothing = {"results": {}, "fits": {}, "dictionary": {}}
+    settings = [static, loop, dataclasses.replace(paired, **nothing)]
     tests = [*material.tests, Split("lsp_test", "lsp", True, "lsp@1")]
-    changed = dataclasses.replace(material, settings=[*settings, third], tests=tests)
+    changed = dataclasses.replace(material, settings=settings, tests=tests)
     tables = {table.key: table for table in build_report(changed).tables}
     rows = {row.cells[0]: row for row in tables["table2"].rows}
-    assert rows["spinloop, fits in the loop"].cells[2] == Estimate(0.85, 0.84, 0.86)
-    assert rows["spinloop, static fits"].origin == rows["spinloop, unpaired run"].origin == "absent"
+    assert rows["spinloop (unpaired loop)"].cells[2] == Estimate(0.85, 0.84, 0.86, 3)
+    assert rows["spinloop (static fits)"].origin == rows["spinloop (paired loop)"].origin == "absent"
     assert [row.cells[1] for row in tables["parts_lsp_test"].rows][:2] == [0.5, 0.55]
-    gap = [row for row in tables["gap"].rows if row.cells[0] == "mirror of LSP" and row.cells[4] is not None]
-    assert next(row.cells[2:5] for row in gap) == ("Mask accuracy, %", 91.83, 90.0)
+
+
+def test_the_gap_is_to_the_training_of_the_same_kind(material):
+    (gap,) = [table for table in build_report(material).tables if table.key == "gap"]
+    of_3dpw = [row.cells[1:5] for row in gap.rows if row.cells[0] == "mirror of 3DPW"]
+    assert of_3dpw == [
+        ("static fits", "PA-MPJPE, mm", 66.3, 100.0),
+        ("paired loop", "PA-MPJPE, mm", 59.2, 86.0),
+    ]
+    unpaired = {row.cells[3] for row in gap.rows if row.cells[1] == "unpaired loop"}
+    assert {62.0, 66.8, 80.4} <= unpaired
 
 
 def test_a_report_of_nothing_still_says_what_is_published(material):
     empty = [
-        dataclasses.replace(s, results={}, refits={}, fits={}, dictionary={}, history=s.history[:0])
+        dataclasses.replace(s, results={}, fits={}, dictionary={}, history=s.history[:0])
         for s in material.settings
     ]
     nothing = dataclasses.replace(
-        material, settings=empty, starts={}, changes={}, occlusion={}, statuses={}, origins={}, stats={},
-        pictures=Pictures((), (), (), (), None),
+        material, settings=empty, starts={}, refits={}, comparisons=[], occlusion={}, statuses={}, origins={},
+        stats={}, pictures=Pictures((), (), (), (), None),
     )  # fmt: skip
     report = build_report(nothing)
     assert {table.key for table in report.tables} >= {"table1", "table2", "table3", "table4", "gap"}

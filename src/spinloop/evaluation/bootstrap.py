@@ -55,7 +55,7 @@ def mean_interval(
 
 def total_interval(
     counts: Num[np.ndarray, "N K"],
-    statistic: Callable[[Float[np.ndarray, " K"]], float],
+    statistic: Callable[[Float[np.ndarray, "R K"]], Float[np.ndarray, " R"]],
     confidence: float,
     n_resamples: int,
     rng: np.random.Generator,
@@ -64,7 +64,7 @@ def total_interval(
 
     Args:
         counts: of each sample; samples are independent.
-        statistic: from the sums over samples to the number.
+        statistic: from sums over samples, one row for each draw, to the number of each.
         confidence: probability that the interval holds, in (0, 1).
         n_resamples: number of draws.
         rng: where the draws come from.
@@ -76,8 +76,8 @@ def total_interval(
         raise ValueError("no samples to add up")
     exact = counts.astype(np.float64)
     drawn = rng.multinomial(len(exact), np.full(len(exact), 1 / len(exact)), n_resamples)
-    found = np.array([statistic(total) for total in drawn @ exact])
-    return _interval(statistic(exact.sum(0)), found, confidence)
+    whole = statistic(exact.sum(0, keepdims=True))
+    return _interval(float(whole[0]), statistic(drawn @ exact), confidence)
 
 
 def _interval(value: float, found: Float[np.ndarray, " R"], confidence: float) -> Interval:

@@ -32,10 +32,11 @@ class PixelCounts(NamedTuple):
         return np.concatenate([array.reshape(len(array), -1) for array in self], axis=1)
 
     @classmethod
-    def from_flat(cls, row: Num[np.ndarray, " 31"]) -> "PixelCounts":
-        """The counts of one image, or of a sum of rows of `flat`."""
-        mask, mask_pixels, parts, parts_pixels = np.split(row, [6, 8, 29])
-        return cls(mask.reshape(2, 3), mask_pixels, parts.reshape(N_CLASSES, 3), parts_pixels)
+    def from_flat(cls, rows: Num[np.ndarray, "*N 31"]) -> "PixelCounts":
+        """The counts of images out of their rows of `flat`, or of one sum of such rows."""
+        mask, mask_pixels, parts, parts_pixels = np.split(rows, [6, 8, 29], axis=-1)
+        of = rows.shape[:-1]
+        return cls(mask.reshape(*of, 2, 3), mask_pixels, parts.reshape(*of, N_CLASSES, 3), parts_pixels)
 
 
 def count_pixels(

@@ -1,32 +1,31 @@
 """Fits to the keypoints of test images, measured as the network's own predictions are.
 
-The fit starts from the network's prediction, as in the loop, or from the mean pose, as the original SMPLify
-does. Both see the annotated 2D joints of the image, which the network does not.
+The fit starts from a network's prediction, as in the loop, from the mean pose, as the original SMPLify does,
+or from the 2D joints lifted to 3D. All see the annotated 2D joints of the image, which the network does not.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from spinloop.annotations.record import column_array
 from spinloop.body.model import BodyModel
 from spinloop.body.state import BodyState
-from spinloop.evaluation.bootstrap import mean_interval
+from spinloop.evaluation.compare import paired_changes
 from spinloop.evaluation.meshes import batches
 from spinloop.evaluation.predict import Predictions
-from spinloop.evaluation.scores import MaskScores, Scores, sequence_labels
+from spinloop.evaluation.scores import MaskScores, Scores, intervals
 from spinloop.fitting.energy import fitted_only
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.camera import camera_to_translation, translation_to_camera
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from spinloop.joints import COMMON24, MODEL49
-from spinloop.params.fitting import FittingParams
 
 
 def image_keypoints(records: pd.DataFrame) -> Float[Tensor, "N 49 3"]:
@@ -46,11 +45,6 @@ def rows_to_fit(keypoints: Float[Tensor, "N 49 3"], min_joints: int) -> Int[np.n
     """People with enough joints that count in a fit."""
     seen = (fitted_only(keypoints)[..., 2] > 0).sum(-1)
     return np.flatnonzero(seen.numpy() >= min_joints)
-
-
-def unanchored(fitting: FittingParams) -> FittingParams:
-    """The same parameters where the anchor needs no weights that only training learns."""
-    return fitting.model_copy(update={"anchor": "none"}) if fitting.anchor == "adaptive" else fitting
 
 
 def take(predictions: Predictions, rows: Int[np.ndarray, " M"]) -> Predictions:
@@ -79,70 +73,55 @@ def as_predictions(ids: list[str], state: BodyState, body: BodyModel, batch_size
     return Predictions(ids, *(tensor.numpy() for tensor in tensors))
 
 
-def refit(
-    fitter: Fitter, network: Predictions, keypoints: Float[Tensor, "N 49 3"], body: BodyModel, batch_size: int
-) -> dict[str, Predictions]:
-    """Fits from both starts, beside the network's own predictions.
-
-    Args:
-        fitter: of the neutral body.
-        network: predictions of people with 2D joints.
-        keypoints: of the same people, px of their crops.
-        body: the neutral body.
-        batch_size: people posed at once.
-
-    Returns:
-        `network`, `from_network`, `from_mean`.
-    """
-    fits = {
-        "from_network": fitter.fit(as_state(network), keypoints),
-        "from_mean": fitter.fit_from_mean(keypoints),
-    }
-    fitted = {way: as_predictions(network.ids, fit.state, body, batch_size) for way, fit in fits.items()}
-    return {"network": network, **fitted}
-
-
 def reprojection(fitter: Fitter, predictions: Predictions, keypoints: Float[Tensor, "N 49 3"]) -> float:
     """Mean robust reprojection error, px², each body where it reprojects best."""
     placed = fitter.place(as_state(predictions), keypoints)
     return float(fitter.reprojection(placed, keypoints).mean())
 
 
+class Way(NamedTuple):
+    """What one way to find bodies gave for some people."""
+
+    scores: Scores | MaskScores
+    reprojection_px2: float
+    """See `reprojection`."""
+
+
 def summarize_refits(
-    scores: Mapping[str, Scores | MaskScores],
-    records: pd.DataFrame,
+    networks: Mapping[str, Way],
+    fits: Mapping[str, Way],
+    starts: Mapping[str, Way],
+    groups: Shaped[np.ndarray, " N"],
     confidence: float,
     n_resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Each way's metrics over the same people, and the change from the network to the fit.
+    """Each way's metrics over the same people, and the change from each network to the fit that starts there.
 
     Args:
-        scores: `network`, `from_network`, `from_mean`.
-        records: the people, for their sequences.
+        networks: setting → what its network predicted.
+        fits: setting → the fits that start at the network's predictions.
+        starts: name of another start → the fits from there.
+        groups: which people are resampled together.
         confidence: of the intervals, in (0, 1).
         n_resamples: draws of the bootstrap.
         seed: of the draws.
 
     Returns:
-        `<way>_<metric>` with `_low` and `_high`; for joints also `change_<metric>`: fit from the network
-        minus network, person by person.
+        `starts`: name → metrics; `networks`: setting → `network`, `fit` and `change` (fit minus network,
+        person by person) → metrics; each metric with `_low` and `_high`.
     """
-    groups, summary = sequence_labels(records), {}
-    for way, found in scores.items():
-        for name in found.values:
-            rng = np.random.default_rng(seed)
-            interval = found.interval(name, groups, confidence, n_resamples, rng)
-            summary |= _flat(f"{way}_{name}", interval)
-    network, fitted = scores["network"], scores["from_network"]
-    if isinstance(network, Scores):
-        for name, before in network.values.items():
-            change = fitted.values[name] - before
-            rng = np.random.default_rng(seed)
-            summary |= _flat(f"change_{name}", mean_interval(change, groups, confidence, n_resamples, rng))
-    return summary
+    bootstrap = (confidence, n_resamples, seed)
 
+    def numbers(way: Way) -> dict[str, float]:
+        return intervals(way.scores, groups, *bootstrap) | {"reprojection_px2": way.reprojection_px2}
 
-def _flat(key: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    mean, low, high = interval
-    return {key: mean, f"{key}_low": low, f"{key}_high": high}
+    pairs = {
+        setting: {
+            "network": numbers(networks[setting]),
+            "fit": numbers(fit),
+            "change": paired_changes(networks[setting].scores, fit.scores, groups, *bootstrap),
+        }
+        for setting, fit in fits.items()
+    }
+    return {"starts": {name: numbers(way) for name, way in starts.items()}, "networks": pairs}

@@ -95,7 +95,7 @@ class MaskScores:
         """A metric of the whole set; images are resampled, whatever their group."""
         return total_interval(
             self.counts.flat(),
-            lambda total: float(mask_metrics(PixelCounts.from_flat(total))[name]),
+            lambda totals: mask_metrics(PixelCounts.from_flat(totals))[name],
             confidence,
             n_resamples,
             rng,
@@ -179,10 +179,35 @@ def summarize(
         "parts": scores.parts,
         "by": breakdowns(scores, records),
     }
+    return summary | intervals(scores, groups, confidence, n_resamples, seed)
+
+
+def intervals(
+    scores: Scores | MaskScores,
+    groups: Shaped[np.ndarray, " N"],
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """`<metric>`, `<metric>_low`, `<metric>_high` of each metric of a set.
+
+    Args:
+        scores: of every person.
+        groups: which people are resampled together.
+        confidence: of the interval, in (0, 1).
+        n_resamples: draws of the bootstrap.
+        seed: of the draws; each metric sees the same ones.
+    """
+    found = {}
     for name in scores.values:
-        interval = scores.interval(name, groups, confidence, n_resamples, np.random.default_rng(seed))
-        summary |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return summary
+        rng = np.random.default_rng(seed)
+        found |= flat_interval(name, scores.interval(name, groups, confidence, n_resamples, rng))
+    return found
+
+
+def flat_interval(name: str, interval: Interval) -> dict[str, float]:
+    """An interval as three numbers of a flat summary."""
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def breakdowns(scores: Scores | MaskScores, records: pd.DataFrame) -> dict[str, Any]:

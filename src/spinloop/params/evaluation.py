@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypedDict
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import Field
 
 from spinloop.errors import UserError
 from spinloop.params.loader import Section
@@ -88,9 +88,3 @@ class ReportParams(Section):
     """People of the first test split in the 3D viewer, by the rank of the last setting's error."""
     n_worst: Count
     """Worst predictions shown of each test split."""
-
-
-class SettingNames(RootModel[dict[str, Any]]):
-    """Section `settings`, of which the report needs the names."""
-
-    model_config = ConfigDict(frozen=True)

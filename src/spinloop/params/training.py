@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, RootModel
 
 from spinloop.params.loader import Section
 
@@ -145,6 +145,12 @@ class SettingParams(Section):
     """Fit from the network's estimate in every step and keep the better fit; false keeps the static fits."""
     use_3d: bool
     """Use annotated 3D joints and bodies where a row has them; false is the paper's unpaired training."""
+
+
+class SettingsParams(RootModel[dict[str, SettingParams]]):
+    """Section `settings`: name → the training."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class WatchParams(Section):

@@ -1,8 +1,10 @@
 """Tables 1 to 4 of the paper, with our rows beside the published ones, and the gap between them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from spinloop.reporting.fits_tables import refit_rows
 from spinloop.reporting.published import Published, PublishedRow
 from spinloop.reporting.results import Setting, Split, estimate, made_from
 from spinloop.reporting.table import MIRROR_MARK, Column, Row, Table
@@ -78,7 +80,11 @@ BENCHMARKS = (
 
 
 def benchmark_table(
-    benchmark: Benchmark, published: Published, settings: Sequence[Setting], splits: Sequence[Split]
+    benchmark: Benchmark,
+    published: Published,
+    settings: Sequence[Setting],
+    refits: Mapping[str, Mapping[str, Any]],
+    splits: Sequence[Split],
 ) -> Table:
     """One table of the paper: published rows, then ours; cells that nothing fills are explained.
 
@@ -86,23 +92,28 @@ def benchmark_table(
         benchmark: which.
         published: numbers of others.
         settings: our trainings.
+        refits: what `fit_predictions` wrote of each test split.
         splits: our test splits.
     """
     theirs, ours = published.of(benchmark.key), benchmark.splits(splits)
     names = [column.key for column in benchmark.columns]
     rows = [_published_row(row, names, benchmark.dataset) for row in theirs]
-    rows += [row for split in ours for row in _our_rows(names, settings, split)]
+    rows += [row for split in ours for row in _our_rows(names, settings, refits, split)]
     notes = [_MIRROR_NOTE] if any(split.is_mirror for split in ours) else []
     if not ours:
-        rows += [_absent(f"spinloop, {setting.label}", len(names)) for setting in settings]
+        rows += [_absent(setting, len(names)) for setting in settings]
         wanted = " or ".join(f"`{key}`" for key in benchmark.protocols)
         notes.append(f"Not evaluated here: no split under `evaluate.splits` is measured by {wanted}.")
     notes += [benchmark.remark] if benchmark.remark else []
-    notes += dict.fromkeys(note for split in ours for note in _split_notes(settings, split))
+    notes += dict.fromkeys(note for split in ours for note in _split_notes(settings, refits, split))
+    if any(row.read_in for row in theirs):
+        notes.append("Where two sources stand, the number was read in the second.")
     if any(not row.checked for row in theirs):
-        notes.append("Not checked: typed as the field quotes this table; not yet compared with the print.")
-    notes += [f"{key}: {published.sources[key]}." for key in sorted({row.source for row in theirs})]
+        notes.append("Not checked: typed as the field quotes this table; not yet read in print.")
+    sources = sorted(set[str]().union(*(row.sources for row in theirs)))
+    notes += [f"{key}: {published.sources[key]}." for key in sources]
     found = [setting.results.get(split.key) for split in ours for setting in settings]
+    found += [refits.get(split.key) for split in ours]
     return Table(
         f"table{benchmark.number}",
         f"Table {benchmark.number}. {benchmark.dataset}: as published, and of this run",
@@ -115,16 +126,16 @@ def benchmark_table(
 
 def gap_table(published: Published, settings: Sequence[Setting], splits: Sequence[Split]) -> Table:
     """Every number of the paper that one of our trainings corresponds to, and ours."""
-    of_name = {setting.name: setting for setting in settings}
     rows: list[Row] = []
     for benchmark in BENCHMARKS:
         for theirs in published.of(benchmark.key):
-            if theirs.setting in of_name:
-                for split in benchmark.splits(splits) or [None]:
-                    rows += _gap_rows(benchmark, theirs, of_name[theirs.setting], split)
+            for setting in settings:
+                if theirs.training == setting.kind:
+                    for split in benchmark.splits(splits) or [None]:
+                        rows += _gap_rows(benchmark, theirs, setting, split)
     columns = (
         Column("data", "Measured on"),
-        Column("setting", "Setting"),
+        Column("training", "Training"),
         Column("metric", "Metric"),
         Column("paper", "Paper", 2),
         Column("ours", "This run", 2),
@@ -134,7 +145,9 @@ def gap_table(published: Published, settings: Sequence[Setting], splits: Sequenc
     note = "A mirror's gap says how far this run is from the paper's numbers, not how far the method is."
     notes = (note,) if any(row.origin == "mirror" for row in rows) else ()
     found = [result for setting in settings for result in setting.results.values()]
-    return Table("gap", "Gap to the paper", columns, tuple(rows), notes, made_from(*found))
+    return Table(
+        "gap", "The paper's numbers beside those of this run", columns, tuple(rows), notes, made_from(*found)
+    )
 
 
 def _gap_rows(benchmark: Benchmark, theirs: PublishedRow, setting: Setting, split: Split | None) -> list[Row]:
@@ -155,31 +168,33 @@ def _published_row(row: PublishedRow, names: list[str], dataset: str) -> Row:
     return Row((row.method, *(row.values.get(name) for name in names), row.citation), "published", dataset)
 
 
-def _our_rows(names: list[str], settings: Sequence[Setting], split: Split) -> list[Row]:
+def _our_rows(
+    names: list[str], settings: Sequence[Setting], refits: Mapping[str, Mapping[str, Any]], split: Split
+) -> list[Row]:
     rows = []
     for setting in settings:
-        name, result = f"spinloop, {setting.label}", setting.results.get(split.key)
+        result = setting.results.get(split.key)
         if result is None:
-            rows.append(_absent(name, len(names)))
+            rows.append(_absent(setting, len(names)))
             continue
         cells = (estimate(result, metric) for metric in names)
-        rows.append(Row((name, *cells, f"this run, {split.protocol}"), split.origin, split.dataset))
-    for number, setting in enumerate(settings):
-        fits = setting.refits.get(split.key, {"n": 0})
-        if fits["n"]:
-            ways = [] if number else [("SMPLify (mean pose)", "from_mean")]
-            for name, way in [*ways, (f"SMPLify from network, {setting.label}", "from_network")]:
-                cells = (estimate(fits, f"{way}_{metric}") for metric in names)
-                source = f"this run, {split.protocol}, sees 2D joints"
-                rows.append(Row((name, *cells, source), split.origin, split.dataset))
+        source = f"this run, {split.protocol}"
+        rows.append(Row((f"spinloop ({setting.label})", *cells, source), split.origin, split.place))
+    fits = refits.get(split.key, {"n": 0})
+    for label, start in refit_rows(fits, settings) if fits["n"] else ():
+        cells = (estimate(start["fit"], metric) for metric in names)
+        source = f"this run, {split.protocol}, sees 2D joints"
+        rows.append(Row((label, *cells, source), split.origin, split.place))
     return rows
 
 
-def _absent(name: str, n_metrics: int) -> Row:
-    return Row((name, *[None] * n_metrics, "this run"), "absent")
+def _absent(setting: Setting, n_metrics: int) -> Row:
+    return Row((f"spinloop ({setting.label})", *[None] * n_metrics, "this run"), "absent")
 
 
-def _split_notes(settings: Sequence[Setting], split: Split) -> list[str]:
+def _split_notes(
+    settings: Sequence[Setting], refits: Mapping[str, Mapping[str, Any]], split: Split
+) -> list[str]:
     results = [setting.results[split.key] for setting in settings if split.key in setting.results]
     if not results:
         return [f"{split.label}: no result of `evaluate` was found."]
@@ -194,7 +209,7 @@ def _split_notes(settings: Sequence[Setting], split: Split) -> list[str]:
         f"Brackets: {percent(first['confidence'])} bootstrap interval, {drawn}.",
         _ONE_RUN,
     ]
-    fits = next((setting.refits[split.key] for setting in settings if split.key in setting.refits), None)
+    fits = refits.get(split.key)
     if fits is not None and not fits["n"]:
         notes.append(f"{split.label}: no 2D joints are annotated, so nothing was fitted to its images.")
     elif fits is not None and fits["n_without_keypoints"]:

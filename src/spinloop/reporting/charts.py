@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 420.0, 270.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 20.0, 14.0, 44.0
 _ROW = 21.0
 _LEFT_OF_DOTS = 118.0
 _N_TICKS = 5
@@ -59,7 +59,10 @@ class LineChart:
         xs = [value for series in self.series for value in series.x]
         ys = [value for series in self.series for value in series.y if math.isfinite(value)]
         x_ticks, y_ticks = ticks(xs), ticks([0.0, *ys] if self.starts_at_zero else ys)
-        to_x = _scale(x_ticks[0], x_ticks[-1], _LEFT, WIDTH - _RIGHT)
+        # The lines reach the right edge; a tick beyond their end would leave a gap there.
+        right = max(xs) if max(xs, default=0.0) > x_ticks[0] else x_ticks[-1]
+        x_ticks = [tick for tick in x_ticks if tick <= right]
+        to_x = _scale(x_ticks[0], right, _LEFT, WIDTH - _RIGHT)
         to_y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - _BOTTOM, _TOP + 18)
         parts = [*_horizontal_grid(y_ticks, to_y), *_vertical_ticks(x_ticks, to_x)]
         for series in self.series:

@@ -1,7 +1,6 @@
 """Tables of fits: of training images against their truth, of test images against the network."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from spinloop.reporting.results import Setting, Split, estimate, made_from
@@ -32,10 +31,10 @@ def starts_table(starts: Mapping[str, Any], train: Split) -> Table:
             Column("start", "Start"),
             Column("n", "People"),
             Column("initial_reprojection_px2", "Reprojection before, px²"),
-            Column("final_reprojection_px2", "After"),
+            Column("final_reprojection_px2", "after, px²"),
             Column("initial_pa_mpjpe_mm", "PA-MPJPE before, mm"),
-            Column("final_pa_mpjpe_mm", "After"),
-            Column("final_pa_mpjpe_p95_mm", "After, 95th percentile"),
+            Column("final_pa_mpjpe_mm", "after, mm"),
+            Column("final_pa_mpjpe_p95_mm", "after, 95th percentile, mm"),
             Column("failed_percent", "Failed, % of all"),
         ),
         tuple(rows),
@@ -71,10 +70,10 @@ def fits_table(starts: Mapping[str, Any], settings: Sequence[Setting], train: Sp
         shares = (fits["improved_percent"], fits["worsened_percent"])
         change, median = estimate(fits, "change_pa_mpjpe_mm"), fits["final_pa_mpjpe_median_mm"]
         errors = (estimate(fits, "final_pa_mpjpe_mm"), median, estimate(fits, "final_mpjpe_mm"))
-        cells = (f"Dictionary at the end, {setting.label}", fits["n_compared"], *errors, change, *shares)
+        cells = (f"Dictionary at the end ({setting.label})", fits["n_compared"], *errors, change, *shares)
         rows.append(Row(cells, train.origin, train.dataset))
         if fits["new_n"]:
-            new = (f"First fit while training, {setting.label}", fits["new_n"], fits["new_pa_mpjpe_mm"])
+            new = (f"First fit while training ({setting.label})", fits["new_n"], fits["new_pa_mpjpe_mm"])
             rows.append(Row((*new, None, None, None, None, None), train.origin, train.dataset))
     return Table(
         f"fits_{train.key}",
@@ -83,7 +82,7 @@ def fits_table(starts: Mapping[str, Any], settings: Sequence[Setting], train: Sp
             Column("fits", "Fits"),
             Column("n", "People"),
             Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
-            Column("pa_mpjpe_median_mm", "Median"),
+            Column("pa_mpjpe_median_mm", "Median of it, mm"),
             Column("mpjpe_mm", "MPJPE, mm"),
             Column("change_pa_mpjpe_mm", "Change of PA-MPJPE, mm"),
             Column("improved_percent", "Improved, %"),
@@ -115,50 +114,61 @@ def _mean(numbers: Mapping[str, float]) -> Estimate:
     return Estimate(numbers["mean"], numbers["low"], numbers["high"])
 
 
-def refits_table(settings: Sequence[Setting], splits: Sequence[Split]) -> Table | None:
-    """Fit against network on the same test people, for every split with 2D joints; None if there is none.
+def refits_table(fits: Mapping[str, Any], settings: Sequence[Setting], split: Split) -> Table:
+    """Fits of the same test people from every start; where it is a network, the network beside them.
 
     Args:
+        fits: what `fit_predictions` wrote of this split.
         settings: our trainings.
-        splits: test splits.
+        split: the test split.
     """
-    rows, found = [], []
-    for split, setting in product(splits, settings):
-        fits = setting.refits.get(split.key, {"n": 0})
-        if not fits["n"]:
-            continue
-        found.append(fits)
-        metric, title = _main_metric(fits)
-        cells = [estimate(fits, f"{way}_{metric}") for way in ("network", "from_network", "from_mean")]
-        pixels = [fits[f"{way}_reprojection_px2"] for way in ("network", "from_network")]
-        change = estimate(fits, f"change_{metric}")
-        named = (f"{split.label}, {setting.label}", title, fits["n"])
-        rows.append(Row((*named, *cells, change, *pixels), split.origin, split.dataset))
-    if not rows:
-        return None
+    metric, title = _main_metric(fits)
+    rows = []
+    for label, start in refit_rows(fits, settings):
+        pairs = [start.get(way, {}) for way in ("network", "fit")]
+        cells = [estimate(numbers, metric) for numbers in (*pairs, start.get("change", {}))]
+        pixels = [numbers.get("reprojection_px2") for numbers in pairs]
+        rows.append(Row((label, *cells, *pixels), split.origin, split.dataset))
     columns = (
-        Column("data", "Test images and network"),
-        Column("metric", "Metric"),
-        Column("n", "People"),
-        Column("network", "Network", 2),
-        Column("from_network", "SMPLify from network", 2),
-        Column("from_mean", "SMPLify (mean pose)", 2),
-        Column("change", "Fit minus network", 2),
-        Column("network_reprojection_px2", "Reprojection, network, px²"),
-        Column("from_network_reprojection_px2", "Reprojection, fit, px²"),
+        Column("fit_from", "Fit"),
+        Column(f"network_{metric}", f"Network: {title}"),
+        Column(f"fit_{metric}", f"Fit: {title}"),
+        Column(f"change_{metric}", "Fit minus network"),
+        Column("network_reprojection_px2", "Network: reprojection, px²"),
+        Column("fit_reprojection_px2", "Fit: reprojection, px²"),
     )
-    note = (
-        "The fits see the annotated 2D joints of the test image, the network does not; the same people in "
-        "every column. Reprojection: robust error, mean over the 49 joints, each body placed where it "
-        "reprojects best."
+    notes = (
+        f"The same {fits['n']:,} people in every row. The fits see the annotated 2D joints of the test "
+        "image, the network does not. Reprojection: robust error, mean over the 49 joints, each body placed "
+        "where it reprojects best.",
     )
-    return Table(
-        "refits", "Fit versus network on test images", columns, tuple(rows), (note,), made_from(*found)
-    )
+    title = f"Fit versus network ({split.label})"
+    return Table(f"refits_{split.key}", title, columns, tuple(rows), notes, made_from(fits))
+
+
+def refit_rows(
+    fits: Mapping[str, Any], settings: Sequence[Setting]
+) -> list[tuple[str, Mapping[str, Mapping[str, float]]]]:
+    """Name of each start and its numbers, starts without a network first.
+
+    Args:
+        fits: what `fit_predictions` wrote of a test split.
+        settings: our trainings.
+
+    Returns:
+        Each with `fit`, and from a network with `network` and `change`.
+    """
+    alone = [(_start_label(start), {"fit": fits["starts"][start]}) for start in START_LABELS]
+    networks = fits["networks"]
+    ours = [
+        (f"SMPLify from network ({each.label})", networks[each.name])
+        for each in settings
+        if each.name in networks
+    ]
+    return [*alone, *ours]
 
 
 def _main_metric(numbers: Mapping[str, Any]) -> tuple[str, str]:
     """Name and title of the metric that stands for a protocol."""
-    if "network_pa_mpjpe_mm" in numbers:
-        return "pa_mpjpe_mm", "PA-MPJPE, mm"
-    return "parts_f1", "Parts F1"
+    known = next(iter(numbers["starts"].values()))
+    return ("pa_mpjpe_mm", "PA-MPJPE, mm") if "pa_mpjpe_mm" in known else ("parts_f1", "Parts F1")

@@ -1,7 +1,7 @@
 """Reading what earlier stages wrote: what is absent is left out, what is there must be what its name says."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pandas as pd
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
+from spinloop.params.training import SettingParams
 from spinloop.reporting.charts import N_COLORS
 from spinloop.reporting.results import Setting
 
 
 def load_settings(
-    names: Sequence[str],
+    settings: Mapping[str, SettingParams],
     tests: Sequence[str],
     trains: Sequence[str],
     metrics: Path,
@@ -25,33 +26,48 @@ def load_settings(
     """One result per training.
 
     Args:
-        names: of the settings, in the order of the tables.
+        settings: name → its choices, in the order of the tables.
         tests: test splits.
         trains: training splits whose fits are measured.
-        metrics: folder of `evaluate`'s JSON; below it `fits` and `dictionary`, those of `fit_predictions` and
-            `evaluate_fits`; each file is `<setting>_<split>.json`.
+        metrics: folder of `evaluate`'s JSON; below it `dictionary`, those of `evaluate_fits`; each file is
+            `<setting>_<split>.json`.
         training: folder of the loss curves, `<setting>.csv`.
         dictionary: folder of the dictionaries' quality, `<setting>_<split>.csv`.
 
     Raises:
         UserError: a file is faulty or belongs to another setting or split.
     """
-    settings = []
-    for color, name in enumerate(names):
+    found, choices = [], Counter(settings.values())
+    for color, (name, choice) in enumerate(settings.items()):
         curve = training / f"{name}.csv"
         tables = {split: dictionary / f"{name}_{split}.csv" for split in trains}
-        settings.append(
+        found.append(
             Setting(
                 name=name,
+                loop=choice.loop,
+                use_3d=choice.use_3d,
+                is_only=choices[choice] == 1,
                 color=color % N_COLORS,
                 history=pd.read_csv(curve) if curve.is_file() else pd.DataFrame({"step": []}),
                 results=_read_own(metrics, name, tests),
-                refits=_read_own(metrics / "fits", name, tests),
                 fits=_read_own(metrics / "dictionary", name, trains),
                 dictionary={split: pd.read_csv(path) for split, path in tables.items() if path.is_file()},
             )
         )
-    return settings
+    return found
+
+
+def load_refits(folder: Path, tests: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What `fit_predictions` wrote of each test split, `<split>.json` in a folder.
+
+    Raises:
+        UserError: a file is faulty or belongs to another split.
+    """
+    paths = {split: folder / f"{split}.json" for split in tests}
+    found = {split: read_json(path) for split, path in paths.items() if path.is_file()}
+    for split, content in found.items():
+        _check_owner(paths[split], content, {"split": split})
+    return found
 
 
 def load_starts(folder: Path, trains: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -87,10 +103,14 @@ def _read_own(folder: Path, name: str, splits: Sequence[str]) -> dict[str, dict[
     for split in splits:
         path = folder / f"{name}_{split}.json"
         if path.is_file():
-            content = found[split] = read_json(path)
-            for key, expected in (("setting", name), ("split", split)):
-                if content.get(key) != expected:
-                    raise UserError(
-                        f"{path}: {key}: expected {expected!r}, found {content.get(key)!r}; measure it again"
-                    )
+            found[split] = read_json(path)
+            _check_owner(path, found[split], {"setting": name, "split": split})
     return found
+
+
+def _check_owner(path: Path, content: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+    for key, expected in wanted.items():
+        if content.get(key) != expected:
+            raise UserError(
+                f"{path}: {key}: expected {expected!r}, found {content.get(key)!r}; measure it again"
+            )

@@ -25,11 +25,6 @@ _PREDICTION_RULE = (
     "worst."
 )
 _WORST_RULE = "The people whose prediction in the last column is worst by {metric}, none left out."
-_STEP_RULE = (
-    "The network proposes a body; the fit starts there and is drawn to the 2D joints; in training the better "
-    "of this fit and the stored one then teaches the network. Shown on test images, where no fit was ever "
-    "stored, for people at ranks of the change of PA-MPJPE from network to fit."
-)
 _SEEN_COLOR, _DOT_SHARE = (255, 196, 0), 0.012
 
 
@@ -81,6 +76,7 @@ class Drawn:
 def fits_sheet(
     key: str,
     where: str,
+    training: str,
     crops: Crops,
     body: BodyModel,
     ids: Sequence[str],
@@ -93,6 +89,7 @@ def fits_sheet(
     Args:
         key: of the training split.
         where: the split, for people.
+        training: that made the later fits, for people.
         crops: pictures of the training split.
         body: the neutral body.
         ids: of the people.
@@ -108,7 +105,7 @@ def fits_sheet(
         name = quantile_name(quantile, "most improved", "most worsened")
         rule = f"{name}, {signed(float(change[row]))} mm"
         people.append(Person(ids[row], rule, _tiles(crops[ids[row]], body, (before, after), row)))
-    title = f"The fits of the same training images before and after training ({where})"
+    title = f"The fits of the same training images before and after training ({where}; {training})"
     rule = _FIT_RULE.format(n=int(np.isfinite(change).sum()), total=int(np.isfinite(before.error).sum()))
     return Sheet(f"figure4_{key}", title, rule, tuple(people))
 
@@ -151,12 +148,17 @@ def worst_sheet(shown: Shown, n_people: int) -> Sheet:
 
 
 def step_sheet(
-    shown: Shown, keypoints: Float[np.ndarray, "N K 3"], fitted: Drawn, quantiles: Sequence[float]
+    shown: Shown,
+    training: str,
+    keypoints: Float[np.ndarray, "N K 3"],
+    fitted: Drawn,
+    quantiles: Sequence[float],
 ) -> Sheet:
     """Figures 2 and 3: image, 2D joints, what the network says, the fit that starts there.
 
     Args:
         shown: people with 2D joints; the last network starts the fit.
+        training: whose network that is.
         keypoints: their 2D joints, px of the 224 px crop, and confidence.
         fitted: the fits.
         quantiles: ranks of the change of error that are shown.
@@ -170,7 +172,7 @@ def step_sheet(
         tiles = (drawn[0], Tile("2D joints", draw_joints(image, keypoints[row])), *drawn[1:])
         people.append(Person(shown.ids[row], f"{name}, {signed(float(change[row]))} mm", tiles))
     title = f"Network, fit, supervision ({shown.label})"
-    return Sheet(f"figure2_{shown.key}", title, _STEP_RULE, tuple(people))
+    return Sheet(f"figure2_{shown.key}", title, f"Network of the training: {training}.", tuple(people))
 
 
 def draw_joints(

@@ -1,6 +1,7 @@
 """Numbers that others published: data with a source, never code."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,16 +24,25 @@ class PublishedRow(BaseModel):
     """Table or page in it; empty where there is only one place."""
     values: dict[str, float]
     """Metric with its unit → number."""
-    setting: str | None = None
-    """The training of this project that it corresponds to."""
+    training: Literal["static", "unpaired", "paired"] | None = None
+    """The kind of training of this project that it corresponds to, see `Setting.kind`."""
+    read_in: str | None = None
+    """Another publication, and the place in it, where the same numbers were read."""
     checked: bool = True
-    """Whether the numbers were compared with the source."""
+    """Whether the numbers were read in the source or in `read_in`."""
 
     @property
     def citation(self) -> str:
-        """Publication and place in it, and whether the number was compared with it."""
+        """Publication and place in it, and where or whether the number was read."""
         place = f"{self.source}, {self.where}" if self.where else self.source
+        if self.read_in is not None:
+            return f"{place}; {self.read_in}"
         return place if self.checked else f"{place} (not checked)"
+
+    @property
+    def sources(self) -> set[str]:
+        """Keys of the publications that it names."""
+        return {self.source} | ({self.read_in.split(",")[0]} if self.read_in else set())
 
 
 class Published(BaseModel):
@@ -62,8 +72,6 @@ def load_published(path: Path) -> Published:
         where = ".".join(str(part) for part in fault["loc"])
         raise UserError(f"{path}: {where}: {fault['msg'].lower()}; correct the entry") from None
     for row in published.rows:
-        if row.source not in published.sources:
-            raise UserError(
-                f"{path}: {row.method}: source {row.source!r} is not under `sources`; add it there"
-            )
+        for source in sorted(row.sources - set(published.sources)):
+            raise UserError(f"{path}: {row.method}: source {source!r} is not under `sources`; add it there")
     return published

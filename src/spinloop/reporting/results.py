@@ -17,7 +17,6 @@ DATASETS = {
     "mpii": "MPII",
     "pw3d": "3DPW",
 }
-LABELS = {"static": "static fits", "loop": "fits in the loop"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,15 @@ class Split:
         return DATASETS.get(self.reader.removesuffix("_test"), self.reader)
 
     @property
+    def place(self) -> str:
+        """Name of the real dataset, and which part of it."""
+        parts = {"h36m_p1": ", all cameras", "h36m_p2": ", frontal camera"}
+        return self.dataset + parts.get(self.protocol.split("@")[0], "")
+
+    @property
     def label(self) -> str:
         """Name for people."""
-        name = f"mirror of {self.dataset}" if self.is_mirror else self.dataset
-        protocols = {"h36m_p1": ", all cameras", "h36m_p2": ", frontal camera"}
-        return name + protocols.get(self.protocol.split("@")[0], "")
+        return f"mirror of {self.place}" if self.is_mirror else self.place
 
     @property
     def origin(self) -> Origin:
@@ -57,30 +60,51 @@ class Setting:
 
     name: str
     """Key, as in `params.yaml`."""
+    loop: bool
+    """Whether fits are made and kept while it trains."""
+    use_3d: bool
+    """Whether it learns from annotated 3D, too."""
     color: int
     """Number of its color in every chart."""
     history: pd.DataFrame
     """Loss terms over the steps; empty if there is no record."""
     results: Mapping[str, Mapping[str, Any]]
     """Test split → what `evaluate` wrote."""
-    refits: Mapping[str, Mapping[str, Any]]
-    """Test split → what `fit_predictions` wrote."""
     fits: Mapping[str, Mapping[str, Any]]
     """Training split → what `evaluate_fits` wrote."""
     dictionary: Mapping[str, pd.DataFrame]
     """Training split → quality of the dictionary over the steps."""
+    is_only: bool = True
+    """Whether no other training of the report has the same two choices."""
+
+    @property
+    def kind(self) -> str:
+        """Which training of the paper it repeats: `static`, `unpaired` or `paired`."""
+        if not self.loop:
+            return "static"
+        return "paired" if self.use_3d else "unpaired"
 
     @property
     def label(self) -> str:
-        """Name for people."""
-        return LABELS.get(self.name, self.name.replace("_", " "))
+        """Short name for people: what it does, whatever it is called."""
+        names = {"static": "static fits", "unpaired": "unpaired loop", "paired": "paired loop"}
+        name = "paired static fits" if self.kind == "static" and self.use_3d else names[self.kind]
+        return name if self.is_only else f"{name} ({self.name})"
+
+    @property
+    def phrase(self) -> str:
+        """Name for people within a sentence."""
+        way = "training in the loop" if self.loop else "training on static fits"
+        name = f"{'paired' if self.use_3d else 'unpaired'} {way}"
+        return name if self.is_only else f"{name} ({self.name})"
 
 
 def estimate(numbers: Mapping[str, Any], name: str) -> Estimate | None:
     """A number with its interval out of flat metrics; None if it was not measured."""
     if name not in numbers:
         return None
-    return Estimate(numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"])
+    digits = 3 if name.endswith("f1") else None
+    return Estimate(numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"], digits)
 
 
 def made_from(*sources: Mapping[str, Any] | None) -> str:

@@ -18,6 +18,8 @@ class Estimate:
     value: float
     low: float
     high: float
+    digits: int | None = None
+    """Decimals; None takes the column's."""
 
 
 Cell = str | int | float | Estimate | None
@@ -114,6 +116,7 @@ def format_cell(cell: Cell, digits: int, mark: str = "") -> str:
     if isinstance(cell, str):
         return cell
     if isinstance(cell, Estimate):
+        digits = digits if cell.digits is None else cell.digits
         value, low, high = (format_cell(number, digits) for number in (cell.value, cell.low, cell.high))
         return f"{value}{mark} ({low} to {high})"
     text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.{digits}f}{mark}"

@@ -24,7 +24,7 @@ _MOST_SEQUENCES = 8
 
 
 def breakdown_tables(settings: Sequence[Setting], splits: Sequence[Split]) -> list[Table]:
-    """The last setting's numbers by activity, scene and sequence, where the data name them."""
+    """The last training's numbers by activity, scene and sequence, where the data name them."""
     tables, last = [], settings[-1]
     for split in splits:
         result = last.results.get(split.key, {"by": {}})
@@ -32,14 +32,14 @@ def breakdown_tables(settings: Sequence[Setting], splits: Sequence[Split]) -> li
             # Many short sequences say more as an interval than as a list.
             if len(groups) < 2 or (kind == "sequence" and len(groups) > _MOST_SEQUENCES):
                 continue
-            names = [name for name in next(iter(groups.values())) if name != "n"]
+            names = [name for name in METRIC_TITLES if name in next(iter(groups.values()))]
             rows = [
                 Row((label, group["n"], *(group[name] for name in names)), split.origin, split.dataset)
                 for label, group in groups.items()
             ]
             titles = [Column(name, METRIC_TITLES[name]) for name in names]
             columns = (Column(kind, kind.capitalize()), Column("n", "People"), *titles)
-            title = f"{split.label}, {last.label}, by {kind}"
+            title = f"By {kind} ({split.label}; {last.label})"
             tables.append(
                 Table(f"by_{kind}_{split.key}", title, columns, tuple(rows), lineage=made_from(result))
             )

@@ -1,41 +1,80 @@
 """Sentences that say what the numbers say, and no more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Word = Literal["better", "worse", "not measurably different"]
+# Metrics of which more is better; of errors less is.
+_MORE_IS_BETTER = ("percent", "f1")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A paired difference: mean of (second − first) over the same people, and its interval."""
+    """A paired difference: a metric of the second minus that of the first over the same people."""
 
     mean: float
     low: float
     high: float
     n: int
+    metric: str = "pa_mpjpe_mm"
+    """Name of the metric, which says its unit."""
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+    def word(self) -> Word:
+        """What the second is; an interval that holds zero says nothing."""
+        if self.low <= 0 <= self.high:
+            return "not measurably different"
+        is_more = self.mean > 0
+        return "better" if is_more == self.metric.endswith(_MORE_IS_BETTER) else "worse"
+
+    @property
+    def text(self) -> str:
+        """The difference with its sign and unit."""
+        return f"{signed(self.mean)} mm" if self.metric.endswith("_mm") else f"F1 {signed(self.mean, 3)}"
 
 
-def compare_errors(change: Change, first: str, second: str, metric: str, confidence: float) -> str:
-    """Which of two is nearer to the truth.
+def compare_on(
+    first: str, second: str, images: str, found: Sequence[tuple[str, Change]], confidence: float
+) -> tuple[str, ...]:
+    """How two trainings compare on several test splits, in one sentence; none where nothing was compared.
 
     Args:
-        change: error of the second minus error of the first, mm.
         first: what the second is compared with, as a noun phrase.
         second: what is judged, as a noun phrase.
-        metric: name of the error.
-        confidence: of the interval, in (0, 1).
+        images: what they were measured on, as a noun phrase.
+        found: name of the split and the change there.
+        confidence: of the intervals, in (0, 1).
     """
-    interval = (
-        f"{percent(confidence)} interval {signed(change.low)} to {signed(change.high)} mm, n = {change.n:,}"
-    )
-    if not change.is_clear:
-        difference = f"difference {signed(change.mean)} mm"
-        return f"In {metric}, {second} is not measurably different from {first} ({difference}, {interval})."
-    word = "better" if change.mean < 0 else "worse"
-    return f"In {metric}, {second} is {abs(change.mean):.1f} mm {word} than {first} ({interval})."
+    if not found:
+        return ()
+    words: dict[Word, str] = {
+        "better": "better",
+        "worse": "worse",
+        "not measurably different": "no measurable difference",
+    }
+    groups = {
+        said: [f"{name} ({change.text})" for name, change in found if change.word == word]
+        for word, said in words.items()
+    }
+    parts = [f"{said} on {listed(names)}" for said, names in groups.items() if names]
+    start = f"{second[0].upper()}{second[1:]} against {first}, PA-MPJPE on {images}"
+    return (f"{start} ({percent(confidence)} intervals): {'; '.join(parts)}.",)
+
+
+def change_in_words(change: Change, confidence: float) -> str:
+    """A change of an error with its interval, e.g. `6.4 mm better (95 % interval −7.2 to −5.6 mm, n = 9)`."""
+    interval = f"{percent(confidence)} interval {signed(change.low)} to {signed(change.high)} mm"
+    if change.word == "not measurably different":
+        said = f"no measurable difference ({signed(change.mean)} mm, "
+    else:
+        said = f"{abs(change.mean):.1f} mm {change.word} ("
+    return f"{said}{interval}, n = {change.n:,})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def percent(share: float) -> str:
@@ -43,7 +82,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
-def signed(value: float) -> str:
-    """A number with one decimal and its sign; zero has none."""
-    text = f"{value:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign; zero has none."""
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text[1:] if not float(text[1:]) else text

@@ -45,9 +45,10 @@ def draw_pictures(
     """
     body = bodies[NEUTRAL]
     sheets = [_test_figures(each, body, params) for each in tested]
+    fits = [_fits_figure(each, body, params) for each in trained]
     return Pictures(
         overview=tuple(step for *_, step in sheets if step is not None),
-        fits=tuple(_fits_figure(each, body, params) for each in trained),
+        fits=tuple(sheet for sheet in fits if sheet.people),
         predictions=tuple(predicted for predicted, *_ in sheets),
         worst=tuple(worst for _, worst, _ in sheets),
         viewer=viewer_of(tested[0], bodies, params) if tested else None,
@@ -66,8 +67,9 @@ def _fits_figure(trained: Trained, body: BodyModel, params: ReportParams) -> She
         columns.append(Drawn(title, *bodies, error))
     with CropReader(trained.crops) as reader:
         pictures = Crops(reader, trained.records, params.tile_px)
+        named = (trained.split.key, trained.split.label, trained.setting.label)
         chosen = (columns[0], columns[1], params.fit_quantiles)
-        return fits_sheet(trained.split.key, trained.split.label, pictures, body, ids, *chosen)
+        return fits_sheet(*named, pictures, body, ids, *chosen)
 
 
 def _test_figures(tested: Tested, body: BodyModel, params: ReportParams) -> tuple[Sheet, Sheet, Sheet | None]:
@@ -96,7 +98,7 @@ def _step(tested: Tested, shown: Shown, params: ReportParams) -> Sheet:
     fitted = _drawn("fit from there", tested.fitted, tested.metric)
     known = Shown(shown.key, shown.label, shown.metric, shown.crops, shown.body, ids, [some])
     keypoints = image_keypoints(tested.records.iloc[rows]).numpy().astype(np.float64)
-    return step_sheet(known, keypoints, fitted, params.step_quantiles)
+    return step_sheet(known, tested.settings[-1].label, keypoints, fitted, params.step_quantiles)
 
 
 def _drawn(title: str, scored: Scored, metric: str) -> Drawn:

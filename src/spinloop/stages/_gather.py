@@ -18,6 +18,7 @@ from spinloop.fitting.store import ORIGINS, FitStore
 from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
 from spinloop.params.annotations import SourcesParams
 from spinloop.params.evaluation import EvaluateParams
+from spinloop.reporting.comparisons import Comparison, pairs
 from spinloop.reporting.inputs import count_names
 from spinloop.reporting.occlusion import Occlusion, measure_occlusion
 from spinloop.reporting.results import Setting, Split
@@ -76,23 +77,34 @@ def load_tested(
     table = annotations / f"{split.key}.parquet"
     records = load_records(table)
     records = records.iloc[rows_of(records["id"].tolist(), scored[0].predictions.ids, table)]
-    path = fits / f"{known[-1].name}_{split.key}.h5"
+    path = fits / split.key / f"network_{known[-1].name}.h5"
     fitted = load_scored([path])[0] if path.is_file() else None
     if fitted is not None and not fitted.predictions.ids:
         fitted = None
     return Tested(split, known, scored, records, fitted, table, crops / f"{split.key}.h5")
 
 
-def change_of(tested: Tested, params: EvaluateParams) -> Change | None:
-    """PA-MPJPE of the last setting minus that of the first.
+def compare_settings(
+    settings: Sequence[Setting], tested: Sequence[Tested], params: EvaluateParams
+) -> list[Comparison]:
+    """The trainings that are to be compared, on every split that both have predicted."""
+    comparisons = []
+    for first, second in pairs(settings):
+        changes = {each.split.key: _change(each, first, second, params) for each in tested}
+        known = {key: change for key, change in changes.items() if change is not None}
+        comparisons.append(Comparison(first, second, known))
+    return comparisons
 
-    None where there is one setting only, or masks are measured.
-    """
-    if len(tested.scored) < 2 or tested.metric != "pa_mpjpe_mm":
+
+def _change(tested: Tested, first: Setting, second: Setting, params: EvaluateParams) -> Change | None:
+    """The second's error minus the first's; None where one of them predicted nothing."""
+    names = [setting.name for setting in tested.settings]
+    if first.name not in names or second.name not in names:
         return None
-    totals = [each.errors[tested.metric] for each in tested.scored]
-    change = paired_change(totals[0], totals[-1], sequence_labels(tested.records), **params.bootstrap)
-    return Change(*change, len(tested.records))
+    protocol, groups = find_protocol(tested.split.protocol), sequence_labels(tested.records)
+    one, other = (tested.scored[names.index(each.name)].scores(protocol) for each in (first, second))
+    change = paired_change(one, other, tested.metric, groups, **params.bootstrap)
+    return Change(*change, len(tested.records), tested.metric)
 
 
 def occlusion_of(tested: Tested) -> Occlusion | None:
@@ -118,9 +130,10 @@ class TrainFolders(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """A training split and its fits before and after the last setting's training."""
+    """A training split and its fits before and after a training."""
 
     split: Split
+    setting: Setting
     people: Path
     """Each person's error before and after (CSV of `evaluate_fits`)."""
     before: FitStore
@@ -139,15 +152,19 @@ class Trained:
         return count_names(self.after.array("origin"), ORIGINS)
 
 
-def load_dictionary(split: Split, last: Setting, folders: TrainFolders) -> Trained | None:
-    """Fits of a training split; None if they are not all there."""
+def load_dictionary(split: Split, settings: Sequence[Setting], folders: TrainFolders) -> Trained | None:
+    """Fits of a training split before and after a training; None if they are not all there.
+
+    The training is the last one in the loop, or the last one where none is.
+    """
+    last = next((setting for setting in reversed(settings) if setting.loop), settings[-1])
     people = folders.people / f"{last.name}_{split.key}.csv"
     after = folders.final_fits / last.name / f"{split.key}.h5"
     before, table = folders.initial_fits / f"{split.key}.h5", folders.annotations / f"{split.key}.parquet"
     if not all(path.is_file() for path in (people, after, before, table)):
         return None
     stores, crops = (FitStore.open(before), FitStore.open(after)), folders.crops / f"{split.key}.h5"
-    return Trained(split, people, *stores, load_records(table), crops)
+    return Trained(split, last, people, *stores, load_records(table), crops)
 
 
 def files_in(folders: Sequence[Path]) -> list[Path]:

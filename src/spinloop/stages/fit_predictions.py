@@ -1,102 +1,134 @@
-"""Fit bodies to the keypoints of test images, from the network and from the mean pose, and measure them."""
+"""Fit bodies to the keypoints of test images from each network, the mean pose and lifted 2D; measure them."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
 
 from spinloop.annotations.crops import CropReader
 from spinloop.annotations.record import load_records
-from spinloop.evaluation.lineage import lineage
+from spinloop.body.state import BodyState
+from spinloop.evaluation.compare import load_scored
+from spinloop.evaluation.lineage import lineage, sha256_of_parts
 from spinloop.evaluation.measure import Reference, measure
 from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
-from spinloop.evaluation.predict import load_predictions, save_predictions
+from spinloop.evaluation.predict import Predictions, save_predictions
 from spinloop.evaluation.protocols import find_protocol
 from spinloop.evaluation.refits import (
+    Way,
+    as_predictions,
+    as_state,
     image_keypoints,
-    refit,
     reprojection,
     rows_to_fit,
     summarize_refits,
     take,
-    unanchored,
 )
+from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import MaskRows, rows_of
-from spinloop.files import write_json
-from spinloop.fitting.smplify import Fitter
+from spinloop.files import atomic, write_json
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.body import PosingParams
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
+from spinloop.params.training import SettingsParams
+from spinloop.stages._starts import Workshop, given_start, prepare_start
 
 SECTIONS = {
     "evaluate": EvaluateParams,
     "fitting": FittingParams,
     "fit_initial": FitInitialParams,
+    "settings": SettingsParams,
     "body": PosingParams,
 }
+_STARTS = ("mean", "lifted")
 
 
 def run(
     *,
-    setting: str,
     split: str,
     predictions: Path,
     crops: Path,
     annotations: Path,
     prior: Path,
+    lifter: Path,
     body_neutral: Path,
     body_female: Path,
     body_male: Path,
-    fitted_out: Path,
+    fits_out: Path,
     metrics_out: Path,
     params: Path = Path("params.yaml"),
 ) -> None:
     """Fit everybody with enough 2D joints; a split without 2D joints gives a count of zero.
 
     Args:
-        setting: name of the training that made the network; kept with the results.
         split: the test split; names its protocol.
-        predictions: what `evaluate` predicted.
+        predictions: folder of what `evaluate` predicted of it; every setting's is fitted.
         crops: packed crops of the split, for its masks.
         annotations: the split's table, with 2D joints.
         prior: the mixture of poses (npz).
+        lifter: file of the lifter.
         body_neutral: the body that is fitted.
         body_female: the body of annotated women.
         body_male: the body of annotated men.
-        fitted_out: the fits from the network with their errors (HDF5).
-        metrics_out: means and intervals of network and fits (JSON).
+        fits_out: folder of the fits with their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`.
+        metrics_out: means and intervals of networks and fits (JSON).
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
     fitting = load_section(params, "fitting", FittingParams)
     rules = load_section(params, "fit_initial", FitInitialParams)
+    settings = load_section(params, "settings", SettingsParams).root
     protocol = find_protocol(section.protocol_of(split))
-    everybody, records = load_predictions(predictions), load_records(annotations)
-    records = records.iloc[rows_of(records["id"].tolist(), everybody.ids, annotations)]
+    paths = [predictions / f"{setting}_{split}.h5" for setting in settings]
+    networks, records = load_scored(paths), load_records(annotations)
+    records = records.iloc[rows_of(records["id"].tolist(), networks[0].predictions.ids, annotations)]
     keypoints = image_keypoints(records)
     rows = rows_to_fit(keypoints, rules.min_joints)
-    named = {"setting": setting, "split": split, "protocol": protocol.name, "n": len(rows)}
-    numbers = {"evaluate": section.numbers, "fitting": fitting.model_dump(), "min_joints": rules.min_joints}
-    made_from = lineage(numbers, predictions=predictions, annotations=annotations, prior=prior)
-    summary = {**named, "lineage": made_from, "confidence": section.confidence}
-    summary["n_without_keypoints"] = len(records) - len(rows)
+    numbers = {"evaluate": section.numbers, "fitting": fitting.model_dump()}
+    numbers["fit_initial"] = {"min_joints": rules.min_joints, **rules.lifted_start.model_dump()}
+    made_from = lineage(numbers, annotations=annotations, prior=prior, lifter=lifter)
+    made_from["predictions"] = sha256_of_parts(paths)
+    summary = {"split": split, "protocol": protocol.name, "lineage": made_from, "n": len(rows)}
+    summary |= {"n_without_keypoints": len(records) - len(rows), "confidence": section.confidence}
 
     files = load_body_files(body_neutral, body_female, body_male)
     bodies = pose_with(files, load_section(params, "body", PosingParams).engine)
-    records, keypoints, network = records.iloc[rows], keypoints[rows], take(everybody, rows)
-    if len(rows) == 0:
-        save_predictions(fitted_out, network, None, {"setting": setting, "split": split})
-        write_json(metrics_out, summary)
-        return
-    fitter = Fitter(files[NEUTRAL], load_mixture(prior), unanchored(fitting))
-    ways = refit(fitter, network, keypoints, bodies[NEUTRAL], section.batch_size)
-    with CropReader(crops) as reader:
-        masks = MaskRows(reader, [reader.index_of[key] for key in network.ids])
+    workshop = Workshop(files[NEUTRAL], load_mixture(prior), fitting, rules)
+    judge = workshop.fitter(anchor="none")
+    records, keypoints = records.iloc[rows], keypoints[rows]
+    predicted = {name: take(each.predictions, rows) for name, each in zip(settings, networks, strict=True)}
+    found: dict[str, Way] = {}
+    with atomic(fits_out) as folder, CropReader(crops) as reader:
+        folder.mkdir()
+        masks = MaskRows(reader, [reader.index_of[key] for key in records["id"]])
         reference = Reference(annotations, records, bodies, files[NEUTRAL], masks)
-        scores = {name: measure(protocol, way, reference, section.batch_size) for name, way in ways.items()}
-    summary |= {
-        f"{name}_reprojection_px2": reprojection(fitter, way, keypoints) for name, way in ways.items()
-    }
-    summary |= summarize_refits(scores, records, **section.bootstrap)
-    named = {"setting": setting, "split": split}
-    save_predictions(fitted_out, ways["from_network"], scores["from_network"], named)
+        for way, state in _fits(predicted, keypoints, workshop, lifter):
+            fits = as_predictions(records["id"].tolist(), state, bodies[NEUTRAL], section.batch_size)
+            scores = measure(protocol, fits, reference, section.batch_size)
+            found[way] = Way(scores, reprojection(judge, fits, keypoints))
+            save_predictions(folder / f"{way}.h5", fits, scores, {"split": split, "start": way})
+    if found:
+        before = {
+            name: Way(each.scores(protocol, rows), reprojection(judge, predicted[name], keypoints))
+            for name, each in zip(settings, networks, strict=True)
+        }
+        after = {name: found[f"network_{name}"] for name in settings}
+        starts = {name: found[name] for name in _STARTS}
+        summary |= summarize_refits(before, after, starts, sequence_labels(records), **section.bootstrap)
     write_json(metrics_out, summary)
+
+
+def _fits(
+    networks: Mapping[str, Predictions], keypoints: Float[Tensor, "N 49 3"], workshop: Workshop, lifter: Path
+) -> Iterator[tuple[str, BodyState]]:
+    """Name of each start and the fits from there; nothing where there is nobody to fit."""
+    if not len(keypoints):
+        return
+    for start in _STARTS:
+        yield start, prepare_start(start, workshop, lifter).solve(keypoints).state
+    for setting, predicted in networks.items():
+        begun = given_start(as_state(predicted), workshop)
+        yield f"network_{setting}", begun.solve(keypoints).state

@@ -5,17 +5,18 @@ from pathlib import Path
 from spinloop.evaluation.meshes import load_bodies
 from spinloop.params.annotations import SourcesParams
 from spinloop.params.body import BodyParams
-from spinloop.params.evaluation import EvaluateParams, ReportParams, SettingNames
+from spinloop.params.evaluation import EvaluateParams, ReportParams
 from spinloop.params.loader import load_section
-from spinloop.params.training import NetworkParams, TrainParams
-from spinloop.reporting.contents import Material, build_report, lineage_table, recipe
-from spinloop.reporting.inputs import load_settings, load_starts, load_stats
+from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
+from spinloop.reporting.contents import Material, build_report, lineage_table
+from spinloop.reporting.inputs import load_refits, load_settings, load_starts, load_stats
 from spinloop.reporting.pages import write_report
+from spinloop.reporting.prose import recipe
 from spinloop.reporting.published import load_published
 from spinloop.stages._figures import draw_pictures
 from spinloop.stages._gather import (
     TrainFolders,
-    change_of,
+    compare_settings,
     files_in,
     load_dictionary,
     load_tested,
@@ -26,7 +27,7 @@ from spinloop.stages._gather import (
 SECTIONS = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
-    "settings": SettingNames,
+    "settings": SettingsParams,
     "network": NetworkParams,
     "train": TrainParams,
     "sources": SourcesParams,
@@ -87,14 +88,15 @@ def run(
     sources = load_section(params, "sources", SourcesParams)
     tests = [split_of(key, sources, protocol) for key, protocol in measuring.splits.items()]
     trains = [split_of(key, sources) for key in measuring.dictionaries]
-    names = (list(values["settings"]), list(measuring.splits), list(measuring.dictionaries))
-    settings = load_settings(*names, metrics, training, dictionary)
+    choices = load_section(params, "settings", SettingsParams).root
+    splits = (list(measuring.splits), list(measuring.dictionaries))
+    settings = load_settings(choices, *splits, metrics, training, dictionary)
     engine = load_section(params, "body", BodyParams).engine
     bodies = load_bodies(body_neutral, body_female, body_male, engine)
     found = [load_tested(split, settings, predictions, test_fits, annotations, crops) for split in tests]
     tested = [each for each in found if each is not None]
     folders = TrainFolders(initial_fits, final_fits, people, annotations, crops)
-    dictionaries = [load_dictionary(train, settings[-1], folders) for train in trains]
+    dictionaries = [load_dictionary(train, settings, folders) for train in trains]
     trained = [each for each in dictionaries if each is not None]
     results = [metrics, training, dictionary, predictions, test_fits, initial_fits, final_fits]
     inputs = files_in([*results, annotations, crops])
@@ -103,8 +105,10 @@ def run(
         settings=settings,
         trains=trains,
         tests=tests,
+        refits=load_refits(metrics / "fits", list(measuring.splits)),
+        comparisons=compare_settings(settings, tested, measuring),
+        confidence=measuring.confidence,
         starts=load_starts(metrics / "starts", list(measuring.dictionaries)),
-        changes={each.split.key: change for each in tested if (change := change_of(each, measuring))},
         occlusion={each.split.key: hidden for each in tested if (hidden := occlusion_of(each))},
         recipe=recipe(values["network"], values["train"]),
         published=load_published(published),
