@@ -24,7 +24,7 @@ def test_mpjpe_equals_plain_loops(people):
         sum(_distance_mm(p, a) for p, a in zip(*pair, strict=True)) / 17
         for pair in zip(predicted, annotated, strict=True)
     ]
-    np.testing.assert_allclose(metrics.mpjpe_mm(predicted, annotated), by_hand, atol=ROUNDING_MM)
+    np.testing.assert_allclose(metrics.mpjpe_mm(predicted, annotated), by_hand, atol=ROUNDING_MM, rtol=0)
 
 
 def test_pa_mpjpe_equals_alignment_with_scipy(people):
@@ -37,6 +37,39 @@ def test_pa_mpjpe_equals_alignment_with_scipy(people):
         scale = (turned * b).sum() / (a * a).sum()
         by_hand.append(np.mean([_distance_mm(p, q) for p, q in zip(scale * turned, b, strict=True)]))
     np.testing.assert_allclose(metrics.pa_mpjpe_mm(predicted, annotated), by_hand, atol=1e-7)
+
+
+def test_pa_mpjpe_equals_alignment_by_quaternions(people):
+    """Horn's closed form: another way to the same similarity, so near that only rounding is left."""
+    by_hand = [_aligned_by_horn(*pair) for pair in zip(*people, strict=True)]
+    np.testing.assert_allclose(metrics.pa_mpjpe_mm(*people), by_hand, atol=ROUNDING_MM, rtol=0)
+
+
+def _aligned_by_horn(source, target):
+    n, middles = len(source), [sum(points) / len(points) for points in (source, target)]
+    a, b = [p - middles[0] for p in source], [q - middles[1] for q in target]
+    m = [[sum(p[i] * q[j] for p, q in zip(a, b, strict=True)) for j in range(3)] for i in range(3)]
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = m
+    matrix = [
+        [xx + yy + zz, yz - zy, zx - xz, xy - yx],
+        [yz - zy, xx - yy - zz, xy + yx, zx + xz],
+        [zx - xz, xy + yx, yy - xx - zz, yz + zy],
+        [xy - yx, zx + xz, yz + zy, zz - xx - yy],
+    ]
+    w, x, y, z = np.linalg.eigh(np.array(matrix))[1][:, -1]
+    turn = Rotation.from_quat([x, y, z, w])
+    turned = [turn.apply(p) for p in a]
+    scale = sum(float(p @ q) for p, q in zip(turned, b, strict=True)) / sum(float(p @ p) for p in a)
+    return sum(_distance_mm(scale * p, q) for p, q in zip(turned, b, strict=True)) / n
+
+
+def test_pve_equals_plain_loops(rng):
+    seen, wanted = rng.normal(0, 0.5, (2, 3, 50, 3))
+    by_hand = [
+        sum(_distance_mm(p, q) for p, q in zip(*pair, strict=True)) / 50
+        for pair in zip(seen, wanted, strict=True)
+    ]
+    np.testing.assert_allclose(metrics.pve_mm(seen, wanted), by_hand, atol=ROUNDING_MM, rtol=0)
 
 
 def test_no_similarity_is_nearer_than_the_aligned_one(people):

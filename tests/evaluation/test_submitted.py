@@ -60,9 +60,21 @@ def test_a_body_is_scored_by_its_mesh_too(body_files, bodies, truth, tmp_path):
     arrays = {"pose": truth.pose, "betas": truth.betas}
     path = _save(tmp_path / "bodies.npz", ids=truth.ids, gender=["neutral"] * 12, **arrays)
     scores = score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, body_files))
-    assert scores.values["pve_mm"].max() < 1e-3
+    assert set(scores.values) == {"pa_mpjpe_mm", "mpjpe_mm", "pve_mm"}
+    assert all((values == 0.0).all() for values in scores.values.values()), "the truth itself has no error"
     with pytest.raises(UserError, match=r"--body-neutral: pw3d@1 needs it"):
         score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, {}))
+
+
+def test_joints_and_a_body_in_one_file_are_both_scored(body_files, bodies, truth, tmp_path, people):
+    arrays = {"pose": truth.pose, "betas": truth.betas}
+    body = _save(tmp_path / "body.npz", ids=truth.ids, gender=["neutral"] * 12, **arrays)
+    both = _save(tmp_path / "both.npz", ids=truth.ids, joints=people[0][:12], **arrays)
+    protocol = find_joint_protocol("pw3d@1")
+    scores = score_contest(protocol, load_contest(both, body, body_files))
+    own = score_contest(protocol, load_contest(body, body, body_files))
+    assert set(scores.values) == set(own.values)
+    assert scores.values["mpjpe_mm"].min() > 100.0, "the joints are the file's, not the body's"
 
 
 def _change(arrays, **changes):

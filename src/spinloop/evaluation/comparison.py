@@ -90,9 +90,14 @@ def score_contest(protocol: AnyProtocol, contest: Contest) -> Scores | MaskScore
         reference = Reference(contest.path, contest.records, models, contest.bodies[NEUTRAL], contest.masks)
         return measure(protocol, bodies, reference, _BATCH)
     truth = _true_body(protocol, contest)
-    if truth is not None and predicted.joints is None:
+    # A file may hold joints and bodies; without --body-neutral its joints alone are compared.
+    has_body = predicted.pose is not None and predicted.betas is not None
+    if truth is not None and (predicted.joints is None or (has_body and NEUTRAL in contest.bodies)):
         models = _models(protocol, contest.bodies, [NEUTRAL, "female", "male"])
-        return score_bodies(protocol, _as_predictions(predicted, models[NEUTRAL]), truth, models, _BATCH)
+        bodies = _as_predictions(predicted, models[NEUTRAL])
+        if predicted.joints is not None:
+            bodies = bodies._replace(joints=_complete(protocol, predicted.joints, predicted.path))
+        return score_bodies(protocol, bodies, truth, models, _BATCH)
     return score_joints(
         protocol, _predicted_joints(protocol, contest), _true_joints(protocol, contest, truth)
     )

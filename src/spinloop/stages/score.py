@@ -74,6 +74,7 @@ def _lines(protocol: str, metrics: Sequence[str], summary: Mapping[str, Any]) ->
     for name in metrics:
         if name in summary:
             low, high = summary[f"{name}_low"], summary[f"{name}_high"]
-            yield f"  {name:24} {summary[name]:8.2f}  ({low:.2f} to {high:.2f})"
+            digits = 3 if name.endswith("f1") else 2
+            yield f"  {name:24} {summary[name]:8.{digits}f}  ({low:.{digits}f} to {high:.{digits}f})"
         else:
             yield f"  {name:24} not scored: it needs bodies on both sides"
