@@ -87,6 +87,17 @@ def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):
     }
 
 
+def test_a_section_that_others_share_changes_only_where_the_preset_names_it(params, tmp_path):
+    preset = "mirror_coco: {picture: {blur_px: {high: 3.0}}}\nmirror_lspet: {picture: {long_side_px: 320}}\n"
+    (tmp_path / "preset.yaml").write_text(preset + "mirror_lsp: {camera: {roll_std_deg: 9.0}}\n")
+    use_params.run(tmp_path / "preset.yaml", params=params)
+    assert _difference(REPOSITORY / "params.yaml", params) == {
+        ".mirror_coco.picture.blur_px.high": 3.0,
+        ".mirror_lspet.picture.long_side_px": 320,
+        ".mirror_lsp.camera.roll_std_deg": 9.0,
+    }
+
+
 def test_a_misspelt_key_is_refused_and_nothing_changes(params, tmp_path):
     (tmp_path / "preset.yaml").write_text("train: {seed: 1, learning_rat: 1.0}\n")
     before = params.read_bytes()

@@ -1,8 +1,12 @@
 """Values laid over those of a parameter file."""
 
-from collections.abc import Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml.comments import CommentedMap
 
 from spinloop.errors import UserError
 
@@ -12,6 +16,8 @@ _OPEN = ("sources", "settings")
 
 def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:
     """Replace values by wanted ones, in place; sections go into each other, a list replaces a whole list.
+
+    A section that stands in several places (a YAML alias) changes only where it is named.
 
     Args:
         values: of a whole parameter file.
@@ -24,11 +30,17 @@ def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source
     Raises:
         UserError: a wanted key is not among the values.
     """
-    return _lay(values, wanted, (), source)
+    counts = Counter(id(section) for section in _sections(values))
+    shared = {key for key, count in counts.items() if count > 1}
+    return _lay(values, wanted, (), source, shared)
 
 
 def _lay(
-    values: MutableMapping[str, Any], wanted: Mapping[str, Any], at: tuple[str, ...], source: Path
+    values: MutableMapping[str, Any],
+    wanted: Mapping[str, Any],
+    at: tuple[str, ...],
+    source: Path,
+    shared: set[int],
 ) -> int:
     n_changed = 0
     for key, value in wanted.items():
@@ -37,8 +49,27 @@ def _lay(
             raise UserError(f"{source}: {where}: params.yaml has no such key; correct its spelling")
         old = values.get(key)
         if isinstance(value, Mapping) and isinstance(old, MutableMapping):
-            n_changed += _lay(old, value, (*at, key), source)
+            if id(old) in shared:
+                old = values[key] = _separate(old)
+            n_changed += _lay(old, value, (*at, key), source, shared)
         elif key not in values or old != value:
             values[key] = value
             n_changed += 1
     return n_changed
+
+
+def _sections(values: MutableMapping[str, Any]) -> Iterator[MutableMapping[str, Any]]:
+    """All sections below, each as often as it is named."""
+    for value in values.values():
+        if isinstance(value, MutableMapping):
+            yield value
+            yield from _sections(value)
+
+
+def _separate(section: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A section of its own, with the same values and comments, to which no alias refers."""
+    own = deepcopy(section)
+    for part in (own, *_sections(own)):
+        if isinstance(part, CommentedMap):
+            part.yaml_set_anchor(None)
+    return own

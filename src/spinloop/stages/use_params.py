@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from spinloop.files import atomic
 from spinloop.params.loader import load_yaml
@@ -11,6 +13,16 @@ from spinloop.stages._progress import say
 
 SECTIONS: dict[str, type] = {}
 _WIDTH = 4096
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes `null` where the file says so, and not nothing."""
+
+    def represent_none(self, data: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_none)
 
 
 def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
@@ -25,6 +37,7 @@ def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = _WIDTH, True
     yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.Representer = _Representer
     values = yaml.load(params.read_text(encoding="utf-8"))
     n_changed = lay_over(values, wanted, preset)
     with atomic(params) as temporary, temporary.open("w", encoding="utf-8") as stream:
