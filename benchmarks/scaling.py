@@ -5,7 +5,7 @@ time follows from its people and the rates below; stages start as Snakemake star
 time depends first, as long as cores, memory and GPUs of all workers together suffice. Rates were measured on
 one core (`benchmarks/rates.py`) unless `assumed` stands beside them.
 
-    python benchmarks/scaling.py [--train-step-s 1.25] [--workers 1 8 64]
+    python benchmarks/scaling.py [--train-step-s 1.25] [--train-gpus 8] [--workers 1 8 64]
 """
 
 import argparse
@@ -48,7 +48,7 @@ TRAIN_STEP_S = 1.25
 FIXED_S = {"prepare_body": 60.0, "fit_prior": 5.0, "train_lifter": 83.0, "draw_body": 30.0, "report": 300.0}
 START_S = 8.0
 """From the scheduler's decision to the first person: Python, DVC, the libraries."""
-BYTES = {"crop": 34_000, "fit": 489, "row": 2_000}
+BYTES = {"crop": 34_000, "fit": 489, "row": 400}
 SNAPSHOTS = 6
 
 
@@ -155,15 +155,18 @@ def list_schedule(jobs: Mapping[str, Job], graph: networkx.DiGraph, capacity: Ma
     return Plan(now, busy / (now * capacity["threads"]), chain)
 
 
-def paper_jobs(train_step_s: float) -> tuple[dict[str, Job], networkx.DiGraph, dict]:
+def paper_jobs(train_step_s: float, train_gpus: int = 1) -> tuple[dict[str, Job], networkx.DiGraph, dict]:
     """The jobs of the paper's pipeline, their graph, and the values."""
     rules, edges, values = paper_pipeline()
     graph = wanted([rule.name for rule in rules], edges)
+    together = {key: train_gpus * size for key, size in WORKER.items()}
     jobs = {
         rule.name: Job(
             rule.name,
             seconds_of(rule.name, values, train_step_s),
-            {"threads": rule.threads, "gpu": 0, **rule.resources},
+            together
+            if train_gpus > 1 and rule.name.startswith("train@")
+            else {"threads": rule.threads, "gpu": 0, **rule.resources},
             60 * rule.resources["runtime"],
             rule.priority,
         )
@@ -191,9 +194,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--train-step-s", type=float, default=TRAIN_STEP_S)
+    parser.add_argument("--train-gpus", type=int, default=1, help="of each training, with torchrun")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
     options = parser.parse_args()
-    jobs, graph, values = paper_jobs(options.train_step_s)
+    jobs, graph, values = paper_jobs(options.train_step_s, options.train_gpus)
 
     work: dict[str, list[Job]] = {}
     for job in jobs.values():
