@@ -20,9 +20,10 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
+from spinloop.params.loader import load_section, load_yaml
+from spinloop.params.runtime import NeedsParams
 
-DEFAULT_MEM_MB = 1000
-DEFAULT_RUNTIME_MIN = 60
+DEFAULT_NEEDS = {"threads": 1, "mem_mb": 1000, "runtime": 60}
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class StageRule:
     folders: tuple[str, ...]
     """Folders it makes: outputs whose path has no suffix."""
     threads: int
-    """Processor cores that it may use; `meta.threads`."""
+    """Processor cores that it may use; `meta.threads` or `needs`."""
     resources: dict[str, int]
-    """`mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`; from `meta`."""
+    """`mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`; from `meta` and `needs`."""
     priority: int
-    """Minutes of `meta.runtime` from its start to the end of the longest chain that follows it: of the stages
+    """Minutes of `runtime` from its start to the end of the longest chain that follows it: of the stages
     that could start, the one on which most time depends goes first."""
 
 
@@ -91,8 +92,9 @@ def _open(root: Path) -> Iterator[Repo]:
 def _rules(repo: Repo) -> list[StageRule]:
     stages = _stages(repo)
     holds = _outputs_by_folder([out.def_path for stage in stages for out in stage.outs])
-    ways = _longest_ways(repo)
-    return [_as_rule(stage, holds, ways[_name(stage)]) for stage in stages]
+    needs = _needs(repo, stages)
+    ways = _longest_ways(repo, {name: need["runtime"] for name, need in needs.items()})
+    return [_as_rule(stage, holds, needs[_name(stage)], ways[_name(stage)]) for stage in stages]
 
 
 def _stale(repo: Repo) -> set[str]:
@@ -145,28 +147,43 @@ def _name(stage: Stage) -> str:
     return str(getattr(stage, "name", None) or stage.addressing)
 
 
-def _longest_ways(repo: Repo) -> dict[str, int]:
+def _needs(repo: Repo, stages: list[PipelineStage]) -> dict[str, dict[str, int]]:
+    """Of each stage, by name: `meta` of `dvc.yaml`, and over it what the section `needs` says."""
+    params = Path(repo.root_dir) / "params.yaml"
+    given = load_section(params, "needs", NeedsParams).root if _has_needs(params) else {}
+    known = {part for stage in stages for part in (_name(stage), _name(stage).split("@")[0])}
+    if unknown := set(given) - known:
+        raise UserError(f"params.yaml: needs.{min(unknown)}: no such stage; correct its name")
+    needs = {}
+    for stage in stages:
+        name, meta = _name(stage), stage.meta or {}
+        if unknown := set(meta) - set(DEFAULT_NEEDS) - {"gpu"}:
+            raise UserError(f"dvc.yaml: {name}: meta.{min(unknown)}: unknown key; remove it")
+        over = {**given.get(name.split("@")[0], {}), **given.get(name, {})}
+        needs[name] = {key: int(value) for key, value in {**DEFAULT_NEEDS, **meta, **over}.items()}
+    return needs
+
+
+def _has_needs(params: Path) -> bool:
+    """A pipeline of another project has other sections."""
+    return params.exists() and "needs" in load_yaml(params)
+
+
+def _longest_ways(repo: Repo, runtime: dict[str, int]) -> dict[str, int]:
     """Of each stage, by name: its own run time and that of the longest chain after it, minutes."""
     ways: dict[str, int] = {}
     # DVC's edges point from a stage to what it needs: those that follow it come first in this order.
     for stage in networkx.topological_sort(repo.index.graph):
         followers = (ways[_name(follower)] for follower in repo.index.graph.predecessors(stage))
-        ways[_name(stage)] = _runtime(stage) + max(followers, default=0)
+        # What is no stage (data that are only tracked) takes no time.
+        ways[_name(stage)] = runtime.get(_name(stage), 0) + max(followers, default=0)
     return ways
 
 
-def _runtime(stage: Stage) -> int:
-    return int((getattr(stage, "meta", None) or {}).get("runtime", DEFAULT_RUNTIME_MIN))
-
-
-def _as_rule(stage: PipelineStage, holds: dict[str, list[str]], priority: int) -> StageRule:
+def _as_rule(
+    stage: PipelineStage, holds: dict[str, list[str]], needs: dict[str, int], priority: int
+) -> StageRule:
     name = _name(stage)
-    meta = stage.meta or {}
-    unknown = set(meta) - {"threads", "mem_mb", "runtime", "gpu"}
-    if unknown:
-        raise UserError(f"dvc.yaml: {name}: meta.{min(unknown)}: unknown key; remove it")
-    resources = {"mem_mb": DEFAULT_MEM_MB, "runtime": DEFAULT_RUNTIME_MIN, **meta}
-    threads = resources.pop("threads", 1)
     read = [dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)]
     outputs = [out.def_path for out in stage.outs]
     return StageRule(
@@ -176,8 +193,8 @@ def _as_rule(stage: PipelineStage, holds: dict[str, list[str]], priority: int) -
         inputs=tuple(dict.fromkeys(declared for path in read for declared in _declared(path, holds))),
         files=tuple(path for path in outputs if Path(path).suffix),
         folders=tuple(path for path in outputs if not Path(path).suffix),
-        threads=int(threads),
-        resources={key: int(value) for key, value in resources.items()},
+        threads=needs["threads"],
+        resources={key: value for key, value in needs.items() if key != "threads"},
         priority=priority,
     )
 

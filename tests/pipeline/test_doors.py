@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spinloop.dag import read_edges, read_pipeline, stale_stages
+from spinloop.dag import read_edges, read_pipeline, read_state, stale_stages
+from spinloop.errors import UserError
 
 UP_TO_DATE = "Data and pipelines are up to date."
 NOTHING_TO_DO = "Nothing to be done"
@@ -95,6 +96,26 @@ def test_the_stage_on_which_most_time_depends_goes_first(small_project):
     # 60 minutes where nothing is said; each@a and each@b say 1.
     priorities = {stage.name: stage.priority for stage in read_pipeline(small_project)}
     assert priorities == {"last": 60, "each@a": 61, "each@b": 61, "first": 121, "second": 121}
+
+
+def test_needs_take_the_place_of_meta_and_make_nothing_stale(copy_of_finished):
+    edit(copy_of_finished, "params.yaml", "last:", "needs: {each: {runtime: 90}, each@b: {gpu: 1}}\nlast:")
+    rules, stale = read_state(copy_of_finished)
+    asked = {rule.name: rule.resources for rule in rules}
+    assert asked["each@a"] == {"mem_mb": 100, "runtime": 90}
+    assert asked["each@b"] == {"mem_mb": 100, "runtime": 90, "gpu": 1}
+    assert {rule.name: rule.priority for rule in rules}["first"] == 60 + 90 + 60
+    assert stale == set()
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [("{ech: {gpu: 1}}", "needs.ech: no such stage"), ("{each: {gpus: 1}}", "needs.each.gpus")],
+)
+def test_needs_of_a_wrong_name_are_refused(small_project, needs, said):
+    edit(small_project, "params.yaml", "last:", f"needs: {needs}\nlast:")
+    with pytest.raises(UserError, match=said):
+        read_pipeline(small_project)
 
 
 @pytest.mark.parametrize("kind", EDITS)

@@ -10,7 +10,7 @@ from spinloop.params.loader import load_yaml
 pytestmark = pytest.mark.slow
 
 
-# Of the 128 shards of every split; planning all of them takes minutes and shows no more.
+# Of the 16 shards of every split; planning all of them takes longer and shows no more.
 FEW = "fit_initial: {shards: [0, 1, 2]}\n"
 
 

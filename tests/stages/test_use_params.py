@@ -11,6 +11,7 @@ from spinloop.params.annotations import CropsParams, SourcesParams
 from spinloop.params.body import BodyParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section, load_yaml
+from spinloop.params.runtime import NeedsParams
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.stages import use_params
 
@@ -27,6 +28,7 @@ MODELS = {
     "settings.loop": SettingParams,
     "settings.paired": SettingParams,
     "watch": WatchParams,
+    "needs": NeedsParams,
 }
 
 
