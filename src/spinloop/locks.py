@@ -8,7 +8,7 @@ a dead process may by now be that of another one, which DVC takes for the old.
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,23 @@ def drop_locks_of_the_dead(root: Path) -> None:
     Args:
         root: the project's folder.
     """
-    path = root / _FOLDER / "rwlock"
-    if not path.exists():
-        return
-    with make_lock(str(path.with_name("rwlock.lock"))):
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            kept = {mode: _kept(entries) for mode, entries in held.items()}
-        except (ValueError, AttributeError, TypeError, KeyError):
-            kept = {}
-        with atomic(path) as temporary:
-            temporary.write_text(json.dumps(kept), encoding="utf-8")
+    _drop(root, lambda holder: not _runs_dvc(holder["pid"]))
 
 
 def wait_for_twin(root: Path, command: str) -> None:
-    """Wait while another process runs the same command: a Snakemake that was killed leaves its jobs running.
+    """Wait while another process of this machine runs the same command, then remove what any such left.
+
+    A Snakemake that was killed leaves its jobs running. A job that a cluster's time limit ended starts again,
+    perhaps on another machine, where the number of the old process may be that of a stranger.
 
     Args:
         root: the project's folder.
         command: what DVC notes down of a process, its words joined by blanks.
     """
-    while any(
-        writer["cmd"] == command and writer["pid"] != os.getpid() and _runs_dvc(writer["pid"])
-        for writer in _writers(root).values()
-    ):
+    while twins := [holder["pid"] for holder in _writers(root).values() if holder["cmd"] == command]:
+        if not any(pid != os.getpid() and _runs_dvc(pid) for pid in twins):
+            _drop(root, lambda holder: holder["cmd"] == command)
+            return
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
@@ -78,13 +71,28 @@ def _writers(root: Path) -> dict[str, Any]:
         return {}
 
 
-def _kept(entries: dict[str, Any]) -> dict[str, Any]:
+def _drop(root: Path, is_gone: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrite the list of the paths in use without some who hold them; a damaged one is made anew."""
+    path = root / _FOLDER / "rwlock"
+    if not path.exists():
+        return
+    with make_lock(str(path.with_name("rwlock.lock")), wait=True):
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            kept = {mode: _kept(entries, is_gone) for mode, entries in held.items()}
+        except (ValueError, AttributeError, TypeError, KeyError):
+            kept = {}
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _kept(entries: dict[str, Any], is_gone: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """A path's reader list, or its one writer, without those that are gone."""
     kept = {}
     for path, holders in entries.items():
         if isinstance(holders, list):
-            kept[path] = [holder for holder in holders if _runs_dvc(holder["pid"])]
-        elif _runs_dvc(holders["pid"]):
+            kept[path] = [holder for holder in holders if not is_gone(holder)]
+        elif not is_gone(holders):
             kept[path] = holders
     return {path: holders for path, holders in kept.items() if holders}
 

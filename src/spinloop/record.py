@@ -1,10 +1,10 @@
 """Run one stage through DVC, and record it quickly and in one piece: `python -m spinloop.record STAGE`.
 
 The same as `dvc --wait-for-lock repro --single-item STAGE`, except for the way in which `dvc.lock`
-is written. DVC parses and formats the whole file and writes over it. With hundreds of stages that takes
-longer than a stage, under a lock that all others wait for; and a kill or a full disk in the middle loses the
-records of all stages. Here the lines of the one stage are replaced and the new file is moved into place. The
-bytes are those that DVC would have written.
+is read and written. DVC parses and formats the whole file, and writes over it. With hundreds of stages
+that takes longer than a stage, under a lock that all others wait for; a kill or a full disk in the middle
+loses the records of all stages. Here only the lines of the one stage are parsed and replaced, and the new
+file is moved into place. The bytes are those that DVC would have written.
 """
 
 import re
@@ -17,7 +17,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import reproduce
 from dvc.stage.serialize import to_lockfile
-from dvc.utils.serialize import dumps_yaml
+from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from spinloop.dag import one_line
 from spinloop.files import atomic
@@ -34,6 +34,7 @@ def run_stage(name: str) -> int:
     """
     wait_for_twin(Path.cwd(), " ".join(sys.argv))
     Lockfile.dump_stages = _dump_stages
+    Lockfile.load = lambda self, **kwargs: _load_stage(Path(self.path), name)
     try:
         with Repo(_wait_for_lock=True) as repo:
             reproduce(repo, [name], single_item=True)
@@ -54,15 +55,30 @@ def splice(text: str, entry: str) -> str:
         The text with the stage's old lines replaced, or with the new ones at the end of the stages.
     """
     text = text or _HEAD
-    header = entry.split("\n", 1)[0]
-    # A stage is its own line, indented by two, and all that is indented further.
-    old = re.search(rf"^{re.escape(header)}\n(?:   .*\n)*", text, re.MULTILINE)
+    old = _find(text, entry.split("\n", 1)[0])
     if old:
         return text[: old.start()] + entry + text[old.end() :]
     stages = re.search(r"^stages:.*\n(?:  .*\n)*", text, re.MULTILINE)
     if stages is None:
         return f"{text}stages:\n{entry}"
     return text[: stages.end()] + entry + text[stages.end() :]
+
+
+def lines_of(text: str, name: str) -> str:
+    """One stage's record in the text of a lock file, as it stands under `stages:`; empty if there is none."""
+    found = _find(text, "  " + dumps_yaml({name: {}}).removesuffix(" {}\n"))
+    return found[0] if found else ""
+
+
+def _find(text: str, header: str) -> re.Match[str] | None:
+    """A stage is its own line, indented by two, and all that is indented further."""
+    return re.search(rf"^{re.escape(header)}\n(?:   .*\n)*", text, re.MULTILINE)
+
+
+def _load_stage(path: Path, name: str) -> dict[str, Any]:
+    """Stands in for `dvc.dvcfile.Lockfile.load`, which parses what every stage has left."""
+    lines = lines_of(path.read_text(encoding="utf-8"), name) if path.exists() else ""
+    return Lockfile.validate(parse_yaml(_HEAD + lines, str(path)), str(path)) if lines else {}
 
 
 def _dump_stages(self: Lockfile, stages: list[Any], **kwargs: Any) -> None:

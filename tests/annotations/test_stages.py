@@ -134,11 +134,22 @@ def test_a_dataset_in_which_nobody_can_be_used_stops(coco_tree, params, tmp_path
 def test_an_absent_folder_of_detections_is_named(coco_tree, params, tmp_path):
     out = tmp_path / "out"
     table = _preprocess(coco_tree, params, out)
-    with _fails(r"none: no such folder; give OpenPose's output or a JSON file of detections"):
+    with _fails(r"none: no such folder; give OpenPose's output, .* or an empty folder if there are none"):
         merge.run(
             annotations=table, out=out / "k.parquet", stats=out / "k.json", openpose=tmp_path / "none",
             params=params,
         )  # fmt: skip
+
+
+def test_an_empty_folder_of_detections_leaves_the_annotated_joints_as_they_are(coco_tree, params, tmp_path):
+    table = _preprocess(coco_tree, params, tmp_path)
+    (tmp_path / "none").mkdir()
+    out, stats = tmp_path / "keypoints.parquet", tmp_path / "merge.json"
+    merge.run(annotations=table, out=out, stats=stats, openpose=tmp_path / "none", params=params)
+    keypoints = np.stack(load_keypoints(out)["keypoints"].tolist())
+    assert not keypoints[:, :25].any()
+    np.testing.assert_array_equal(keypoints[:, 25:], np.stack(load_records(table)["keypoints"].tolist()))
+    assert json.loads(stats.read_text())["noted"] == {"no_file": len(keypoints)}
 
 
 def test_a_broken_detection_file_stops_the_merge_and_leaves_no_file(coco_tree, params, tmp_path):

@@ -28,6 +28,10 @@ def _flat(result):
     return torch.cat(parts, dim=1)
 
 
+def _stages_of(params, n_iterations):
+    return [stage.model_copy(update={"n_iterations": n_iterations}) for stage in params.mean_start.stages]
+
+
 @pytest.fixture(scope="module")
 def spoilt(crowd):
     """Keypoints of twelve people, each spoilt in a way of its own; the last one is whole."""
@@ -42,7 +46,7 @@ def spoilt(crowd):
 @pytest.fixture(scope="module")
 def fitters(golden, prior, params):
     """By solver; few steps suffice here."""
-    few = params.mean_start.model_copy(update={"n_iterations": 3})
+    few = params.mean_start.model_copy(update={"stages": _stages_of(params, 3)})
     settings = {"n_iterations": 4, "mean_start": few}
     return {
         solver: Fitter(golden.body, prior, params.model_copy(update={**settings, "solver": solver}))
@@ -120,7 +124,7 @@ def test_a_crop_that_cuts_people_off_is_fitted(fitters, crowd, share):
 
 
 def test_fits_from_the_mean_pose_do_not_depend_on_order_or_batch(golden, prior, params, crowd):
-    few = params.mean_start.model_copy(update={"n_iterations": 3, "n_camera_iterations": 3})
+    few = params.mean_start.model_copy(update={"stages": _stages_of(params, 3), "n_camera_iterations": 3})
     settings = params.model_copy(update={"mean_start": few})
     keypoints, order = crowd[1].double(), np.random.default_rng(0).permutation(12)
     whole = Fitter(golden.body, prior, settings, dtype=torch.float64)

@@ -136,7 +136,9 @@ def test_a_broken_person_disturbs_nobody(golden, prior, params, crowd, solver, c
     torch.testing.assert_close(_flat(result)[whole], _flat(clean)[whole], atol=1e-4, rtol=1e-4)
 
 
-def test_broken_people_disturb_nobody_from_the_mean_pose(fitter, crowd):
+def test_broken_people_disturb_nobody_from_the_mean_pose(golden, prior, params, crowd):
+    """In double precision: from so far away, single rounding errors grow to differences that can be seen."""
+    fitter = Fitter(golden.body, prior, params, dtype=torch.float64)
     keypoints = crowd[1].clone()
     clean = fitter.fit_from_mean(keypoints)
     keypoints[5] = float("nan")
@@ -144,7 +146,7 @@ def test_broken_people_disturb_nobody_from_the_mean_pose(fitter, crowd):
     result = fitter.fit_from_mean(keypoints)
     assert torch.isfinite(_flat(result)).all()
     whole = [0, 1, 2, 3, 4, 7, 8, 9, 10, 11]
-    torch.testing.assert_close(result.objective[whole], clean.objective[whole], rtol=1e-3, atol=0)
+    torch.testing.assert_close(_flat(result)[whole], _flat(clean)[whole], atol=1e-4, rtol=1e-4)
 
 
 def _in_two_orders(golden, prior, params, crowd, dtype):

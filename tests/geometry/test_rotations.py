@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,6 +107,30 @@ def test_gradient_of_six_numbers_is_right():
 def test_a_quarter_turn_about_z_takes_x_to_y():
     turned = rotation_about_z(tensor(np.pi / 2)) @ tensor([1, 0, 0])
     np.testing.assert_allclose(turned, [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("length", [0.0, 1e-8, 1e-4, 9.9e-4, 1.1e-3, 0.1, 1.5, 3.0, 3.1415])
+def test_both_ways_equal_roma_at_any_angle(dtype, length):
+    axes = torch.nn.functional.normalize(
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    )
+    precision = torch.finfo(dtype).eps
+    matrix = axis_angle_to_matrix(axes * length)
+    exact = axis_angle_to_matrix(axes.double() * length)
+    assert (matrix - exact).abs().max() < 10 * precision
+    assert (matrix - roma.rotvec_to_rotmat(axes * length)).abs().max() < 10 * precision
+    back = matrix_to_axis_angle(matrix)
+    assert (back - roma.rotmat_to_rotvec(matrix)).abs().max() < 2e3 * precision
+    assert (back - axes * length).abs().max() < 2e3 * precision
+
+
+@pytest.mark.parametrize("vector", [(1e-9, 0, 0), (0.4, -0.2, 1.0), (0.0, 2.9, 0.3), (2.0, 2.0, 1.0)])
+def test_gradient_of_the_way_back_is_right(vector):
+    def there_and_back(v):
+        return matrix_to_axis_angle(axis_angle_to_matrix(v))
+
+    assert torch.autograd.gradcheck(there_and_back, tensor(vector).requires_grad_())
 
 
 def test_arguments_are_left_as_they_were():

@@ -199,6 +199,13 @@ def run_pw3d(repository, studio_files, mixture_file, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def exact_detector(repository) -> dict[str, float]:
+    """The section of a detector without a fault: whatever lies on the picture is found in its place."""
+    params = load_section(repository / "params.yaml", "mirror_coco", CocoParams).detector
+    return dict.fromkeys(params.model_dump(), 0.0)
+
+
+@pytest.fixture(scope="session")
 def pw3d(repository, run_pw3d) -> SimpleNamespace:
     """Four videos, exact detections."""
     exact = {"noise": 0.0, "hidden_noise": 0.0, "outlier": 0.0, "swap": 0.0, "miss": 0.1, "person_miss": 0.1}

@@ -1,5 +1,6 @@
 """The Human3.6M mirror, read back with cdflib, h5py and OpenCV from the format's description."""
 
+import json
 import pickle
 from itertools import pairwise
 from types import SimpleNamespace
@@ -34,18 +35,18 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def make_h36m(repository, small_params, studio_files, mixture_file, tmp_path_factory):
+def make_h36m(repository, small_params, exact_detector, studio_files, mixture_file, tmp_path_factory):
     def make() -> SimpleNamespace:
         root = tmp_path_factory.mktemp("h36m")
         lab = load_section(repository / "params.yaml", "mirror_h36m", H36mParams).lab.model_dump()
-        changes = {**SMALL, "lab": {**lab, "side_px": 96}}
+        changes = {**SMALL, "lab": {**lab, "side_px": 96}, "detector": exact_detector}
         params = small_params(root / "params.yaml", "mirror_h36m", changes)
         truth = {f"truth_{name}": root / f"{name}.parquet" for name in ("train", "p1", "p2")}
         mirror_h36m.run(
             body=studio_files["neutral"], mixture=mixture_file, out=root / "h36m",
-            params=params, **truth,
+            openpose=root / "openpose", params=params, **truth,
         )  # fmt: skip
-        return SimpleNamespace(root=root / "h36m", params=params, **truth)
+        return SimpleNamespace(root=root / "h36m", openpose=root / "openpose", params=params, **truth)
 
     return make
 
@@ -127,6 +128,29 @@ def test_rows_equal_the_truth_that_made_them(h36m, studio_files, split, table):
         pixels = focal * joints[:, :2] / joints[:, 2:] + center
         assert np.abs(record.keypoints[PLACES, :2] - pixels).max() < 0.5
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
+
+
+def test_openpose_saw_the_person_of_every_training_frame_that_is_used(h36m, studio_files):
+    rows = {row.id: row for row in load_truth(h36m.truth_train).itertuples()}
+    body = BodyModel(load_body(studio_files["neutral"]), torch.float64)
+    records = read(h36m, "h36m_train")
+    files = {record.image.replace(".jpg", "_keypoints.json"): record for record in records}
+    found = {
+        path.relative_to(h36m.openpose).as_posix() for path in h36m.openpose.rglob("*.*") if path.is_file()
+    }
+    assert found == set(files)
+    for file, record in files.items():
+        row = rows[record.id]
+        (person,) = json.loads((h36m.openpose / file).read_text())["people"]
+        detected = np.array(person["pose_keypoints_2d"]).reshape(25, 3)
+        pose, betas = (torch.tensor(part, dtype=torch.float64)[None] for part in (row.pose, row.betas))
+        joints = body(pose, betas).joints49[0, :25].numpy() + row.translation
+        focal, *center = row.camera
+        pixels = focal * joints[:, :2] / joints[:, 2:] + center
+        inside = ((pixels >= 0) & (pixels < 96)).all(1)
+        np.testing.assert_array_equal(detected[:, 2] > 0, inside)
+        assert (detected[:, 2] > 0.6).any()
+        np.testing.assert_allclose(detected[inside, :2], pixels[inside], atol=1e-2)
 
 
 def test_protocol_2_is_the_frontal_camera_of_protocol_1(h36m):

@@ -1,5 +1,6 @@
 """The MPI-INF-3DHP mirror, read back with scipy, h5py and OpenCV from the format's description."""
 
+import json
 from types import SimpleNamespace
 
 import cv2
@@ -28,19 +29,23 @@ VIEWS = [0, 4]
 
 
 @pytest.fixture(scope="module")
-def mpi(repository, small_params, studio_files, mixture_file, tmp_path_factory) -> SimpleNamespace:
+def mpi(
+    repository, small_params, exact_detector, studio_files, mixture_file, tmp_path_factory
+) -> SimpleNamespace:
     """One subject, two views near enough that arms leave the picture; six test sequences."""
     root = tmp_path_factory.mktemp("mpi")
     full = load_section(repository / "params.yaml", "mirror_mpi_inf_3dhp", MpiInf3dhpParams).model_dump()
     lab = {**full["train"]["lab"], "side_px": 96, "distance_m": {"low": 1.35, "high": 1.6}}
     train = {**full["train"], "subjects": ["S1"], "views": VIEWS, "n_frames": 31, "lab": lab}
+    train |= {"detector": exact_detector}
     test = {**full["test"], "n_frames": 5, "not_valid": 0.3}
     params = small_params(root / "params.yaml", "mirror_mpi_inf_3dhp", {"train": train, "test": test})
     truth = {f"truth_{name}": root / f"{name}.parquet" for name in ("train", "test")}
     mirror_mpi_inf_3dhp.run(
-        body=studio_files["neutral"], mixture=mixture_file, out=root / "mpi", params=params, **truth
-    )
-    return SimpleNamespace(root=root / "mpi", params=params, **truth)
+        body=studio_files["neutral"], mixture=mixture_file, out=root / "mpi", openpose=root / "openpose",
+        params=params, **truth,
+    )  # fmt: skip
+    return SimpleNamespace(root=root / "mpi", openpose=root / "openpose", params=params, **truth)
 
 
 def read_train(mpi, **changes):
@@ -113,6 +118,27 @@ def test_training_rows_equal_the_truth_that_made_them(mpi, body):
         joints, pixels = drawn_joints(row, body)
         assert np.abs(record.keypoints[PLACES, :2] - pixels).max() < 0.5
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
+
+
+def test_openpose_saw_the_person_of_every_training_frame_that_is_used(mpi, body):
+    rows = list(load_truth(mpi.truth_train).itertuples())
+    records, _ = read_train(mpi)
+    files = [record.image.replace(".jpg", "_keypoints.json") for record in records]
+    found = {
+        path.relative_to(mpi.openpose).as_posix() for path in mpi.openpose.rglob("*.*") if path.is_file()
+    }
+    assert found == set(files)
+    for file, row in zip(files, rows, strict=True):
+        (person,) = json.loads((mpi.openpose / file).read_text())["people"]
+        detected = np.array(person["pose_keypoints_2d"]).reshape(25, 3)
+        pose, betas = (torch.tensor(part, dtype=torch.float64)[None] for part in (row.pose, row.betas))
+        joints = body(pose, betas).joints49[0, :25].numpy() + row.translation
+        focal, *center = row.camera
+        pixels = focal * joints[:, :2] / joints[:, 2:] + center
+        inside = ((pixels >= 0) & (pixels < 96)).all(1)
+        np.testing.assert_array_equal(detected[:, 2] > 0, inside)
+        assert (detected[:, 2] > 0.6).any()
+        np.testing.assert_allclose(detected[inside, :2], pixels[inside], atol=1e-2)
 
 
 def test_the_fits_are_the_bodies_that_were_drawn_where_there_are_any(mpi):

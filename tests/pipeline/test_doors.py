@@ -1,5 +1,6 @@
 """Snakemake and DVC on a small pipeline: the same work, the same staleness, no lost records."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -144,6 +145,20 @@ def test_stages_started_at_once_all_get_into_the_lock_file(small_project, run):
     started = [subprocess.Popen([*command, name], cwd=small_project, env=run.environment) for name in names]
     assert [process.wait() for process in started] == [0] * len(names)
     assert UP_TO_DATE in run("dvc", "status", cwd=small_project).stdout
+
+
+def test_a_job_reads_no_record_but_its_own(copy_of_finished, run):
+    ran(copy_of_finished)
+    edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
+    assert "didn't change" in run("python", "-m", "spinloop.record", "first", cwd=copy_of_finished).stdout
+    assert ran(copy_of_finished) == []
+
+
+def test_a_damaged_record_is_told_in_one_line(copy_of_finished, run):
+    edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
+    done = run("python", "-m", "spinloop.record", "last", cwd=copy_of_finished, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch("last: .*dvc.lock.*\n", done.stdout)
 
 
 def test_a_failing_stage_shows_its_line_and_leaves_the_others_done(small_project, run):

@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from dvc.utils.serialize import dumps_yaml, load_yaml, modify_yaml
+from dvc.utils.serialize import dumps_yaml, load_yaml, modify_yaml, parse_yaml
 
-from spinloop.record import splice
+from spinloop.record import lines_of, splice
 
 STAGE = {
     "cmd": "echo  'two  words' # no comment",
@@ -44,3 +44,12 @@ def test_what_follows_the_stages_is_kept(tmp_path):
 def test_a_name_that_begins_another_is_not_taken_for_it():
     text = "schema: '2.0'\nstages:\n  fit@ab:\n    cmd: x\n"
     assert splice(text, "  fit@a:\n    cmd: y\n") == text + "  fit@a:\n    cmd: y\n"
+
+
+def test_the_lines_of_a_stage_hold_what_dvc_reads_of_it(lock):
+    with modify_yaml(str(lock)) as data:
+        data["stages"]["a stage: of trouble"] = STAGE
+    text, read = lock.read_text(), load_yaml(str(lock))["stages"]
+    for name in ("train@loop", "report", "a stage: of trouble"):
+        assert parse_yaml(lines_of(text, name), "")[name] == read[name]
+    assert lines_of(text, "train") == ""

@@ -53,7 +53,7 @@ def open_detections(path: Path) -> Detections:
         return OpenPoseFolder(path)
     if path.is_file():
         return Coco17File(path)
-    cure = "give OpenPose's output or a JSON file of detections, or leave --openpose out"
+    cure = "give OpenPose's output, a JSON file of detections, or an empty folder if there are none"
     raise UserError(f"{path}: no such folder; {cure}")
 
 

@@ -6,12 +6,11 @@ were *not* anchored move from their starts. Fits that were anchored confirm thei
 weight grow without a reason.
 """
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 # A weight that holds a joint to 0.01 rad at 1 px; more makes the curvature needlessly stiff.
 _MAX_WEIGHT = 1e4
@@ -47,7 +46,7 @@ class AdaptiveAnchor:
             axis_angle_to_matrix(pose[is_usable].cpu().double().unflatten(1, (24, 3)))
             for pose in (start, fitted)
         )
-        angle = roma.rotmat_geodesic_distance(before, after)
+        angle = matrix_to_axis_angle(before.mT @ after).norm(dim=-1)
         self._mean_square = self._memory * self._mean_square + (1 - self._memory) * angle.square().mean(0)
         self._share = self._memory * self._share + 1 - self._memory
 

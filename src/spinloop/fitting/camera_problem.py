@@ -7,9 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinloop.body.joints_only import rotation_and_turn
-from spinloop.fitting.energy import Torso, camera_energy
+from spinloop.body.state import BodyState
+from spinloop.fitting.energy import BodyEnergy, Torso, camera_energy, torso
 from spinloop.fitting.lm import Quadratic
 from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
+from spinloop.geometry.rotations import axis_angle_to_matrix
 
 # As in `fitting.body_problem`.
 _NEAR_M = 0.1
@@ -108,6 +110,24 @@ class TorsoProblem:
         # Turns that the four joints do not fix (all on a line, or missing) stay as they are.
         curvature.diagonal(dim1=1, dim2=2).add_(1e-3)
         return at
+
+
+def torso_problem(
+    energy: BodyEnergy, state: BodyState, keypoints: Float[Tensor, "B 49 3"], depth_weight: float
+) -> TorsoProblem:
+    """The camera stage of some people; the depth is held where it is.
+
+    Args:
+        energy: knows the body.
+        state: where the stage starts.
+        keypoints: pixels and confidence.
+        depth_weight: per metre.
+    """
+    skeleton = energy.skeleton
+    seen = torso(skeleton.joints(state.pose, state.betas), keypoints)
+    root = skeleton.root_joint(state.betas)
+    arms = (seen.joints - root[:, None]) @ axis_angle_to_matrix(state.pose[:, :3])
+    return TorsoProblem(arms, root, seen.keypoints, state.translation[:, 2], depth_weight)
 
 
 def _project(

@@ -1,7 +1,9 @@
 """One fit of each person of a batch: as it is found, kept and compared."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -22,6 +24,31 @@ class FitResult(NamedTuple):
     """Steps tried, all stages together."""
     converged: Bool[Tensor, " B"]
     """Whether the solver stopped because a step gained next to nothing."""
+
+    def overwrite(
+        self, index: Int[Tensor, " N"], other: "FitResult", wins: Bool[Tensor, " N"]
+    ) -> "FitResult":
+        """The same fits, those at `index` replaced by rows of `other` where these win.
+
+        Args:
+            index: positions of the people of `other`.
+            other: other fits of theirs.
+            wins: which of them are better.
+        """
+        where = index[wins]
+        state = BodyState(
+            *(old.index_copy(0, where, new[wins]) for old, new in zip(self.state, other.state, strict=True))
+        )
+        rest = (old.index_copy(0, where, new[wins]) for old, new in zip(self[1:], other[1:], strict=True))
+        return FitResult(state, *rest)
+
+
+def join_results(results: Sequence[FitResult]) -> FitResult:
+    """Everybody of all results, in their order."""
+    if len(results) == 1:
+        return results[0]
+    states = BodyState(*(torch.cat(rows) for rows in zip(*(r.state for r in results), strict=True)))
+    return FitResult(states, *(torch.cat(rows) for rows in zip(*(r[1:] for r in results), strict=True)))
 
 
 class Fit(NamedTuple):

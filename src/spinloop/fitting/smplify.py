@@ -7,7 +7,7 @@ get the translation that reprojects their pose and shape best, so neither profit
 about.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,15 +17,15 @@ from spinloop.body.moments import BodyArrays
 from spinloop.body.state import BodyState
 from spinloop.fitting.adam import fit_adam
 from spinloop.fitting.body_problem import BodyProblem, FittedBody, body_evidence
-from spinloop.fitting.camera_problem import PlacedPoints, TorsoProblem, TranslationProblem
-from spinloop.fitting.energy import BodyEnergy, Terms, fitted_only, torso
+from spinloop.fitting.camera_problem import PlacedPoints, TranslationProblem, torso_problem
+from spinloop.fitting.chunks import solve_in_chunks
+from spinloop.fitting.energy import BodyEnergy, Terms, fitted_only
 from spinloop.fitting.fit import Better, Fit, FitResult
 from spinloop.fitting.initial import mean_start, sane_start, turned_around
 from spinloop.fitting.lm import Minimum, minimize
 from spinloop.geometry.camera import estimate_translation
-from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.motion.mixture import Mixture
-from spinloop.params.fitting import FittingParams, StageWeights
+from spinloop.params.fitting import FittingParams, MeanStage, StageWeights
 
 _PLACING_ITERATIONS, _PLACING_TOLERANCE = 8, 1e-3
 
@@ -83,8 +83,8 @@ class Fitter:
     def fit_from_mean(self, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
         """Fit from the mean pose, in stages from strong to weak priors.
 
-        Where the picture does not say which way a person faces, both are fitted and the one with the lower
-        objective is returned.
+        Where the picture does not say which way a person faces, the first stages are done both ways, and the
+        one with the lower objective goes on.
 
         Args:
             keypoints: as in `fit`.
@@ -124,13 +124,8 @@ class Fitter:
         return state._replace(translation=found.unknowns)
 
     def _in_chunks(self, solve: Callable[..., FitResult], *tensors: Tensor) -> FitResult:
-        size = self.params.chunk_size
-        parts = zip(*(tensor.detach().to(**self._options).split(size) for tensor in tensors), strict=True)
-        results = [solve(*part) for part in parts]
-        if len(results) == 1:
-            return results[0]
-        states = BodyState(*(torch.cat(rows) for rows in zip(*(r.state for r in results), strict=True)))
-        return FitResult(states, *(torch.cat(rows) for rows in zip(*(r[1:] for r in results), strict=True)))
+        moved = [tensor.detach().to(**self._options) for tensor in tensors]
+        return solve_in_chunks(solve, moved, self.params.chunk_size)
 
     def _fit(
         self, start: BodyState, keypoints: Float[Tensor, "B 49 3"], held: Float[Tensor, " 72"]
@@ -143,52 +138,58 @@ class Fitter:
             return self._result(state, start, keypoints, steps, steps < 0)
         first = start
         if params.camera == "staged":
-            first = self._camera_stage(start, keypoints, params.n_iterations)
+            first = self._camera_stage(start, keypoints, params.n_iterations, params.damping)
         state, found = self._body_stage(
-            first, start.pose, keypoints, params.weights, params.n_iterations, held, params.camera == "free"
+            first, start.pose, keypoints, params.weights, params.n_iterations, params.damping, held
         )
         return self._result(state, start, keypoints, found.iterations, found.converged)
 
     def _fit_from_mean(self, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
-        begin = mean_start(self.energy, keypoints, self.params.mean_start.side_view_px)
-        best = self._stages(begin.state, keypoints)
-        doubtful = begin.is_ambiguous.nonzero()[:, 0]
-        if len(doubtful) == 0:
-            return best
-        other_start = BodyState(*(part[doubtful] for part in begin.state))
-        other_start = turned_around(self.energy, other_start, keypoints[doubtful])
-        other = self._stages(other_start, keypoints[doubtful])
-        wins = other.objective < best.objective[doubtful]
-        index = doubtful[wins]
-        state = BodyState(
-            *(old.index_copy(0, index, new[wins]) for old, new in zip(best.state, other.state, strict=True))
-        )
-        rest = (old.index_copy(0, index, new[wins]) for old, new in zip(best[1:], other[1:], strict=True))
-        return FitResult(state, *rest)
-
-    def _stages(self, start: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
         params = self.params.mean_start
-        state = self._camera_stage(start, keypoints, params.n_camera_iterations)
-        free = start.pose.new_zeros(72)
+        begin = mean_start(self.energy, keypoints, params.side_view_px)
+        best = self._first_stages(begin.state, keypoints)
+        doubtful = begin.is_ambiguous.nonzero()[:, 0]
+        if len(doubtful) > 0:
+            start, seen = BodyState(*(part[doubtful] for part in begin.state)), keypoints[doubtful]
+            other = self._first_stages(turned_around(self.energy, start, seen), seen)
+            best = best.overwrite(doubtful, other, other.objective < best.objective[doubtful])
+        rest = params.stages[params.n_stages_both_ways :]
+        if not rest:
+            return best
+        found = self._stages(rest, best.state, keypoints)
+        return found._replace(iterations=best.iterations + found.iterations)
+
+    def _first_stages(self, start: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
+        """The stages that are done both ways.
+
+        With a free camera none is for the camera alone: a root that only four points have turned is a worse
+        start than the mean pose is.
+        """
+        params = self.params.mean_start
+        if self.params.camera == "staged":
+            start = self._camera_stage(start, keypoints, params.n_camera_iterations, params.damping)
+        return self._stages(params.stages[: params.n_stages_both_ways], start, keypoints)
+
+    def _stages(
+        self, stages: Sequence[MeanStage], start: BodyState, keypoints: Float[Tensor, "B 49 3"]
+    ) -> FitResult:
+        state, free = start, start.pose.new_zeros(72)
         iterations = torch.zeros_like(start.pose[:, 0], dtype=torch.long)
         converged = iterations < 0
-        for weights in params.stages:
+        for stage in stages:
             state, found = self._body_stage(
-                state, state.pose, keypoints, weights, params.n_iterations, free, self.params.camera == "free"
+                state, state.pose, keypoints, stage, stage.n_iterations, self.params.mean_start.damping, free
             )
             iterations, converged = iterations + found.iterations, found.converged
         return self._result(state, start, keypoints, iterations, converged)
 
     def _camera_stage(
-        self, state: BodyState, keypoints: Float[Tensor, "B 49 3"], n_iterations: int
+        self, state: BodyState, keypoints: Float[Tensor, "B 49 3"], n_iterations: int, damping: float
     ) -> BodyState:
         """Root rotation and translation from the torso."""
-        seen = torso(self.joints(state), keypoints)
-        root = self.energy.skeleton.root_joint(state.betas)
-        arms = (seen.joints - root[:, None]) @ axis_angle_to_matrix(state.pose[:, :3])
-        problem = TorsoProblem(arms, root, seen.keypoints, state.translation[:, 2], self.params.depth_weight)
+        problem = torso_problem(self.energy, state, keypoints, self.params.depth_weight)
         first = torch.cat([state.pose[:, :3], state.translation], dim=1)
-        found = minimize(problem, first, n_iterations, self.params.damping, self.params.tolerance).unknowns
+        found = minimize(problem, first, n_iterations, damping, self.params.tolerance).unknowns
         return BodyState(torch.cat([found[:, :3], state.pose[:, 3:]], dim=1), state.betas, found[:, 3:])
 
     def _body_stage(
@@ -198,14 +199,13 @@ class Fitter:
         keypoints: Float[Tensor, "B 49 3"],
         weights: StageWeights,
         n_iterations: int,
+        damping: float,
         held: Float[Tensor, " 72"],
-        moves_camera: bool,
     ) -> tuple[BodyState, Minimum]:
         evidence = body_evidence(first._replace(pose=anchor), keypoints, held.expand_as(anchor))
+        moves_camera = self.params.camera == "free"
         problem = BodyProblem(self._model, evidence, weights, self.params.depth_weight, moves_camera)
-        found = minimize(
-            problem, torch.cat(first, dim=1), n_iterations, self.params.damping, self.params.tolerance
-        )
+        found = minimize(problem, torch.cat(first, dim=1), n_iterations, damping, self.params.tolerance)
         return BodyState(*found.unknowns.split((72, 10, 3), dim=1)), found
 
     def _anchor_weight(self, given: Float[Tensor, " 24"] | None) -> Float[Tensor, " 72"]:

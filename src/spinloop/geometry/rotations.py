@@ -1,23 +1,65 @@
 """Rotations as axis-angle vectors, 3×3 matrices and the six numbers that networks regress.
 
-The conversions are roma's, which are differentiable and defined at 0 and at π; only the order of the six
-numbers is ours to fix: SPIN's, interleaved (r00, r01, r10, r11, r20, r21), not one column after the other.
+All are differentiable, batched, and right at no rotation and at half a turn. roma has the first two as well,
+and the tests compare with it. It is not used here because importing it loads PyTorch's compiler, which takes
+longer than the work of most stages.
 """
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# Squared angle (rad²) below which series stand for quotients of two small numbers; exact in double precision.
+_SMALL = 1e-6
+
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Rotation matrices of axis-angle vectors (radians); the zero vector is the identity."""
-    return roma.rotvec_to_rotmat(axis_angle)
+    """Rotation matrices of axis-angle vectors (radians); the zero vector is the identity.
+
+    Source:
+        Rodrigues: R = cos θ I + sin θ / θ [v]ₓ + (1 − cos θ) / θ² v vᵀ.
+    """
+    square = axis_angle.square().sum(-1)
+    is_small = square < _SMALL
+    angle = torch.where(is_small, 1.0, square).sqrt()
+    sine = torch.where(is_small, 1 - square / 6, angle.sin() / angle)
+    # 1 − cos θ as a difference would lose half of the digits.
+    versine = torch.where(is_small, 0.5 - square / 24, 2 * ((angle / 2).sin() / angle).square())
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    outer = axis_angle[..., :, None] * axis_angle[..., None, :]
+    cosine = (1 - versine * square)[..., None, None] * torch.eye(3, dtype=square.dtype, device=square.device)
+    return cosine + sine[..., None, None] * cross + versine[..., None, None] * outer
 
 
 def matrix_to_axis_angle(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
     """Axis-angle vectors (radians, length in [0, π]) of rotation matrices; finite at 0 and π."""
-    return roma.rotmat_to_rotvec(matrix)
+    w, vector = _to_quaternion(matrix).split([1, 3], dim=-1)
+    square = vector.square().sum(-1, keepdim=True)
+    is_small = square < _SMALL
+    sine = torch.where(is_small, 1.0, square).sqrt()
+    return torch.where(is_small, 2 + square / 3, 2 * torch.atan2(sine, w) / sine) * vector
+
+
+def _to_quaternion(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4"]:
+    """Unit quaternions (w, x, y, z), w not negative.
+
+    Four times the outer product of a quaternion with itself is linear in the matrix; its longest row is the
+    most exact.
+    """
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = matrix.flatten(-2).unbind(-1)
+    products = [
+        [1 + xx + yy + zz, zy - yz, xz - zx, yx - xy],
+        [zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx],
+        [xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz],
+        [yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz],
+    ]
+    rows = torch.stack([torch.stack(row, dim=-1) for row in products], dim=-2)
+    longest = rows.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None]
+    row = rows.take_along_dim(longest, dim=-2).squeeze(-2)
+    row = torch.nn.functional.normalize(row, dim=-1)
+    return torch.where(row[..., :1] < 0, -row, row)
 
 
 def rot6d_to_matrix(six: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:

@@ -1,6 +1,8 @@
 """What a 2D pose detector reports: OpenPose's BODY_25 with its noise, its misses and its mistakes."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +66,12 @@ def openpose_json(detections: Sequence[Detection]) -> dict[str, Any]:
         lists |= {f"{part}_keypoints_3d": [] for part in ("pose", *empty)}
         people.append(lists)
     return {"version": 1.3, "people": people}
+
+
+def write_openpose(path: Path, detections: Sequence[Detection]) -> None:
+    """Write the file that OpenPose would make of a picture; its folder is made if absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(openpose_json(detections), separators=(",", ":")), encoding="utf-8")
 
 
 def detect_person(

@@ -10,25 +10,29 @@ from jaxtyping import Float, UInt8
 from scipy.spatial.transform import Rotation
 
 from spinloop.annotations.h36m import CAMERAS, Recording
+from spinloop.annotations.openpose import detections_path
 from spinloop.annotations.record import make_id
 from spinloop.annotations.video import frame_name
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.captured import H36M32, captured_joints
+from spinloop.mirror.detector import detect, write_openpose
 from spinloop.mirror.lab import act, film, sample_lab, step_of
 from spinloop.mirror.matlab import write_mat73
 from spinloop.mirror.people import Person, Stance, before_camera, sample_character
 from spinloop.mirror.pool import Studio, open_studio, run_pieces
 from spinloop.mirror.python2_pickle import dumps_python2
+from spinloop.mirror.staging import Marks
 from spinloop.mirror.truth import truth_row
+from spinloop.params.mirror import DetectorParams
 from spinloop.params.mirror_lab import H36mParams
 
 TRAIN, TEST, TEST_FRONTAL = "h36m_train", "h36m_p1", "h36m_p2"
 FRONTAL = CAMERAS[-1]
 MOSH = "mosh"
 _MIRROR = 3  # second entry of every seed; no other mirror has it
-_LAB, _SUBJECT, _ACTION = 0, 1, 2
+_LAB, _SUBJECT, _ACTION, _DETECTOR = 0, 1, 2, 3
 _RATE = 50.0
-# Whoever uses the dataset keeps one frame in five; MoSh has parameters for these.
+# Whoever uses the dataset keeps one frame in five; MoSh has parameters for these, and OpenPose saw them.
 _EVERY = 5
 _ACTIONS = (
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
@@ -48,6 +52,8 @@ class Performance(NamedTuple):
     params: H36mParams
     studio: Studio
     root: Path
+    openpose: Path
+    """Folder of the detections."""
 
 
 class _Shot(NamedTuple):
@@ -57,13 +63,15 @@ class _Shot(NamedTuple):
     camera: Camera
     people: tuple[Person, ...]
     """By step."""
+    marks: Sequence[Marks]
+    """By step."""
     joints: Float[np.ndarray, "F 32 3"]
     """Camera axes, metres."""
     shown: tuple[int, ...]
     """The step of each frame."""
 
 
-def performances(params: H36mParams, studio: Studio, root: Path) -> list[Performance]:
+def performances(params: H36mParams, studio: Studio, root: Path, openpose: Path) -> list[Performance]:
     """What is filmed; each subject has actions of its own, some with a number as in the original."""
     found = []
     groups = ((params.train_subjects, params.train_actions), (params.test_subjects, params.test_actions))
@@ -72,12 +80,14 @@ def performances(params: H36mParams, studio: Studio, root: Path) -> list[Perform
             for _ in range(n_actions):
                 number = len(found)
                 name = _ACTIONS[number % len(_ACTIONS)] + (" 1" if number % 2 else "")
-                found.append(Performance(subject, name, number, bool(is_test), params, studio, root))
+                found.append(
+                    Performance(subject, name, number, bool(is_test), params, studio, root, openpose)
+                )
     return found
 
 
 def write_h36m(
-    params: H36mParams, studio: Studio, root: Path, workers: int
+    params: H36mParams, studio: Studio, root: Path, openpose: Path, workers: int
 ) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """Film everything.
 
@@ -85,12 +95,13 @@ def write_h36m(
         params: the section `mirror_h36m`.
         studio: the neutral body, as MoSh's parameters are of it, and the pose mixture.
         root: root of the mirror; it exists.
+        openpose: folder of the detections of training frames; it exists.
         workers: processes.
 
     Yields:
         The rows of the truth of one performance, by split.
     """
-    yield from run_pieces(make_performance, performances(params, studio, root), workers)
+    yield from run_pieces(make_performance, performances(params, studio, root, openpose), workers)
 
 
 def make_performance(task: Performance) -> dict[str, list[dict[str, Any]]]:
@@ -108,13 +119,16 @@ def make_performance(task: Performance) -> dict[str, list[dict[str, Any]]]:
     )
     recordings = [Recording(task.subject, task.action, camera) for camera in CAMERAS]
     videos = [task.root / recording.file("Videos", ".mp4") for recording in recordings]
-    film(videos, "mp4v", _RATE, views, cast, stances, shown, rng)
+    marks = film(videos, "mp4v", _RATE, views, cast, stances, shown, rng)
     world = np.stack([captured_joints(cast, stance, H36M32) for stance in stances])
     has_mosh = not task.is_test and rng.random() >= params.mosh_missing
+    detector = np.random.default_rng([*seed, _DETECTOR, task.number])
     rows: dict[str, list[dict[str, Any]]] = {}
-    for recording, view in zip(recordings, views, strict=True):
-        shot = _shoot(recording, view.camera, stances, world, shown)
+    for recording, view, seen in zip(recordings, views, marks, strict=True):
+        shot = _shoot(recording, view.camera, stances, seen, world, shown)
         _write_annotations(task.root, shot, params.box_room)
+        if not task.is_test:
+            _write_detections(task.openpose, shot, params.detector, detector)
         if has_mosh:
             _write_mosh(task.root, shot)
         for split in _splits(task.is_test, recording.camera):
@@ -132,12 +146,13 @@ def _shoot(
     recording: Recording,
     camera: Camera,
     stances: Sequence[Stance],
+    marks: Sequence[Marks],
     world: Float[np.ndarray, "S 32 3"],
     shown: tuple[int, ...],
 ) -> _Shot:
     people = tuple(before_camera(stance, camera) for stance in stances)
     joints = np.stack([camera.to_camera(world[step]) for step in shown])
-    return _Shot(recording, camera, people, joints, shown)
+    return _Shot(recording, camera, people, marks, joints, shown)
 
 
 def _write_annotations(root: Path, shot: _Shot, room: float) -> None:
@@ -176,6 +191,13 @@ def _box_mask(person: Person, camera: Camera, room: float) -> UInt8[np.ndarray, 
     return mask
 
 
+def _write_detections(folder: Path, shot: _Shot, params: DetectorParams, rng: np.random.Generator) -> None:
+    """What OpenPose says of the frames that are used."""
+    for frame in _kept(shot):
+        detections = detect([shot.marks[shot.shown[frame]].openpose], shot.camera.size, params, rng)
+        write_openpose(detections_path(folder, _image(shot, frame)), detections)
+
+
 def _write_mosh(root: Path, shot: _Shot) -> None:
     """SMPL parameters as they went round with HMR: every fifth frame, the root turned upside down."""
     poses = np.stack([shot.people[shot.shown[frame]].pose for frame in _kept(shot)]).astype(np.float64)
@@ -192,9 +214,12 @@ def _kept(shot: _Shot) -> range:
     return range(0, len(shot.shown), _EVERY)
 
 
+def _image(shot: _Shot, frame: int) -> str:
+    return frame_name(shot.recording.file("Videos", ".mp4"), frame)
+
+
 def _truth(split: str, shot: _Shot) -> list[dict[str, Any]]:
-    video = shot.recording.file("Videos", ".mp4")
     return [
-        truth_row(make_id(split, frame_name(video, frame), 0), shot.people[shot.shown[frame]], shot.camera)
+        truth_row(make_id(split, _image(shot, frame), 0), shot.people[shot.shown[frame]], shot.camera)
         for frame in _kept(shot)
     ]

@@ -14,7 +14,7 @@ from spinloop.mirror.camera import Camera, focal_of, look_at
 from spinloop.mirror.motion import Frame, sample_motion
 from spinloop.mirror.people import Cast, Character, Stance, stand
 from spinloop.mirror.scene import Lens, draw, sample_light
-from spinloop.mirror.staging import Setting
+from spinloop.mirror.staging import Marks, Setting, look_for_joints
 from spinloop.mirror.textures import plain
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import PeopleParams
@@ -117,7 +117,7 @@ def film(
     stances: Sequence[Stance],
     shown: Sequence[int],
     rng: np.random.Generator,
-) -> None:
+) -> list[list[Marks]]:
     """Draw a performance as every camera sees it.
 
     Args:
@@ -127,19 +127,27 @@ def film(
         views: the cameras.
         cast: the bodies.
         stances: the steps.
-        shown: which step each frame shows, rising.
+        shown: which step each frame shows: 0, then the same or the next.
         rng: makes the sensors' noise.
+
+    Returns:
+        The person's joints on the pictures, by view and step.
     """
+    marks: list[list[Marks]] = []
     for path, view in zip(paths, views, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawn = -1
         image = np.zeros((*view.camera.size, 3), dtype=np.uint8)
+        seen: list[Marks] = []
         with _video(path, fourcc, rate, view.camera.size) as writer:
             for step in shown:
-                if step != drawn:
-                    image = draw(view.setting.scene(view.camera, (stances[step],)), cast, rng).image
-                    drawn = step
+                if step == len(seen):
+                    scene = view.setting.scene(view.camera, (stances[step],))
+                    picture = draw(scene, cast, rng)
+                    seen.append(look_for_joints(scene.people[0], view.camera, picture))
+                    image = picture.image
                 writer.write(_to_bgr(image))
+        marks.append(seen)
+    return marks
 
 
 def _to_bgr(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:

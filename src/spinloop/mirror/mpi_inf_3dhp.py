@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from spinloop.annotations.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, Take
+from spinloop.annotations.openpose import detections_path
 from spinloop.annotations.record import make_id
 from spinloop.annotations.video import frame_name
 from spinloop.errors import UserError
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.captured import MPI28, captured_joints, universal_factor
+from spinloop.mirror.detector import Seen, detect, write_openpose
 from spinloop.mirror.lab import LabView, act, film, sample_lab, step_of
 from spinloop.mirror.matlab import mat5_bytes
 from spinloop.mirror.people import before_camera, sample_character
@@ -24,7 +26,7 @@ from spinloop.params.mirror_lab import MpiInf3dhpParams
 SPLIT = "mpi_inf_3dhp_train"
 FITS = "mpi-inf-3dhp_mview_fits.npz"
 MIRROR = 4  # second entry of every seed; no other mirror has it
-_LAB, _SUBJECT, _SEQUENCE, _FITTED = 0, 1, 2, 3
+_LAB, _SUBJECT, _SEQUENCE, _FITTED, _DETECTOR = 0, 1, 2, 3, 4
 _RATE = 25.0
 # Whoever uses the dataset keeps one in ten of the frames that show all joints.
 _EVERY = 10
@@ -43,23 +45,27 @@ class Performance(NamedTuple):
     root: Path
 
 
-class Filmed(NamedTuple):
-    """What a performance adds to the truth: frames in the order of views and frames."""
+class Shown(NamedTuple):
+    """One frame as one camera filmed it."""
 
-    is_whole: Bool[np.ndarray, " N"]
+    image: str
+    """Path of the frame."""
+    is_whole: bool
     """All joints that are used lie on the picture."""
-    rows: list[dict[str, Any]]
+    seen: Seen
+    truth: dict[str, Any]
 
 
 def write_train(
-    params: MpiInf3dhpParams, studio: Studio, root: Path, workers: int
+    params: MpiInf3dhpParams, studio: Studio, root: Path, openpose: Path, workers: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """Film everything, and write the fits that a user would have of it.
+    """Film everything, and write the detections and fits that a user would have of it.
 
     Args:
         params: the section `mirror_mpi_inf_3dhp`.
         studio: the neutral body, as the fits are of it, and the pose mixture.
         root: root of the mirror; it exists.
+        openpose: folder of the detections; it exists.
         workers: processes.
 
     Yields:
@@ -71,10 +77,16 @@ def write_train(
     """
     takes = [(subject, sequence) for subject in params.train.subjects for sequence in SEQUENCES]
     tasks = [Performance(*take, number, params, studio, root) for number, take in enumerate(takes)]
+    size = (params.train.lab.side_px, params.train.lab.side_px)
     n_whole, kept = 0, list[dict[str, Any]]()
+    rng = np.random.default_rng([params.seed, MIRROR, _DETECTOR])
     for filmed in run_pieces(make_performance, tasks, workers):
-        whole = [row for row, is_whole in zip(filmed.rows, filmed.is_whole, strict=True) if is_whole]
-        rows = [row for number, row in enumerate(whole, n_whole) if number % _EVERY == 0]
+        whole = [frame for frame in filmed if frame.is_whole]
+        used = [frame for number, frame in enumerate(whole, n_whole) if number % _EVERY == 0]
+        for frame in used:
+            detections = detect([frame.seen], size, params.train.detector, rng)
+            write_openpose(detections_path(openpose, frame.image), detections)
+        rows = [frame.truth for frame in used]
         n_whole += len(whole)
         kept += rows
         yield rows
@@ -83,8 +95,8 @@ def write_train(
     _write_fits(root / FITS, kept, params)
 
 
-def make_performance(task: Performance) -> Filmed:
-    """Film one sequence and write its annotation and its cameras."""
+def make_performance(task: Performance) -> list[Shown]:
+    """Film one sequence and write its annotation and its cameras; frames in the order of views and frames."""
     cast, mixture = open_studio(task.studio)
     params, train, seed = task.params, task.params.train, [task.params.seed, MIRROR]
     views = sample_lab(np.random.default_rng([*seed, _LAB]), train.lab, N_CAMERAS, is_green=True)
@@ -102,14 +114,15 @@ def make_performance(task: Performance) -> Filmed:
     (task.root / task.subject / task.sequence / "camera.calibration").write_text(_calibration(views))
     takes = [Take(task.subject, task.sequence, view) for view in train.views]
     chosen = [views[view] for view in train.views]
-    film([task.root / take.video for take in takes], "MJPG", _RATE, chosen, cast, stances, shown, rng)
-    filmed = Filmed(np.zeros(0, dtype=bool), [])
-    for take, view in zip(takes, chosen, strict=True):
+    videos = [task.root / take.video for take in takes]
+    marks = film(videos, "MJPG", _RATE, chosen, cast, stances, shown, rng)
+    filmed = []
+    for take, view, seen in zip(takes, chosen, marks, strict=True):
         people = [before_camera(stance, view.camera) for stance in stances]
-        names = [make_id(SPLIT, frame_name(take.video, frame), 0) for frame in range(len(shown))]
-        rows = [truth_row(name, people[step], view.camera) for name, step in zip(names, shown, strict=True)]
-        is_whole = np.array([_shows_all(view.camera, joints) for joints in world])
-        filmed = Filmed(np.concatenate([filmed.is_whole, is_whole]), filmed.rows + rows)
+        for frame, (step, joints) in enumerate(zip(shown, world, strict=True)):
+            image = frame_name(take.video, frame)
+            truth = truth_row(make_id(SPLIT, image, 0), people[step], view.camera)
+            filmed.append(Shown(image, _shows_all(view.camera, joints), seen[step].openpose, truth))
     return filmed
 
 

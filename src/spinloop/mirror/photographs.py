@@ -1,6 +1,5 @@
 """Pictures one by one, as the mirrors of single photographs take them, each with a generator of its own."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.mirror.detector import detect, openpose_json
+from spinloop.mirror import detector
 from spinloop.mirror.framing import sample_companion_place, sample_size, sample_view
 from spinloop.mirror.people import Cast, Stance, sample_character, sample_root, stand
 from spinloop.mirror.pool import PIECE, Studio, open_studio
@@ -120,5 +119,5 @@ def take(
 def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> None:
     """Write the file that OpenPose would make of a picture."""
     seen = [mark.openpose for mark in photograph.marks]
-    detections = detect(seen, photograph.scene.camera.size, params.detector, photograph.rng)
-    path.write_text(json.dumps(openpose_json(detections), separators=(",", ":")), encoding="utf-8")
+    detections = detector.detect(seen, photograph.scene.camera.size, params.detector, photograph.rng)
+    detector.write_openpose(path, detections)

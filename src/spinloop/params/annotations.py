@@ -16,15 +16,18 @@ class _Source(Section):
     """Side of the square box / longer side of what is boxed; 1.2 as published."""
 
 
-class CocoSource(_Source):
+class _DetectedSource(_Source):
+    openpose: str | None
+    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null where nothing is merged."""
+
+
+class CocoSource(_DetectedSource):
     """COCO person keypoints."""
 
     reader: Literal["coco"]
     """The dataset's format."""
     subset: Literal["train2014", "val2014", "train2017", "val2017"]
     """Which of COCO's annotation files, `annotations/person_keypoints_<subset>.json`."""
-    openpose: str | None
-    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept; 12 as published."""
 
@@ -38,7 +41,7 @@ class Pw3dSource(_Source):
     """Folder below `sequenceFiles/`."""
 
 
-class _VideoSource(_Source):
+class _VideoSource(_DetectedSource):
     frames: Literal["video", "images"]
     """Where pictures come from: decoded from the videos, or image files that were extracted before."""
     missing_frames: Annotated[int, Field(ge=0)]
@@ -99,9 +102,7 @@ class PhotosSource(_Source):
     """Detected joints of arms and legs that a person needs to be kept."""
 
 
-class _JointRowsSource(_Source):
-    openpose: str | None
-    """Folder of OpenPose's JSON files, or one JSON file of COCO's 17 joints; null without detections."""
+class _JointRowsSource(_DetectedSource):
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept."""
 

@@ -12,7 +12,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class StageWeights(Section):
-    """Weights of one stage of the fit from the mean pose; each is squared in the objective."""
+    """Weights of the terms; each is squared in the objective."""
 
     pose: NotNegative
     """Of the mixture prior."""
@@ -22,17 +22,26 @@ class StageWeights(Section):
     """Of the squared shape coefficients."""
 
 
+class MeanStage(StageWeights):
+    """One stage of the fit from the mean pose."""
+
+    n_iterations: Count
+    """Iterations at most."""
+
+
 class MeanStartParams(Section):
     """The fit from the mean pose, after the original SMPLify."""
 
     n_camera_iterations: Count
-    """Iterations on root rotation and translation alone, from the torso's four joints."""
-    n_iterations: Count
-    """Iterations of each stage."""
-    stages: Annotated[list[StageWeights], Field(min_length=1)]
-    """From strong to weak priors; the last is the objective."""
+    """Of `camera: staged`: iterations on root and translation alone, from the torso's four joints."""
+    damping: Positive
+    """First damping of every stage, relative to the curvature."""
     side_view_px: NotNegative
     """Shoulders nearer to each other than this (pixels of the crop) are tried facing both ways."""
+    n_stages_both_ways: Count
+    """So many of the first stages (or all) are done both ways; then the lower objective goes on alone."""
+    stages: Annotated[list[MeanStage], Field(min_length=1)]
+    """From strong to weak priors; the weights of the last are the objective's."""
 
 
 class FittingParams(Section):

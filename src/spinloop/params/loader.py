@@ -1,5 +1,7 @@
 """Reading sections of `params.yaml` into strict, frozen models."""
 
+import copy
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +28,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is absent, is not YAML, or is not a mapping.
     """
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        # Stages read many sections of one file, and parsing it takes as long as the rest of their start.
+        value = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's folder or give --params") from None
     except YAMLError as error:
@@ -35,6 +38,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
+
+
+@functools.cache
+def _parse(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def load_section(path: Path, key: str, model: type[S]) -> S:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from spinloop.params.loader import Section
-from spinloop.params.mirror import CameraParams, PeopleParams, PictureParams, Range
+from spinloop.params.mirror import CameraParams, DetectorParams, PeopleParams, PictureParams, Range
 
 
 class LabParams(Section):
@@ -61,6 +61,8 @@ class H36mParams(Section):
     """Bodies and how they stand."""
     lab: LabParams
     """The four cameras."""
+    detector: DetectorParams
+    """The OpenPose files of the training frames."""
 
 
 class MpiTrainParams(Section):
@@ -78,6 +80,8 @@ class MpiTrainParams(Section):
     """Share of frames for which there are SMPL parameters."""
     lab: LabParams
     """The cameras."""
+    detector: DetectorParams
+    """The OpenPose files of the frames that are used."""
 
 
 class MpiTestParams(Section):

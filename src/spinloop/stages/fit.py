@@ -130,6 +130,7 @@ def _settings(params: Path, solver: str, iterations: int) -> tuple[FittingParams
     update: dict[str, Any] = {"solver": solver} if solver else {}
     if iterations:
         changed = {"n_iterations": iterations}
-        update |= changed | {"mean_start": fitting.mean_start.model_copy(update=changed)}
+        stages = [stage.model_copy(update=changed) for stage in fitting.mean_start.stages]
+        update |= changed | {"mean_start": fitting.mean_start.model_copy(update={"stages": stages})}
         rules = rules.model_copy(update={"lifted_start": rules.lifted_start.model_copy(update=changed)})
     return fitting.model_copy(update=update), rules

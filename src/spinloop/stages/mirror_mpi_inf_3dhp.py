@@ -1,4 +1,4 @@
-"""Render a mirror of MPI-INF-3DHP: training videos of several cameras, and six test sequences."""
+"""Render a mirror of MPI-INF-3DHP: training videos with OpenPose's files, and six test sequences."""
 
 from pathlib import Path
 
@@ -20,6 +20,7 @@ def run(
     body: Path,
     mixture: Path,
     out: Path,
+    openpose: Path,
     truth_train: Path,
     truth_test: Path,
     workers: int = 1,
@@ -31,6 +32,7 @@ def run(
         body: the neutral body.
         mixture: the distribution of poses.
         out: folder of the dataset, with SPIN's multi-view fits of its training set.
+        openpose: folder of the detections of training frames; they lie at the frames' paths in it.
         truth_train: table of the true bodies and cameras of the training frames that are used.
         truth_test: the same of the test frames.
         workers: processes; the result does not depend on them.
@@ -38,9 +40,11 @@ def run(
     """
     section = load_section(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams)
     studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
-    with atomic(out) as root:
-        root.mkdir()
-        train = progress(write_train(section, studio, root, workers), "filming for training")
+    with atomic(out) as root, atomic(openpose) as detections:
+        for folder in (root, detections):
+            folder.mkdir()
+        filmed = write_train(section, studio, root, detections, workers)
+        train = progress(filmed, "filming for training")
         save_truth(truth_train, [row for rows in train for row in rows])
         test = progress(write_test(section, studio, root, workers), "filming for the test")
         save_truth(truth_test, [row for rows in test for row in rows])
