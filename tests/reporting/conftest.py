@@ -15,7 +15,7 @@ from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Person, Sheet, Tile
 from spinloop.reporting.prose import recipe
 from spinloop.reporting.published import Published, load_published
-from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.results import Counted, Setting, Split
 from spinloop.reporting.verdict import Change
 from spinloop.reporting.viewer import Layer, Model, Viewer
 
@@ -243,6 +243,7 @@ def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewe
         {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
         {"none": (400, 85.0), "1 or 2": (80, 99.0)},
     )
+    statuses = {"converged": 1500, "rejected_reprojection": 90, "too_few_joints": 10}
     material = Material(
         **compared(settings),
         confidence=0.95,
@@ -253,8 +254,11 @@ def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewe
         recipe=recipe(network, {"n_steps": 2000, "batch_size": 64}),
         published=published,
         stats=stats,
-        statuses={"converged": 1500, "rejected_reprojection": 90, "too_few_joints": 10},
-        origins={"initial": 700, "loop": 800},
+        stats_lineage="statistics eeee000000000005",
+        statuses={"coco_train": Counted(statuses, "fits before training ffff000000000006")},
+        origins={
+            "coco_train": Counted({"initial": 700, "loop": 800}, "fits after training ffff000000000007")
+        },
         pictures=Pictures((step,), (sheet,), (predictions,), (worst,), None),
         lineage=lineage,
         is_free_body=True,

@@ -38,13 +38,19 @@ def test_lines_end_at_the_frame_and_no_tick_lies_beyond():
     assert "2,000" not in shown
 
 
-def test_the_legend_of_three_trainings_fits():
-    names = ("static fits", "unpaired loop", "paired loop")
-    series = tuple(Series(name, [0.0, 1.0], [0.0, 1.0], color) for color, name in enumerate(names))
+@pytest.mark.parametrize(("n_names", "height"), [(1, 270), (3, 270), (4, 288), (6, 288)])
+def test_the_legend_of_any_number_of_trainings_fits(n_names, height):
+    names = ("static fits", "unpaired loop", "paired loop", "paired static fits", "loop (a)", "loop (of b)")
+    series = tuple(Series(name, [0.0, 1.0], [0.0, 1.0], color) for color, name in enumerate(names[:n_names]))
     root = ET.fromstring(LineChart("t", "T", "step", "mm", series).svg())
-    last = next(text for text in root.findall(f"{SVG}text") if text.text == "paired loop")
-    # Twelve pixels of type are seven wide at most, on average.
-    assert float(last.get("x", 0)) + 7 * len("paired loop") < WIDTH
+    assert root.get("viewBox") == f"0 0 420 {height}"
+    shown = [text for text in root.findall(f"{SVG}text") if text.text in names]
+    assert len(shown) == n_names
+    for text in shown:
+        # Type of 12 px is less than 7 px wide on average.
+        assert float(text.get("x", 0)) + 7 * len(str(text.text)) < WIDTH
+    places = [(float(text.get("x", 0)), float(text.get("y", 0))) for text in shown]
+    assert len(set(places)) == n_names
 
 
 def test_larger_numbers_stand_higher_and_gaps_are_left_out(chart):

@@ -169,6 +169,12 @@ def test_any_number_of_trainings_has_its_rows_charts_and_sentences(
     assert markdown_page(report, "figures")
 
 
+def test_every_table_of_this_run_says_what_it_was_made_from(report):
+    for table in report.tables:
+        is_ours = any(row.origin in ("mirror", "measured") for row in table.rows)
+        assert table.lineage or table.key == "lineage" or not is_ours, table.key
+
+
 def test_any_number_of_splits_fills_its_cells(material, masks):
     static, loop, paired = material.settings
     loop = dataclasses.replace(loop, results={**loop.results, "lsp_test": masks})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 420.0, 270.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 20.0, 14.0, 44.0
-_ROW = 21.0
+_ROW, _LEGEND_LINE = 21.0, 18.0
 _LEFT_OF_DOTS = 118.0
 _N_TICKS = 5
 
@@ -70,14 +70,13 @@ class LineChart:
             points = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in pairs if math.isfinite(y))
             dashed = " dashed" if series.is_dashed else ""
             parts.append(f'<polyline class="line s{series.color}{dashed}" points="{points}"/>')
-        parts.append(_legend(self.series))
         middle = (_LEFT + WIDTH - _RIGHT) / 2
         parts.append(_text(middle, HEIGHT - 8, self.x_label, "middle"))
         parts.append(
             f'<text transform="translate(13 {(HEIGHT - _BOTTOM + _TOP) / 2:.1f}) rotate(-90)"'
             f' text-anchor="middle">{html.escape(self.y_label)}</text>'
         )
-        return _document(HEIGHT, self.describe(), parts)
+        return _document(HEIGHT, self.describe(), self.series, parts)
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,8 @@ class DotChart:
                 f'<circle class="f{series.color}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
                 for x, series in zip(values, self.series, strict=True)
             ]
-        parts.append(_legend(self.series, has_dots=True))
         parts.append(_text((_LEFT_OF_DOTS + WIDTH - _RIGHT) / 2, height - 8, self.x_label, "middle"))
-        return _document(height, self.describe(), parts)
+        return _document(height, self.describe(), self.series, parts, has_dots=True)
 
 
 Chart = LineChart | DotChart
@@ -173,17 +171,22 @@ def _vertical_ticks(x_ticks: list[float], to_x: Callable[[float], float]) -> lis
     return parts + [_text(to_x(tick), base + 16, label(tick), "middle") for tick in x_ticks]
 
 
-def _legend(series: Sequence[Series], has_dots: bool = False) -> str:
-    parts, x = [], _LEFT
+def _legend(series: Sequence[Series], has_dots: bool) -> tuple[list[str], int]:
+    """Its parts, and how many lines they take."""
+    parts, x, n_lines = [], _LEFT, 1
     for entry in series:
+        width = 36 + 6.4 * len(entry.name)
+        if x > _LEFT and x + width > WIDTH:
+            x, n_lines = _LEFT, n_lines + 1
+        y = 12.0 + _LEGEND_LINE * (n_lines - 1)
         dashed = " dashed" if entry.is_dashed else ""
         if has_dots:
-            parts.append(f'<circle class="f{entry.color}" cx="{x + 12:.1f}" cy="12" r="4.5"/>')
+            parts.append(f'<circle class="f{entry.color}" cx="{x + 12:.1f}" cy="{y:.0f}" r="4.5"/>')
         else:
-            parts.append(_line(f"line s{entry.color}{dashed}", (x, 12.0), (x + 18, 12.0)))
-        parts.append(_text(x + 23, 16.0, entry.name, "start"))
-        x += 36 + 6.4 * len(entry.name)
-    return "".join(parts)
+            parts.append(_line(f"line s{entry.color}{dashed}", (x, y), (x + 18, y)))
+        parts.append(_text(x + 23, y + 4, entry.name, "start"))
+        x += width
+    return parts, n_lines
 
 
 def _line(kind: str, start: tuple[float, float], end: tuple[float, float]) -> str:
@@ -195,6 +198,13 @@ def _text(x: float, y: float, content: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(content)}</text>'
 
 
-def _document(height: float, description: str, parts: list[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img"'
-    return f'{head} aria-label="{html.escape(description)}">' + "".join(parts) + "</svg>"
+def _document(
+    height: float, description: str, series: Sequence[Series], parts: list[str], has_dots: bool = False
+) -> str:
+    """The picture: the legend, and below its first line what was drawn, moved down by its further lines."""
+    legend, n_lines = _legend(series, has_dots)
+    extra = _LEGEND_LINE * (n_lines - 1)
+    drawn = parts if n_lines == 1 else [f'<g transform="translate(0 {extra:.0f})">', *parts, "</g>"]
+    box = f"0 0 {WIDTH:.0f} {height + extra:.0f}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img"'
+    return f'{head} aria-label="{html.escape(description)}">' + "".join([*legend, *drawn]) + "</svg>"

@@ -17,7 +17,7 @@ from spinloop.reporting.fits_tables import fits_table, refits_table, starts_tabl
 from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Sheet
 from spinloop.reporting.published import Published
-from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.results import Counted, Setting, Split
 from spinloop.reporting.table import Column, Row, Table
 from spinloop.reporting.viewer import Viewer
 
@@ -64,10 +64,12 @@ class Material:
     """Numbers of others."""
     stats: Mapping[str, Mapping[str, Any]]
     """Name of a step → what it read and kept."""
-    statuses: Mapping[str, int]
-    """How the offline fits ended → people."""
-    origins: Mapping[str, int]
-    """Where the best fits came from after the last training → people."""
+    stats_lineage: str
+    """What these were read from."""
+    statuses: Mapping[str, Counted]
+    """Training split → how its offline fits ended → people."""
+    origins: Mapping[str, Counted]
+    """Training split → where its best fits came from after the last training in the loop → people."""
     pictures: Pictures
     lineage: Table
     """What the numbers were made from."""
@@ -104,7 +106,7 @@ def build_report(material: Material) -> Report:
         Section("figure6", "Worst cases (Figure 6)", sheets=pictures.worst),
         _errors_section(material),
         Section("training", "Training", charts=curves.training_charts(material.settings)),
-        Section("data", "Data", tables=(tables.stats_table(material.stats),)),
+        Section("data", "Data", tables=(tables.stats_table(material.stats, material.stats_lineage),)),
         Section("lineage", "Lineage", (prose.LINEAGE,), tables=(material.lineage,)),
         Section(
             "licences",
@@ -147,11 +149,16 @@ def _fits_section(material: Material) -> Section:
     ]
     fitted = [split for split in material.tests if material.refits.get(split.key, {"n": 0})["n"]]
     found += [refits_table(material.refits[split.key], settings, split) for split in fitted]
-    counts = (
-        ("statuses", "How the offline fits ended", "Status", material.statuses),
-        ("origins", f"Best fits after training ({settings[-1].label})", "Origin", material.origins),
-    )
-    found += [tables.counts_table(*words) for words in counts if words[-1]]
+    for train in trains:
+        counts = (
+            (f"statuses_{train.key}", "How the offline fits ended", "Status", material.statuses),
+            (f"origins_{train.key}", "Origin of the best fits after training", "Origin", material.origins),
+        )
+        for key, title, heading, found_of in counts:
+            if train.key in found_of:
+                found.append(
+                    tables.counts_table(key, f"{title} ({train.label})", heading, found_of[train.key])
+                )
     charts = [chart for train in trains for chart in curves.dictionary_charts(settings, train)]
     return Section("fits", "Fits", (), tuple(found), tuple(charts))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -97,6 +97,14 @@ class Setting:
         way = "training in the loop" if self.loop else "training on static fits"
         name = f"{'paired' if self.use_3d else 'unpaired'} {way}"
         return name if self.is_only else f"{name} ({self.name})"
+
+
+class Counted(NamedTuple):
+    """How often each of some names occurs."""
+
+    numbers: Mapping[str, int]
+    lineage: str
+    """What they were counted in: kind of file and its hash."""
 
 
 def estimate(numbers: Mapping[str, Any], name: str) -> Estimate | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spinloop.body.files import PART_NAMES
-from spinloop.reporting.results import Setting, Split, made_from
+from spinloop.reporting.results import Counted, Setting, Split, made_from
 from spinloop.reporting.table import Column, Row, Table
 
 METRIC_TITLES = {
@@ -63,21 +63,22 @@ def parts_table(settings: Sequence[Setting], split: Split) -> Table:
     return Table(f"parts_{split.key}", f"F1 by part ({split.label})", columns, tuple(rows), (), made)
 
 
-def counts_table(key: str, title: str, heading: str, counts: Mapping[str, int]) -> Table:
+def counts_table(key: str, title: str, heading: str, counted: Counted) -> Table:
     """Names and how often each occurs, with the share."""
+    counts = counted.numbers
     total = sum(counts.values())
     rows = [Row((name.replace("_", " "), count, 100.0 * count / total)) for name, count in counts.items()]
     rows.append(Row(("all", total, 100.0)))
-    return Table(
-        key, title, (Column("name", heading), Column("n", "People"), Column("percent", "%")), tuple(rows)
-    )
+    columns = (Column("name", heading), Column("n", "People"), Column("percent", "%"))
+    return Table(key, title, columns, tuple(rows), lineage=counted.lineage)
 
 
-def stats_table(stats: Mapping[str, Mapping[str, Any]]) -> Table:
+def stats_table(stats: Mapping[str, Mapping[str, Any]], lineage: str) -> Table:
     """What each stage read and kept, what it left out, and what it noted of those it kept.
 
     Args:
         stats: name of the step → the statistics that the stage wrote.
+        lineage: what they were read from.
     """
     rows = []
     for name, numbers in stats.items():
@@ -90,7 +91,7 @@ def stats_table(stats: Mapping[str, Mapping[str, Any]]) -> Table:
         Column("left_out", "Left out"),
         Column("noted", "Noted"),
     )
-    return Table("data", "What was read and what was kept", columns, tuple(rows))
+    return Table("data", "What was read and what was kept", columns, tuple(rows), lineage=lineage)
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -1,6 +1,6 @@
 """Glue of the report: results of earlier stages, brought together by split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from spinloop.evaluation.compare import Scored, load_scored, paired_change
 from spinloop.evaluation.protocols import Protocol, find_protocol
 from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import rows_of
+from spinloop.files import sha256_of
 from spinloop.fitting.status import STATUSES
 from spinloop.fitting.store import ORIGINS, FitStore
 from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
@@ -21,7 +22,7 @@ from spinloop.params.evaluation import EvaluateParams
 from spinloop.reporting.comparisons import Comparison, pairs
 from spinloop.reporting.inputs import count_names
 from spinloop.reporting.occlusion import Occlusion, measure_occlusion
-from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.results import Counted, Setting, Split
 from spinloop.reporting.verdict import Change
 
 _RESULTS = (".csv", ".h5", ".json", ".parquet")
@@ -138,18 +139,22 @@ class Trained:
     """Each person's error before and after (CSV of `evaluate_fits`)."""
     before: FitStore
     after: FitStore
+    lineage: tuple[str, str]
+    """Hashes of the files of both."""
     records: pd.DataFrame
     crops: Path
 
     @property
-    def statuses(self) -> Mapping[str, int]:
+    def statuses(self) -> Counted:
         """How the offline fits ended → people."""
-        return count_names(self.before.array("status"), STATUSES)
+        counts = count_names(self.before.array("status"), STATUSES)
+        return Counted(counts, f"fits before training {self.lineage[0]}")
 
     @property
-    def origins(self) -> Mapping[str, int]:
+    def origins(self) -> Counted:
         """Where the best fits came from after training → people."""
-        return count_names(self.after.array("origin"), ORIGINS)
+        counts = count_names(self.after.array("origin"), ORIGINS)
+        return Counted(counts, f"fits after training {self.lineage[1]}")
 
 
 def load_dictionary(split: Split, settings: Sequence[Setting], folders: TrainFolders) -> Trained | None:
@@ -164,7 +169,8 @@ def load_dictionary(split: Split, settings: Sequence[Setting], folders: TrainFol
     if not all(path.is_file() for path in (people, after, before, table)):
         return None
     stores, crops = (FitStore.open(before), FitStore.open(after)), folders.crops / f"{split.key}.h5"
-    return Trained(split, last, people, *stores, load_records(table), crops)
+    lineage = (sha256_of(before), sha256_of(after))
+    return Trained(split, last, people, *stores, lineage, load_records(table), crops)
 
 
 def files_in(folders: Sequence[Path]) -> list[Path]:

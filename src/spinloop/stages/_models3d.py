@@ -47,9 +47,9 @@ def viewer_of(tested: Tested, bodies: Mapping[str, BodyModel], params: ReportPar
         models.append(Model(last.predictions.ids[row], f"{rule}: {number}", tuple(meshes)))
     return Viewer(
         f"In three dimensions ({tested.split.label})",
-        f"Predictions of {tested.settings[-1].label}, the fits that start from them, and the truth; all "
-        "brought together at the pelvis, seen along the camera's axis. Drag to turn; ctrl and wheel, or two "
-        "fingers, to come nearer.",
+        f"Predictions of the network ({tested.settings[-1].label}), the fits that start from them, and the "
+        "truth; all brought together at the pelvis, seen along the camera's axis. Drag to turn; ctrl and "
+        "wheel, or two fingers, to come nearer.",
         bodies[NEUTRAL].faces.numpy(),
         tuple(models),
     )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from spinloop.evaluation.lineage import sha256_of_parts
 from spinloop.evaluation.meshes import load_bodies
 from spinloop.params.annotations import SourcesParams
 from spinloop.params.body import BodyParams
@@ -113,8 +114,9 @@ def run(
         recipe=recipe(values["network"], values["train"]),
         published=load_published(published),
         stats=load_stats(statistics),
-        statuses=trained[0].statuses if trained else {},
-        origins=trained[0].origins if trained else {},
+        stats_lineage=f"statistics {sha256_of_parts(files_in([statistics]))}",
+        statuses={each.split.key: each.statuses for each in trained},
+        origins={each.split.key: each.origins for each in trained},
         pictures=draw_pictures(trained, tested, bodies, shown),
         lineage=lineage_table(inputs, list(dict.fromkeys(measuring.splits.values())), values),
         is_free_body=values["body"]["source"] == "free",
