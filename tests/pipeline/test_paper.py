@@ -29,8 +29,9 @@ def paper(project_factory, run) -> Path:
 
 def test_snakemake_plans_every_shard_and_training(paper, run):
     planned = run("snakemake", "-n", "--quiet", "rules", cwd=paper).stdout
-    fits, tests = "fit_initial_coco_train_mean_2", "evaluate_loop_pw3d_test"
-    for rule in (fits, "train_static", "train_loop", "train_paired", tests):
+    fits = [f"fit_initial_{split}_lifted_2" for split in ("h36m_train", "mpi_inf_3dhp_train", "coco_train")]
+    tests = "evaluate_loop_pw3d_test"
+    for rule in (*fits, "train_static", "train_loop", "train_paired", tests):
         assert re.search(rf"\b{rule}\b", planned), rule
 
 

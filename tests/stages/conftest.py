@@ -41,6 +41,9 @@ def world(golden, repository, tmp_path_factory):
     common = {"center": np.array([112.0, 112.0]), "scale": 1.12, "provenance": "matched"}
     rows = [{"id": f"toy/{n}.jpg#0", "keypoints": k, **common} for n, k in enumerate(keypoints)]
     save_table(folder / "keypoints.parquet", KEYPOINTS, rows)
-    text = (repository / "params.yaml").read_text().replace("batch_size: 512", "batch_size: 2")
+    text = (repository / "params.yaml").read_text()
+    for old, new in (("batch_size: 512", "batch_size: 2"), ("shards: [0]", "shards: [0, 1]")):
+        assert old in text
+        text = text.replace(old, new)
     (folder / "params.yaml").write_text(text)
     return folder

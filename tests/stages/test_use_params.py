@@ -4,13 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spinloop.errors import UserError
 from spinloop.params.annotations import CropsParams, SourcesParams
 from spinloop.params.body import BodyParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.lifting import LifterParams
 from spinloop.params.loader import load_section, load_yaml
+from spinloop.params.mirror import CocoParams, LspetParams, LspParams, MpiiParams, Pw3dParams
+from spinloop.params.mirror_lab import H36mParams, LabParams, MpiInf3dhpParams
 from spinloop.params.runtime import NeedsParams
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.stages import use_params
@@ -29,6 +33,21 @@ MODELS = {
     "settings.paired": SettingParams,
     "watch": WatchParams,
     "needs": NeedsParams,
+}
+LARGE_MODELS = {
+    "mirror_coco": CocoParams,
+    "mirror_pw3d": Pw3dParams,
+    "mirror_h36m": H36mParams,
+    "mirror_mpi_inf_3dhp": MpiInf3dhpParams,
+    "mirror_lsp": LspParams,
+    "mirror_lspet": LspetParams,
+    "mirror_mpii": MpiiParams,
+    "sources": SourcesParams,
+    "crops": CropsParams,
+    "lifter": LifterParams,
+    "network": NetworkParams,
+    "train": TrainParams,
+    "watch": WatchParams,
 }
 
 
@@ -72,6 +91,61 @@ def test_the_released_preset_differs_from_the_papers_in_rate_and_iterations(para
     paper = Path(shutil.copy(params, tmp_path / "paper.yaml"))
     use_params.run(REPOSITORY / "params/released.yaml", params=params)
     assert _difference(paper, params) == {".train.learning_rate": 5e-5, ".fitting.n_iterations": 100}
+
+
+@pytest.fixture
+def large(params) -> dict[str, Any]:
+    """The sections that the preset of large mirrors names, read strictly."""
+    use_params.run(REPOSITORY / "params/large.yaml", params=params)
+    return {key: load_section(params, key, model) for key, model in LARGE_MODELS.items()}
+
+
+def test_the_large_mirrors_have_thousands_of_people_for_every_training_split(large):
+    assert set(load_yaml(REPOSITORY / "params/large.yaml")) == set(LARGE_MODELS)
+    sources = large["sources"].root
+    h36m, mpi = large["mirror_h36m"], large["mirror_mpi_inf_3dhp"].train
+    source = sources["h36m_train"]
+    takes = len(source.subjects) * h36m.train_actions * len(source.cameras)
+    people = {
+        "coco": large["mirror_coco"].n_images,
+        "lspet": large["mirror_lspet"].n_images,
+        "mpii": large["mirror_mpii"].n_images,
+        "h36m": takes * len(range(0, h36m.n_frames, source.every)),
+        "mpi": len(mpi.subjects) * 2 * len(mpi.views) * mpi.n_frames // sources["mpi_inf_3dhp_train"].every,
+    }
+    assert min(people.values()) >= 5000, people
+    assert large["mirror_lsp"].n_images == 1000
+
+
+def test_the_large_mirrors_are_filmed_where_their_readers_look(large):
+    h36m, mpi = large["mirror_h36m"], large["mirror_mpi_inf_3dhp"].train
+    sources = large["sources"].root
+    assert sources["h36m_train"].subjects == h36m.train_subjects
+    assert sources["h36m_p1"].subjects == h36m.test_subjects
+    assert (sources["mpi_inf_3dhp_train"].subjects, sources["mpi_inf_3dhp_train"].views) == (
+        mpi.subjects,
+        mpi.views,
+    )
+
+
+def test_people_of_the_large_mirrors_are_as_large_as_the_networks_images(large):
+    """A standing person of 1.7 m, in the middle of all ranges, in a box 1.2 times as high."""
+    sides = {"mpi_test": _box_px(large["mirror_mpi_inf_3dhp"].test)}
+    for name in ("coco", "pw3d", "lsp", "lspet", "mpii"):
+        sides[name] = _box_px(large[f"mirror_{name}"])
+    sides["h36m"] = _lab_box_px(large["mirror_h36m"].lab)
+    sides["mpi"] = _lab_box_px(large["mirror_mpi_inf_3dhp"].train.lab)
+    assert large["crops"].size_px == large["network"].image_px
+    assert min(sides.values()) >= large["crops"].size_px, sides
+
+
+def _box_px(mirror: Any) -> float:
+    return 1.2 * sum(mirror.camera.fill.bounds) / 2 * mirror.picture.short_side_px
+
+
+def _lab_box_px(lab: LabParams) -> float:
+    angle, distance = (sum(span.bounds) / 2 for span in (lab.field_of_view_deg, lab.distance_m))
+    return 1.2 * 1.7 / (2 * distance * np.tan(np.deg2rad(angle) / 2)) * lab.side_px
 
 
 def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):
