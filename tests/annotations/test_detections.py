@@ -137,5 +137,5 @@ def test_a_file_that_is_no_list_of_detections_is_one_line_with_the_cure(tmp_path
 
 
 def test_a_path_with_nothing_there_is_named(tmp_path):
-    with pytest.raises(UserError, match="nothing: no such folder; give OpenPose's output or a JSON file"):
+    with pytest.raises(UserError, match="nothing: no such folder; give OpenPose's output, a JSON file"):
         open_detections(tmp_path / "nothing")

@@ -19,12 +19,12 @@ CAMERAS = ["54138969", "60457274"]
 N_FRAMES = 11
 RULES = {
     "reader": "h36m", "raw": "", "box_factor": 0.9, "frames": "video", "missing_frames": 0, "skip": [],
-    "subjects": ["S9"], "cameras": CAMERAS, "every": 5, "has_2d": True, "mosh": None,
+    "subjects": ["S9"], "cameras": CAMERAS, "every": 5, "has_2d": True, "mosh": None, "openpose": None,
 }  # fmt: skip
 PARAMS = """
 sources:
   h36m_p1: {reader: h36m, raw: x, box_factor: 0.9, frames: video, missing_frames: 0, skip: [], subjects: [S9],
-    cameras: ["54138969", "60457274"], every: 5, has_2d: true, mosh: null}
+    cameras: ["54138969", "60457274"], every: 5, has_2d: true, mosh: null, openpose: null}
 """
 
 
@@ -202,6 +202,15 @@ def test_a_truncated_file_of_masks_is_one_line(tree, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     fails(tree[0], r"Directions\.54138969\.mat: damaged or not a MATLAB 7\.3 file")
+
+
+def test_masks_that_nobody_uses_may_be_missing_at_the_end(tree):
+    raw, _ = tree
+    masks = raw / "S9/MySegmentsMat/ground_truth_bb/Directions.54138969.mat"
+    write_masks(masks, [(1, 2, 9, 12)] * (N_FRAMES - 1))
+    last = (N_FRAMES - 2) // 4 * 4
+    records, _ = read(raw, source(every=4))
+    assert max(record.frame for record in records) == last
 
 
 def test_wrong_shapes_are_named(tree):

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 
 from spinloop.annotations.detections import open_detections
 from spinloop.annotations.merge import KEYPOINTS, load_keypoints, merge_records
 from spinloop.annotations.table import save_table
 from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
 
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
 
@@ -69,6 +71,36 @@ def test_a_detection_file_for_nobody_is_counted_by_name(tmp_path, make_record, w
         "images/other_keypoints.json",
         "more/a_keypoints.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("image", "file"),
+    [
+        ("images/a.jpg", "images/a"),
+        ("images/a.jpg", "a"),
+        ("train2014/b/a.x.jpg", "b/a.x"),
+        ("S1/Videos/Walking 1.54138969.mp4/000006.jpg", "S1/Videos/Walking 1.54138969.mp4/000006"),
+        ("S1/Videos/Walking 1.54138969.mp4/000006.jpg", "S1/Videos/Walking 1.54138969_000000000005"),
+        ("S1/Seq1/imageSequence/video_0.avi/000001.jpg", "S1/Seq1/imageSequence/video_0_000000000000"),
+    ],
+)
+def test_files_are_found_in_all_layouts_that_openpose_writes(
+    tmp_path, make_record, write_openpose, merge_params, image, file
+):
+    keypoints = _keypoints(70)
+    write_openpose(tmp_path / f"{file}_keypoints.json", np.stack([_detection(keypoints)]))
+    write_openpose(tmp_path / f"{file}9_keypoints.json", np.stack([_detection(keypoints)]))
+    rows, tally = _merge([make_record(1, image, keypoints=keypoints)], tmp_path, merge_params)
+    np.testing.assert_array_equal(rows[0]["keypoints"][:25], _detection(keypoints))
+    assert tally.stats()["noted"] == {"matched": 1, "detections_for_nobody": 1}
+
+
+def test_a_file_of_two_images_is_refused(tmp_path, make_record, write_openpose, merge_params):
+    keypoints = _keypoints(70)
+    write_openpose(tmp_path / "a_keypoints.json", np.stack([_detection(keypoints)]))
+    records = [make_record(number, f"{number}/a.jpg", keypoints=keypoints) for number in (1, 2)]
+    with pytest.raises(UserError, match=r"a_keypoints\.json: of 1/a\.jpg or of 2/a\.jpg\? put every file"):
+        _merge(records, tmp_path, merge_params)
 
 
 def test_without_detections_the_annotation_stands_alone(make_record, merge_params):

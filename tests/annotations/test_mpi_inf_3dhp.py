@@ -14,8 +14,8 @@ from spinloop.stages import preprocess
 
 N_FRAMES = 12
 RULES = {
-    "reader": "mpi_inf_3dhp", "raw": "", "box_factor": 1.2, "frames": "video", "missing_frames": 0,
-    "skip": [], "subjects": ["S1"], "views": [0, 2], "every": 10, "fits": None,
+    "reader": "mpi_inf_3dhp", "raw": "", "openpose": None, "box_factor": 1.2, "frames": "video",
+    "missing_frames": 0, "skip": [], "subjects": ["S1"], "views": [0, 2], "every": 10, "fits": None,
 }  # fmt: skip
 TEST_RULES = {
     "reader": "mpi_inf_3dhp_test", "raw": "", "box_factor": 1.2, "sequences": ["TS1", "TS6"],
@@ -281,10 +281,12 @@ def test_frames_that_do_not_count_are_counted(tests):
     assert stats["left_out"] == {"joint_outside": 1, "not_valid": 1}
 
 
-def test_a_copy_without_activities_is_read(tests):
+@pytest.mark.parametrize("activities", [None, np.array([[0.0], [0.0], [8.0], [0.0]])])
+def test_a_copy_without_activities_that_are_known_is_read(tests, activities):
     path = tests[0] / "mpi_inf_3dhp_test_set" / "TS1" / "annot_data.mat"
-    write_annotation(path, np.random.default_rng(0), activity_annotation=None)
-    assert all(record.activity is None for record in read_test(tests[0], sequences=["TS1"])[0])
+    write_annotation(path, np.random.default_rng(0), activity_annotation=activities)
+    records, _ = read_test(tests[0], sequences=["TS1"])
+    assert [record.activity for record in records] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,7 @@ def test_a_copy_without_activities_is_read(tests):
         ({"univ_annot3": None}, "univ_annot3: array missing"),
         ({"univ_annot3": np.zeros((3, 1, 17, 3))}, "univ_annot3: expected numbers, 4 × 1 × 17 × 3"),
         ({"valid_frame": np.zeros((2, 1))}, "valid_frame: expected numbers, 4 × 1, found float64, 2 × 1"),
-        ({"activity_annotation": np.full((4, 1), 9.0)}, "activity_annotation: expected 1 to 7"),
+        ({"activity_annotation": np.ones((3, 1))}, "activity_annotation: expected numbers, 4 × 1"),
     ],
 )
 def test_a_wrong_test_annotation_is_one_line(tests, changes, message):

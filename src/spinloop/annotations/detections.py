@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.annotations.openpose import detections_path, read_openpose
+from spinloop.annotations.openpose import detections_places, read_openpose
 from spinloop.errors import UserError
 from spinloop.files import read_json
 from spinloop.joints import COCO17, N_OPENPOSE, OPENPOSE25, index_map
@@ -58,20 +58,35 @@ def open_detections(path: Path) -> Detections:
 
 
 class OpenPoseFolder:
-    """OpenPose's files, one for each image at the image's path."""
+    """OpenPose's files, one for each image, in the places of `openpose.detections_places`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._image_of: dict[str, str] = {}
 
     def of(self, image: str) -> People | None:
-        """See `Detections`."""
-        return read_openpose(detections_path(self._folder, image))
+        """See `Detections`.
+
+        Raises:
+            UserError: the file is damaged, or could as well be that of another image.
+        """
+        place = self._place_of(image)
+        if place is None:
+            return None
+        other = self._image_of.setdefault(place, image)
+        if other != image:
+            cure = "put every file at the path of its image"
+            raise UserError(f"{self._folder / place}: of {other} or of {image}? {cure}")
+        return read_openpose(self._folder / place)
 
     def for_nobody(self, images: Iterable[str]) -> list[str]:
         """See `Detections`; the files' paths."""
-        known = {detections_path(Path(), image).as_posix() for image in images}
+        known = {self._place_of(image) for image in images}
         files = self._folder.rglob("*_keypoints.json")
         return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
+
+    def _place_of(self, image: str) -> str | None:
+        return next((place for place in detections_places(image) if (self._folder / place).is_file()), None)
 
 
 class Coco17File:

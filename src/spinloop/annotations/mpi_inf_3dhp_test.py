@@ -108,10 +108,9 @@ def _load(path: Path, name: str, skeleton: str) -> _Sequence:
         joints = file.numbers(key, (n_frames, 1, len(MPI17), 3))[:, 0]
         is_valid = file.numbers("valid_frame", (n_frames, 1))[:, 0] == 1
         activities: list[str | None] = [None] * n_frames
-        # It serves the table by activity only, so a copy without it is read too.
+        # It serves the table by activity only, so a copy without it, or with other numbers, is read too.
         if "activity_annotation" in file:
             numbers = file.numbers("activity_annotation", (n_frames, 1))[:, 0]
-            if not np.isin(numbers, range(1, len(ACTIVITIES) + 1)).all():
-                raise file.fault(f"activity_annotation: expected 1 to {len(ACTIVITIES)}")
-            activities = [ACTIVITIES[int(number) - 1] for number in numbers]
+            known = dict(enumerate(ACTIVITIES, 1))
+            activities = [known.get(int(number)) for number in numbers]
     return _Sequence(name, pixels, joints, is_valid, activities)

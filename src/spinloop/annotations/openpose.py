@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
+from spinloop.annotations.video import SUFFIXES
 from spinloop.errors import UserError
 from spinloop.files import read_json
 from spinloop.joints import COMMON24, LIMB12, N_OPENPOSE, OPENPOSE25, index_map
@@ -26,6 +27,23 @@ def detections_path(folder: Path, image: str) -> Path:
     """
     relative = PurePosixPath(image)
     return folder / relative.with_name(f"{relative.stem}_keypoints.json")
+
+
+def detections_places(image: str) -> list[str]:
+    """Where an image's file may lie in a folder of detections, the first that is there counts.
+
+    At the image's path, or a path below a folder of it: OpenPose puts the files of one `--image_dir` side by
+    side. For a frame of a video also beside the video, as `--video` numbers its frames from 0.
+    """
+    path = PurePosixPath(image)
+    own = detections_path(Path(), image).as_posix()
+    if path.parent.suffix.lower() not in SUFFIXES:
+        parts = PurePosixPath(own).parts
+        return ["/".join(parts[start:]) for start in range(len(parts))]
+    if not path.stem.isdecimal():
+        return [own]
+    video = path.parent
+    return [own, video.with_name(f"{video.stem}_{int(path.stem) - 1:012d}_keypoints.json").as_posix()]
 
 
 def read_openpose(path: Path) -> Float[np.ndarray, "P 25 3"] | None:

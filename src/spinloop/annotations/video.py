@@ -18,7 +18,7 @@ from spinloop.errors import UserError
 # FFmpeg prints what it thinks of a damaged file, where a user error says it in one line. OpenCV reads this
 # variable once, when it first opens or writes a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-_SUFFIXES = (".avi", ".mp4")
+SUFFIXES = (".avi", ".mp4")
 _CURE = "download the video again"
 
 
@@ -39,7 +39,7 @@ def frame_name(video: str, index: int) -> str:
 def split_frame(path: Path) -> tuple[Path, int] | None:
     """The video and the 0-based frame that a path names; None if it names no frame of a video file."""
     video = path.parent
-    if video.suffix.lower() not in _SUFFIXES or not path.stem.isdecimal() or video.is_dir():
+    if video.suffix.lower() not in SUFFIXES or not path.stem.isdecimal() or video.is_dir():
         return None
     return video, int(path.stem) - 1
 
