@@ -76,9 +76,9 @@ def main() -> None:
             adam = published(body, prior, params, options.adam_steps)
             slow = measure("adam, meshes", adam, people, options.adam_batch, None, clock)
             for batch in options.batch:
-                for name, update in ways(options.steps, options.anchor_weight):
+                for row, update in ways(options.steps, options.anchor_weight):
                     lm = Fitter(body, prior, params.model_copy(update=update))
-                    measure(name, lm.fit, people, batch, slow, clock)
+                    measure(row, lm.fit, people, batch, slow, clock)
             fitter = Fitter(body, prior, params)
             for batch in options.batch:
                 measure(
