@@ -85,6 +85,14 @@ def test_finished_trainings_are_not_repeated_and_changed_ones_are(world, trained
     assert [values["fitting"]["anchor"] for values in trained[4:]] == ["fixed", "fixed"]
 
 
+def test_a_further_test_split_is_measured_for_all(world, trained, tmp_path):
+    experiment.run(tmp_path / "plan.yaml", **world)
+    (tmp_path / "data/crops/h36m_p1.h5").write_bytes(b"h36m_p1")
+    _write(tmp_path / "plan.yaml", {**PLAN, "test_splits": ["pw3d_test", "h36m_p1"]})
+    experiment.run(tmp_path / "plan.yaml", **world)
+    assert len(trained) == 8
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

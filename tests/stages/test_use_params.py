@@ -48,6 +48,7 @@ LARGE_MODELS = {
     "network": NetworkParams,
     "train": TrainParams,
     "watch": WatchParams,
+    "needs": NeedsParams,
 }
 
 

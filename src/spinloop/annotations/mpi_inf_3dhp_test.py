@@ -111,6 +111,6 @@ def _load(path: Path, name: str, skeleton: str) -> _Sequence:
         # It serves the table by activity only, so a copy without it, or with other numbers, is read too.
         if "activity_annotation" in file:
             numbers = file.numbers("activity_annotation", (n_frames, 1))[:, 0]
-            known = dict(enumerate(ACTIVITIES, 1))
-            activities = [known.get(int(number)) for number in numbers]
+            known = {float(number): name for number, name in enumerate(ACTIVITIES, 1)}
+            activities = [known.get(float(number)) for number in numbers]
     return _Sequence(name, pixels, joints, is_valid, activities)

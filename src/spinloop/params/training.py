@@ -72,7 +72,7 @@ class AugmentationParams(Section):
 class MixtureGroup(Section):
     """Training splits that share one probability in proportion to their sizes."""
 
-    splits: list[str]
+    splits: Annotated[list[str], Field(min_length=1)]
     """Names of the splits, as they begin the ids of their rows."""
     probability: Share
     """Chance that a sample comes from this group; the groups' chances sum to one."""
@@ -89,8 +89,9 @@ class InitialWeights(Section):
     """SPIN's `smpl_mean_params.npz`; null takes the mean of the prior."""
 
     def files(self) -> list[Path]:
-        """Those that are named."""
-        return [Path(name) for name in (self.network, self.backbone, self.mean) if name is not None]
+        """Those that are read: a whole network leaves no use for the others."""
+        named = (self.backbone, self.mean) if self.network is None else (self.network,)
+        return [Path(name) for name in named if name is not None]
 
 
 class TrainParams(Section):

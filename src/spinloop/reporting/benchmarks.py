@@ -143,10 +143,19 @@ def gap_table(published: Published, settings: Sequence[Setting], splits: Sequenc
         Column("ratio", "Ratio", 2),
     )
     note = "A mirror's gap says how far this run is from the paper's numbers, not how far the method is."
-    notes = (note,) if any(row.origin == "mirror" for row in rows) else ()
+    notes = [note] if any(row.origin == "mirror" for row in rows) else []
+    if any(setting.kind == "static" and not setting.use_3d for setting in settings):
+        notes.append(
+            "Static fits: the paper does not say whether its static training used 3D; this run's did not."
+        )
     found = [result for setting in settings for result in setting.results.values()]
     return Table(
-        "gap", "The paper's numbers beside those of this run", columns, tuple(rows), notes, made_from(*found)
+        "gap",
+        "The paper's numbers beside those of this run",
+        columns,
+        tuple(rows),
+        tuple(notes),
+        made_from(*found),
     )
 
 

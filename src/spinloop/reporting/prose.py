@@ -60,7 +60,10 @@ def settings_in_words(settings: Sequence[Setting]) -> list[str]:
         False: "annotated 3D is not used",
         True: "annotated 3D joints and bodies teach the network where an image has them",
     }
-    return [f"{each.label.capitalize()}: {fits[each.loop]}; {depth[each.use_3d]}." for each in settings]
+    return [
+        f"{each.label[0].upper()}{each.label[1:]}: {fits[each.loop]}; {depth[each.use_3d]}."
+        for each in settings
+    ]
 
 
 def recipe(network: Mapping[str, Any], train: Mapping[str, Any]) -> str:
@@ -74,5 +77,5 @@ def recipe(network: Mapping[str, Any], train: Mapping[str, Any]) -> str:
         f"All trainings share the network ({network['backbone']}, width {network['width']}, images of "
         f"{network['image_px']} px), its initial weights, the order and variation of the images and "
         f"{train['n_steps']:,} steps of {train['batch_size']} images; they differ in what is said below. "
-        "The paper's network is a ResNet-50 on 224 px, started from ImageNet and trained on six datasets."
+        "The paper's network is a ResNet-50 on 224 px, trained much longer on the six real datasets."
     )

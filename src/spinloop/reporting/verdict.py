@@ -58,7 +58,9 @@ def compare_on(
         for word, said in words.items()
     }
     parts = [f"{said} on {listed(names)}" for said, names in groups.items() if names]
-    start = f"{second[0].upper()}{second[1:]} against {first}, PA-MPJPE on {images}"
+    kinds = {"PA-MPJPE" if change.metric.endswith("_mm") else "F1 of parts" for _, change in found}
+    metrics = " and ".join(sorted(kinds, reverse=True))
+    start = f"{second[0].upper()}{second[1:]} against {first}, {metrics} on {images}"
     return (f"{start} ({percent(confidence)} intervals): {'; '.join(parts)}.",)
 
 

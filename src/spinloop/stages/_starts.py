@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -69,16 +69,25 @@ def prepare_start(name: str, workshop: Workshop, lifter: Path | None) -> Start:
         )
     if lifter is None:
         raise UserError("--start lifted: needs --lifter, a file of `spinloop train_lifter`; add it")
-    settings = workshop.rules.lifted_start
-    fitter = workshop.fitter(
-        n_iterations=settings.n_iterations, anchor="fixed", anchor_weight=settings.anchor_weight
-    )
+    fitter = workshop.fitter(**_lifted_settings(workshop))
     network = load_lifter(lifter).to(workshop.device)
 
     def begin(keypoints: Keypoints) -> BodyState:
         return lift(network, keypoints.to(workshop.device, torch.float32))
 
     return Start(fitter, begin, lambda keypoints: fitter.fit(begin(keypoints), keypoints))
+
+
+def _lifted_settings(workshop: Workshop) -> dict[str, Any]:
+    """What a fit from lifted 2D does differently: few steps, held near its start. Adam knows no anchor."""
+    if workshop.fitting.solver == "adam":
+        return {"anchor": "none"}
+    settings = workshop.rules.lifted_start
+    return {
+        "n_iterations": settings.n_iterations,
+        "anchor": "fixed",
+        "anchor_weight": settings.anchor_weight,
+    }
 
 
 def given_start(state: BodyState, workshop: Workshop) -> Start:

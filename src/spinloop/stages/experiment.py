@@ -35,7 +35,7 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
     results = out / "results.json"
     done: dict[str, Any] = read_json(results) if results.is_file() else {}
     for (variant, seed), own in changed.items():
-        name, digest = f"{variant}/{seed}", hashlib.sha256(repr(own).encode()).hexdigest()[:16]
+        name, digest = f"{variant}/{seed}", _made_from(own, experiment)
         if done.get(name, {}).get("params") != digest:
             metrics = _trial.run_trial(own, experiment, data, out / "state" / variant / str(seed))
             done[name] = {"params": digest, "metrics": metrics}
@@ -47,6 +47,13 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
     lineage |= {path.name: _digest(path) for path in inputs}
     with atomic(out / "table.md") as temporary:
         temporary.write_text(f"{experiment.description}\n\n{markdown(trials, experiment.baseline, lineage)}")
+
+
+def _made_from(values: dict[str, Any], experiment: Experiment) -> str:
+    """Digest of what a training and its measurement depend on."""
+    used = {key: value for key, value in values.items() if key != "needs"}
+    measured = (experiment.train_splits, experiment.test_splits)
+    return hashlib.sha256(repr((used, measured)).encode()).hexdigest()[:16]
 
 
 def _values(

@@ -10,7 +10,7 @@ from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
-from spinloop.files import atomic
+from spinloop.files import atomic, require_file
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
@@ -106,7 +106,13 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
             divided among the processes.
     """
     train = sections.train
-    splits = _splits(inputs, sections)
+    if not sections.setting.use_3d:
+        inputs = replace(inputs, annotations=None)
+    elif inputs.annotations is None:
+        raise UserError("train: --annotations: missing, and the setting says use_3d: true; give the folder")
+    for path in train.initial.files():
+        require_file(path, "correct or empty train.initial")
+    splits = _splits(inputs, train)
     lengths = {name: len(split.ids) for name, split in splits.items()}
     samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
     processes.share(train.batch_size)
@@ -161,14 +167,10 @@ def save_fits(run: Run, inputs: Inputs, fits_out: Path, snapshots_out: Path) -> 
             collect_snapshots(copies, steps, part.ids, rows, snapshots / f"{split}.h5")
 
 
-def _splits(inputs: Inputs, sections: Sections) -> dict[str, Split]:
+def _splits(inputs: Inputs, train: TrainParams) -> dict[str, Split]:
     """The training splits by name, in the order of the mixture."""
-    if not sections.setting.use_3d:
-        inputs = replace(inputs, annotations=None)
-    n_seen = sections.train.min_joints
-    return {
-        name: load_split(name, inputs.of_split(name), n_seen) for name in named_splits(sections.train.mixture)
-    }
+    names = named_splits(train.mixture)
+    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in names}
 
 
 def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:

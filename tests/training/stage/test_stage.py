@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.fitting.store import FitStore
@@ -133,6 +134,7 @@ def test_two_splits_train_together_and_each_keeps_a_dictionary_of_its_own(two_sp
     ("train", "message"),
     [
         ({"mixture": [STICK]}, "the probabilities sum to 0.3"),
+        ({"mixture": [STICK, {"splits": [], "probability": 0.7}]}, r"train\.mixture\.1\.splits"),
         (
             {"mixture": [STICK, {"splits": ["h36m_train"], "probability": 0.7}]},
             r"keypoints/h36m_train\.parquet: no such file; make it, or take h36m_train out of train\.mixture",
@@ -149,6 +151,22 @@ def test_a_bad_mixture_is_refused_before_anything_starts(
         stage.run(setting="loop", **arguments, **outputs(tmp_path))
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_files_that_are_not_there_are_refused(world, outputs, changed, tmp_path):
+    for name in ("network", "backbone", "mean"):
+        initial = {"network": None, "backbone": None, "mean": None, name: str(tmp_path / "absent")}
+        arguments = changed(world, tmp_path / "params.yaml", initial=initial)
+        with pytest.raises(UserError, match=r"absent: no such file; correct or empty train\.initial"):
+            stage.run(setting="loop", **arguments, **outputs(tmp_path))
+
+
+def test_3d_without_annotations_is_refused(world, outputs, tmp_path):
+    params = YAML(typ="safe").load(world["params"])
+    params["settings"]["paired"] = {"loop": True, "use_3d": True}
+    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="--annotations: missing, and the setting says use_3d"):
+        stage.run(setting="paired", **{**world, "params": tmp_path / "params.yaml"}, **outputs(tmp_path))
 
 
 def test_a_table_of_another_split_is_refused(two_splits, outputs, tmp_path):
