@@ -79,9 +79,11 @@ def test_killed_in_its_work_the_same_command_completes(stage, finished, run):
     process = subprocess.Popen(
         ["bash", "-c", command], cwd=finished, env=run.environment_in(finished), start_new_session=True
     )
-    time.sleep(0.8 * usual_s)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        process.wait(0.8 * usual_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     check_nothing_is_half_done(finished, whole, outputs)
     finish(run, finished, command, whole, outputs)
 
