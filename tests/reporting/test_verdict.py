@@ -38,8 +38,8 @@ def test_one_sentence_tells_all_splits():
         ("D", Change(-0.02, -0.03, -0.01, 9, "parts_f1")),
     ]
     assert compare_on("static fits", "the loop", "images", found, 0.9) == (
-        "The loop against static fits, PA-MPJPE and F1 of parts on images (90\u00a0% intervals): better on A (−3.2 mm); "
-        "worse on D (F1 −0.020); no measurable difference on B (+1.0 mm) and C (+0.5 mm).",
+        "The loop against static fits, PA-MPJPE and F1 of parts on images (90\u00a0% intervals): better on "
+        "A (−3.2 mm); worse on D (F1 −0.020); no measurable difference on B (+1.0 mm) and C (+0.5 mm).",
     )
     assert compare_on("static fits", "the loop", "images", [], 0.9) == ()
 
