@@ -10,6 +10,7 @@ import pytest
 from spinloop.errors import UserError
 from spinloop.params.annotations import CropsParams, SourcesParams
 from spinloop.params.body import BodyParams
+from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.lifting import LifterParams
 from spinloop.params.loader import load_section, load_yaml
@@ -32,6 +33,7 @@ MODELS = {
     "settings.loop": SettingParams,
     "settings.paired": SettingParams,
     "watch": WatchParams,
+    "evaluate": EvaluateParams,
     "needs": NeedsParams,
 }
 LARGE_MODELS = {
@@ -147,6 +149,17 @@ def _box_px(mirror: Any) -> float:
 def _lab_box_px(lab: LabParams) -> float:
     angle, distance = (sum(span.bounds) / 2 for span in (lab.field_of_view_deg, lab.distance_m))
     return 1.2 * 1.7 / (2 * distance * np.tan(np.deg2rad(angle) / 2)) * lab.side_px
+
+
+def test_nothing_of_the_mirrors_is_left_in_the_papers_configuration(params):
+    use_params.run(REPOSITORY / "params/paper.yaml", params=params)
+    values = load_yaml(params)
+    named = [
+        source[key] for source in values["sources"].values() for key in ("raw", "openpose") if source.get(key)
+    ]
+    assert [folder for folder in named if "mirror" in folder] == []
+    assert values["evaluate"]["dictionaries"] == {}
+    assert values["evaluate"]["splits"]
 
 
 def test_what_a_preset_does_not_name_stays_with_its_comments(params, tmp_path):

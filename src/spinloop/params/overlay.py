@@ -15,7 +15,9 @@ _OPEN = ("sources", "settings", "needs")
 
 
 def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:
-    """Replace values by wanted ones, in place; sections go into each other, a list replaces a whole list.
+    """Replace values by wanted ones, in place; sections go into each other.
+
+    A list replaces a whole list, and `{}` a whole section.
 
     A section that stands in several places (a YAML alias) changes only where it is named.
 
@@ -48,7 +50,7 @@ def _lay(
         if key not in values and not (at and at[0] in _OPEN):
             raise UserError(f"{source}: {where}: params.yaml has no such key; correct its spelling")
         old = values.get(key)
-        if isinstance(value, Mapping) and isinstance(old, MutableMapping):
+        if isinstance(value, Mapping) and value and isinstance(old, MutableMapping):
             if id(old) in shared:
                 old = values[key] = _separate(old)
             n_changed += _lay(old, value, (*at, key), source, shared)

@@ -174,6 +174,6 @@ def load_dictionary(split: Split, settings: Sequence[Setting], folders: TrainFol
 
 
 def files_in(folders: Sequence[Path]) -> list[Path]:
-    """All results in some folders and below them, sorted."""
-    found = (path for folder in folders for path in folder.rglob("*"))
+    """All results in some folders and below them, sorted; one folder may lie in another."""
+    found = {path for folder in folders for path in folder.rglob("*")}
     return sorted(path for path in found if path.is_file() and path.suffix in _RESULTS)
