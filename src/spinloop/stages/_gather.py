@@ -70,7 +70,7 @@ def load_tested(
     split: Split, settings: Sequence[Setting], predictions: Path, fits: Path, annotations: Path, crops: Path
 ) -> Tested | None:
     """What is known of a test split; None if nobody predicted it."""
-    paths = {setting.name: predictions / f"{setting.name}_{split.key}.h5" for setting in settings}
+    paths = {setting.name: predictions / split.key / f"{setting.name}.h5" for setting in settings}
     known = [setting for setting in settings if paths[setting.name].is_file()]
     if not known:
         return None

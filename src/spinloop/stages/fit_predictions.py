@@ -82,7 +82,7 @@ def run(
     rules = load_section(params, "fit_initial", FitInitialParams)
     settings = load_section(params, "settings", SettingsParams).root
     protocol = find_protocol(section.protocol_of(split))
-    paths = [predictions / f"{setting}_{split}.h5" for setting in settings]
+    paths = [predictions / f"{setting}.h5" for setting in settings]
     networks, records = load_scored(paths), load_records(annotations)
     records = records.iloc[rows_of(records["id"].tolist(), networks[0].predictions.ids, annotations)]
     keypoints = image_keypoints(records)
