@@ -35,7 +35,7 @@ test-fast: $(STAMP) ## run the tests without those that take long
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -m "not slow"
 
 test-services: $(STAMP) ## run the pipeline's tests with Slurm, sshd and an S3 server; installs them where they lack (root)
-	command -v slurmctld sshd >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm openssh-server openssh-client; }
+	(command -v slurmctld && command -v sshd) >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm openssh-server openssh-client; }
 	python -m pip install --quiet --no-deps --requirement requirements-services.lock
 	OMP_NUM_THREADS=1 pytest tests/pipeline/services
 

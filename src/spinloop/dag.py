@@ -99,18 +99,33 @@ def _rules(repo: Repo) -> list[StageRule]:
 
 def _stale(repo: Repo) -> set[str]:
     """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
+    made = _outputs_by_folder([out.def_path for stage in _stages(repo) for out in stage.outs])
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
     with repo.lock, _each_look_once():
-        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage)}
+        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage, made)}
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
 
 
-def _is_changed(stage: PipelineStage) -> bool:
+def _is_changed(stage: PipelineStage, made: dict[str, list[str]]) -> bool:
+    """Whether a stage has to run; raw data that are not here do not say so, if only they are amiss.
+
+    Whoever has no licence for them works with what was made from them (`dvc repro --allow-missing`).
+    """
     try:
-        return bool(stage.status())
+        faults = stage.status().get(stage.addressing, [])
     except LockError:
         return True  # another process writes what this stage makes or reads
+    return any(not isinstance(fault, dict) or not _is_absence(fault, made) for fault in faults)
+
+
+def _is_absence(fault: dict[str, Any], made: dict[str, list[str]]) -> bool:
+    """Whether nothing is amiss but inputs that are absent and that no stage makes."""
+    absent = fault.get("changed deps", {})
+    return set(fault) == {"changed deps"} and all(
+        state == "deleted" and _declared(path, made) == [path] and path not in made
+        for path, state in absent.items()
+    )
 
 
 @contextmanager

@@ -91,3 +91,21 @@ def test_an_output_that_is_not_to_be_pushed_stays_at_home(versioned, remote, com
     run("dvc", "pull", "--allow-missing", cwd=tmp_path / "clone")
     run("dvc", "repro", cwd=tmp_path / "clone")
     assert (tmp_path / "clone/ran.log").read_text().split() == ["second"]
+
+
+def test_without_the_raw_data_a_clone_pulls_and_has_nothing_to_do(
+    versioned, remote, commit_all, tmp_path, run
+):
+    """Of a colleague without the licence: `source.txt` and `code` stand for datasets."""
+    (versioned / ".gitignore").write_text((versioned / ".gitignore").read_text() + "/source.txt\n")
+    run("git", "rm", "--quiet", "--cached", "source.txt", cwd=versioned)
+    run("dvc", "push", cwd=versioned)
+    commit_all(versioned)
+    run("git", "clone", "--quiet", str(versioned), "clone", cwd=tmp_path)
+    clone = tmp_path / "clone"
+    assert not (clone / "source.txt").exists()
+    run("dvc", "pull", cwd=clone)
+    run("dvc", "repro", "--allow-missing", cwd=clone)
+    assert NOTHING_TO_DO in run("snakemake", cwd=clone).stdout
+    assert outputs(clone) == outputs(versioned)
+    assert not (clone / "ran.log").exists()

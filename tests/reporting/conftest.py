@@ -223,7 +223,7 @@ TEST, TRAIN = Split("pw3d_test", "pw3d", True, "pw3d@1"), Split("coco_train", "c
 @pytest.fixture
 def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewer], Material]:
     """Makes the material of a report with a given viewer."""
-    lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}})
+    lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}}, {})
     step, predictions, worst = (
         dataclasses.replace(sheet, key=key, title=title, people=sheet.people[:1])
         for key, title in (("figure2", "A step"), ("figure5", "Predictions"), ("figure6", "Worst"))

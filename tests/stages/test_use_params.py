@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.params.annotations import CropsParams, SourcesParams
+from spinloop.params.annotations import CropsParams, RawParams, SourcesParams
 from spinloop.params.body import BodyParams
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
@@ -35,6 +35,7 @@ MODELS = {
     "watch": WatchParams,
     "evaluate": EvaluateParams,
     "needs": NeedsParams,
+    "raw": RawParams,
 }
 LARGE_MODELS = {
     "mirror_coco": CocoParams,

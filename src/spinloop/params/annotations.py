@@ -146,6 +146,12 @@ AnySource = Annotated[
 ]
 
 
+class RawParams(RootModel[dict[str, str]]):
+    """Section `raw`: name of a dataset → its folder, of which `list_raw` keeps a list."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
 class SourcesParams(RootModel[dict[str, AnySource]]):
     """One source per split; the split's key names it in every file and id."""
 

@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap
 from spinloop.errors import UserError
 
 # Sections whose keys are names that a user chooses.
-_OPEN = ("sources", "settings", "needs")
+_OPEN = ("raw", "sources", "settings", "needs")
 
 
 def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spinloop.files import sha256_of
+from spinloop.manifest import Summary
 from spinloop.reporting import curves, prose, tables
 from spinloop.reporting.benchmarks import BENCHMARKS, Benchmark, benchmark_table, gap_table
 from spinloop.reporting.charts import Chart
@@ -184,15 +185,23 @@ def _error_charts(material: Material) -> tuple[Chart, ...]:
     return (*(chart for chart in joints if chart is not None), *hidden)
 
 
-def lineage_table(files: Sequence[Path], protocols: Sequence[str], sections: Mapping[str, Any]) -> Table:
-    """Protocol, parameters and inputs behind the numbers, by content.
+def lineage_table(
+    files: Sequence[Path],
+    protocols: Sequence[str],
+    sections: Mapping[str, Any],
+    datasets: Mapping[str, Summary],
+) -> Table:
+    """Protocol, parameters, raw data and inputs behind the numbers, by content.
 
     Args:
         files: what the report was made from.
         protocols: names and versions.
         sections: name of a parameter section → its values.
+        datasets: names of raw data → what their lists come to.
     """
     rows = [Row(("protocol", protocol, "")) for protocol in protocols]
+    for name, listed in datasets.items():
+        rows.append(Row(("raw data", f"{name}: {listed.files} files, {listed.bytes} bytes", listed.sha256)))
     for name, values in sections.items():
         content = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
         rows.append(Row((f"params: {name}", "", hashlib.sha256(content).hexdigest()[:16])))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
+from spinloop.manifest import Summary
 from spinloop.params.training import SettingParams
 from spinloop.reporting.charts import N_COLORS
 from spinloop.reporting.results import Setting
@@ -90,6 +91,11 @@ def load_stats(folder: Path) -> dict[str, Any]:
                 raise UserError(f"{path}: {key}: missing; this is not a statistics file, remake it")
         stats[path.stem.replace("_", " ")] = content
     return stats
+
+
+def load_raw_lists(folder: Path) -> dict[str, Summary]:
+    """What `list_raw` said of each dataset, by name; from the folder of statistics."""
+    return {path.stem: Summary(**read_json(path)) for path in sorted((folder / "raw").glob("*.json"))}
 
 
 def count_names(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:

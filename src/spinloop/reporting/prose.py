@@ -24,7 +24,8 @@ LICENSED = (
 LINEAGE = (
     "Every table says from which protocol and hashes it was made. A stage cannot know the commit that will "
     "hold its output; the commit is the one whose `dvc.lock` names these hashes, with the code, parameters "
-    "and data behind each (`git log -1 dvc.lock` beside this report)."
+    "and data behind each (`git log -1 dvc.lock` beside this report). Files of raw data are listed in "
+    "`data/manifests`."
 )
 STEP = (
     "The network proposes a body; the fit starts there and is drawn to the 2D joints; in training the better "

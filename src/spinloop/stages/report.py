@@ -10,7 +10,7 @@ from spinloop.params.evaluation import EvaluateParams, ReportParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
 from spinloop.reporting.contents import Material, build_report, lineage_table
-from spinloop.reporting.inputs import load_refits, load_settings, load_starts, load_stats
+from spinloop.reporting.inputs import load_raw_lists, load_refits, load_settings, load_starts, load_stats
 from spinloop.reporting.pages import write_report
 from spinloop.reporting.prose import recipe
 from spinloop.reporting.published import load_published
@@ -118,7 +118,9 @@ def run(
         statuses={each.split.key: each.statuses for each in trained},
         origins={each.split.key: each.origins for each in trained},
         pictures=draw_pictures(trained, tested, bodies, shown),
-        lineage=lineage_table(inputs, list(dict.fromkeys(measuring.splits.values())), values),
+        lineage=lineage_table(
+            inputs, list(dict.fromkeys(measuring.splits.values())), values, load_raw_lists(statistics)
+        ),
         is_free_body=values["body"]["source"] == "free",
     )
     report = build_report(material)

@@ -1,0 +1,148 @@
+"""Lists of raw data: every file with its size and hash, so that others can tell whether they have the same.
+
+Lists and folders are walked in one order, file by file; millions of frames need no more memory than one.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from spinloop.errors import UserError
+from spinloop.files import atomic, require_file, sha256_of
+
+_FILES_AT_ONCE = 64
+
+
+class Entry(NamedTuple):
+    """A file of a dataset."""
+
+    path: str
+    """Below the dataset's folder, with `/` between its parts."""
+    bytes: int
+    sha256: str
+    """As `spinloop.files.sha256_of` gives it."""
+
+
+class Summary(NamedTuple):
+    """What all files of a dataset come to."""
+
+    files: int
+    bytes: int
+    sha256: str
+    """Of the list; 16 digits."""
+
+
+class Difference(NamedTuple):
+    """A file that is not as it was listed."""
+
+    path: str
+    fault: str
+    """missing, changed or not listed."""
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Files below a folder, ordered by the parts of their names, without hidden ones.
+
+    The folder itself may be a link, and files may be.
+
+    Raises:
+        UserError: a folder below it is a link: DVC does not see what changes behind it.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_symlink():
+            raise UserError(
+                f"{path}: a link to a folder, behind which changes would not be noticed; "
+                f"put the files there, or make {folder} a link to a folder that holds them"
+            )
+        else:
+            yield from walk(path)
+
+
+def count_files(folder: Path) -> int:
+    """How many files `walk` gives.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder of a dataset")
+    return sum(1 for _ in walk(folder))
+
+
+def hash_files(folder: Path, threads: int) -> Iterator[Sequence[Entry]]:
+    """Read every file below a folder, some at a time.
+
+    Args:
+        folder: of a dataset.
+        threads: files that are read at once.
+
+    Yields:
+        Entries, in the order of `walk`.
+    """
+
+    def entry(path: Path) -> Entry:
+        return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path))
+
+    with ThreadPoolExecutor(threads) as pool:
+        paths = walk(folder)
+        while batch := list(islice(paths, _FILES_AT_ONCE)):
+            yield list(pool.map(entry, batch))
+
+
+def save_entries(path: Path, entries: Iterable[Entry]) -> Summary:
+    """Write a list (CSV) and sum it up."""
+    n_files, n_bytes = 0, 0
+    with atomic(path) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(Entry._fields)
+            for entry in entries:
+                n_files, n_bytes = n_files + 1, n_bytes + entry.bytes
+                writer.writerow(entry)
+        return Summary(n_files, n_bytes, sha256_of(temporary))
+
+
+def load_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a list.
+
+    Raises:
+        UserError: the file is absent or is no such list.
+    """
+    cure = "give the list that `spinloop list_raw` wrote"
+    with require_file(path, cure).open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream)
+        if next(rows, None) != list(Entry._fields):
+            raise UserError(f"{path}: line 1: not {','.join(Entry._fields)}; {cure}")
+        for row in rows:
+            if len(row) != len(Entry._fields) or not row[1].isdecimal():
+                raise UserError(f"{path}: line {rows.line_num}: not path, size and hash; {cure}")
+            yield Entry(row[0], int(row[1]), row[2])
+
+
+def compare(listed: Iterable[Entry], found: Iterable[Entry]) -> Iterator[Difference]:
+    """Differences between a list and what lies in a folder, both in the order of `walk`."""
+    ours, theirs = iter(listed), iter(found)
+    one, other = next(ours, None), next(theirs, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and _parts(one) < _parts(other)):
+            assert one is not None
+            yield Difference(one.path, "missing")
+            one = next(ours, None)
+        elif one is None or _parts(other) < _parts(one):
+            yield Difference(other.path, "not listed")
+            other = next(theirs, None)
+        else:
+            if one != other:
+                yield Difference(one.path, "changed")
+            one, other = next(ours, None), next(theirs, None)
+
+
+def _parts(entry: Entry) -> list[str]:
+    return entry.path.split("/")
