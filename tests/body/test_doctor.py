@@ -59,3 +59,13 @@ def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys, mon
 def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
         examine(tmp_path / "absent", [named_asset("a.npy", "b")])
+
+
+def test_a_mean_that_is_cut_short_is_told_as_faulty(home, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    np.savez(home / "whole.npz", pose=np.zeros(144), shape=np.zeros(10), cam=np.zeros(3))
+    (home / "smpl_mean_params.npz").write_bytes((home / "whole.npz").read_bytes()[:300])
+    doctor.run(folder=home)
+    line = next(line for line in capsys.readouterr().out.splitlines() if "smpl_mean_params" in line)
+    assert "faulty" in line
+    assert "smpl_mean_params.npz: not a readable npz" in line

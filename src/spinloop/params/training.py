@@ -88,10 +88,12 @@ class InitialWeights(Section):
     mean: str | None
     """SPIN's `smpl_mean_params.npz`; null takes the mean of the prior."""
 
-    def files(self) -> list[Path]:
-        """Those that are read: a whole network leaves no use for the others."""
-        named = (self.backbone, self.mean) if self.network is None else (self.network,)
-        return [Path(name) for name in named if name is not None]
+    def files(self) -> dict[str, Path]:
+        """Those that are read, by key: a whole network leaves no use for the others."""
+        if self.network is not None:
+            return {"network": Path(self.network)}
+        named = {"backbone": self.backbone, "mean": self.mean}
+        return {key: Path(name) for key, name in named.items() if name is not None}
 
 
 class TrainParams(Section):
