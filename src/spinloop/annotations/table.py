@@ -222,6 +222,9 @@ def _open(path: Path, cure: str) -> pq.ParquetFile:
 def _open_checked(path: Path, layout: Layout, cure: str) -> pq.ParquetFile:
     source = _open(path, cure)
     found, expected = source.schema_arrow, layout.schema()
+    named = (found.metadata or {}).get(b"layout", b"").decode()
+    if named and named != layout.name:
+        raise UserError(f"{path}: a table of layout {named}, expected {layout.name}; {cure}")
     for field in expected:
         if field.name not in found.names:
             raise UserError(f"{path}: {field.name}: column missing (layout {layout.name}); {cure}")
