@@ -100,8 +100,10 @@ def test_fits_of_other_people_are_refused(world, tmp_path, outputs):
 
 
 def test_an_unknown_setting_is_refused(world, tmp_path, outputs):
-    with pytest.raises(UserError, match=r"settings\.adaptive: section missing"):
-        stage.run(setting="adaptive", **world, **outputs(tmp_path))
+    with pytest.raises(
+        UserError, match=r"--setting lop: not in .*params\.yaml: settings; give one of .*loop"
+    ):
+        stage.run(setting="lop", **world, **outputs(tmp_path))
 
 
 def test_a_changed_parameter_starts_afresh(world, tmp_path, outputs, changed):
