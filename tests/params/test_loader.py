@@ -5,8 +5,7 @@ import re
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.loader import Section, load_section, require_choice
+from spinloop.params.loader import Section, load_section
 
 
 class Solver(Section):
@@ -68,22 +67,6 @@ def test_all_faults_are_named_at_once(write):
 def test_an_absent_file_names_the_cure(tmp_path):
     with pytest.raises(UserError, match="--params"):
         load_section(tmp_path / "params.yaml", "solver", Solver)
-
-
-def test_a_word_of_the_command_line_that_is_no_key_is_told_with_the_keys(write):
-    path = write("settings: {static: {}, loop: {}}\n")
-    require_choice(path, "settings", "loop", "--setting")
-    message = f"--setting lop: not in {path}: settings; give one of static, loop"
-    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        require_choice(path, "settings", "lop", "--setting")
-
-
-def test_a_split_without_a_protocol_is_told_with_those_that_have_one(repository):
-    section = load_section(repository / "params.yaml", "evaluate", EvaluateParams)
-    with pytest.raises(
-        UserError, match=r"evaluate\.splits\.pw3d_tset: missing; give one of .*pw3d_test.*, or add it"
-    ):
-        section.protocol_of("pw3d_tset")
 
 
 def test_a_section_cannot_be_changed(write):

@@ -90,10 +90,8 @@ class InitialWeights(Section):
 
     def files(self) -> dict[str, Path]:
         """Those that are read, by key: a whole network leaves no use for the others."""
-        if self.network is not None:
-            return {"network": Path(self.network)}
-        named = {"backbone": self.backbone, "mean": self.mean}
-        return {key: Path(name) for key, name in named.items() if name is not None}
+        keys = ("backbone", "mean") if self.network is None else ("network",)
+        return {key: Path(name) for key in keys if (name := getattr(self, key)) is not None}
 
 
 class TrainParams(Section):

@@ -111,8 +111,9 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         inputs = replace(inputs, annotations=None)
     elif inputs.annotations is None:
         raise UserError("train: --annotations: missing, and the setting says use_3d: true; give the folder")
-    for key, path in train.initial.files().items():
-        require_file(path, f"correct or empty train.initial.{key}")
+    initial = train.initial.files()
+    for key, path in initial.items():
+        require_file(path, f"correct or empty train.initial.{key} in params.yaml")
     splits = _splits(inputs, train)
     lengths = {name: len(split.ids) for name, split in splits.items()}
     samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
@@ -140,7 +141,7 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         setting=sections.setting,
         params=train,
         checkpoint=Checkpoint(
-            folders.state, fingerprint(values, [*inputs.files(list(splits)), *train.initial.files().values()])
+            folders.state, fingerprint(values, [*inputs.files(list(splits)), *initial.values()])
         ),
         history=History(train.history_every),
         watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),

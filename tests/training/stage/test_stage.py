@@ -160,7 +160,7 @@ def test_files_that_are_not_there_are_refused(world, outputs, changed, tmp_path)
         initial = {"network": None, "backbone": None, "mean": None, name: str(tmp_path / "absent")}
         arguments = changed(world, tmp_path / "params.yaml", initial=initial)
         with pytest.raises(
-            UserError, match=rf"absent: no such file; correct or empty train\.initial\.{name}$"
+            UserError, match=rf"absent: no such file; correct or empty train\.initial\.{name} in params"
         ):
             stage.run(setting="loop", **arguments, **outputs(tmp_path))
 
