@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
-from spinloop.errors import UserError
-from spinloop.files import atomic, read_json, require_file, write_json
+from spinloop.errors import UserError, reason_of
+from spinloop.files import atomic, read_json, read_npy, read_npz, read_weights, require_file, write_json
 
 
 def _write_half(path):
@@ -75,3 +77,56 @@ def test_broken_json_names_the_file_and_the_place(tmp_path):
 def test_a_missing_file_names_the_cure(tmp_path):
     with pytest.raises(UserError, match=r"body\.npz: no such file; run prepare_body"):
         require_file(tmp_path / "body.npz", "run prepare_body")
+
+
+def test_an_error_without_words_is_told_by_its_kind():
+    assert reason_of(EOFError()) == "EOFError"
+    assert reason_of(ValueError("\n first\nsecond")) == "first"
+
+
+def _save_weights(path, arrays):
+    torch.save({key: torch.from_numpy(array) for key, array in arrays.items()}, path)
+
+
+READERS = {
+    read_npz: lambda path, arrays: np.savez_compressed(path, **arrays),
+    read_npy: lambda path, arrays: np.save(path, arrays["a"]),
+    read_weights: _save_weights,
+}
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_files_cut_short_or_with_wrong_bytes_are_one_line_with_the_cure(read, tmp_path):
+    """Whatever the library raises: its list of errors is open."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"whole.{read.__name__[5:]}"
+    READERS[read](path, {"a": rng.random((3, 4)), "b": rng.integers(0, 9, 5)})
+    whole = path.read_bytes()
+    contents = [whole[: int(share * len(whole))] for share in np.linspace(0, 0.99, 25)]
+    for _ in range(150):
+        wrong = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 20)):
+            wrong[place] = rng.integers(256)
+        contents.append(bytes(wrong))
+    said = []
+    for content in [*contents, b"text", bytes(1000)]:
+        path.write_bytes(content)
+        try:
+            read(path, "make it again")
+        except UserError as error:
+            said.append(str(error))
+    assert len(said) > 25
+    for message in said:
+        assert message.startswith(f"{path}: ")
+        assert message.endswith("; make it again")
+        assert not {"\n", "\x1b"} & set(message)
+        assert "weights_only" not in message
+
+
+def test_an_array_and_an_archive_are_not_taken_for_each_other(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    np.savez(tmp_path / "a.npz", a=np.zeros(3))
+    with pytest.raises(UserError, match=r"a\.npy: a single array, not an npz archive; cure"):
+        read_npz(tmp_path / "a.npy", "cure")
+    with pytest.raises(UserError, match=r"a\.npz: an archive of several arrays, not a single one; cure"):
+        read_npy(tmp_path / "a.npz", "cure")

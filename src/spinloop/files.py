@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import pickle
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -12,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
+
+# What reading raises where bytes are missing or wrong. Neither numpy nor PyTorch promises a list.
+_NUMPY_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, RuntimeError, MemoryError,
+    tokenize.TokenError, struct.error,
+)  # fmt: skip
+_TORCH_DAMAGE = (
+    pickle.UnpicklingError, EOFError, ValueError, OSError, RuntimeError, MemoryError, struct.error,
+    AttributeError, ImportError, IndexError, KeyError, TypeError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -105,9 +118,51 @@ def read_npz(path: Path, cure: str, keys: Collection[str] | None = None) -> dict
             raise UserError(f"{path}: a single array, not an npz archive; {cure}")
         with archive:
             return {key: archive[key] for key in archive.files if keys is None or key in keys}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a readable npz ({reason}); {cure}") from None
+    except _NUMPY_DAMAGE as error:
+        raise UserError(f"{path}: not a readable npz ({reason_of(error)}); {cure}") from None
+
+
+def read_npy(path: Path, cure: str) -> np.ndarray:
+    """The array of an npy file; nothing in it is unpickled.
+
+    Args:
+        path: the file.
+        cure: what the user should do if it is absent or damaged.
+
+    Raises:
+        UserError: the file is absent, truncated, an archive of several arrays, or holds pickled objects.
+    """
+    require_file(path, cure)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except _NUMPY_DAMAGE as error:
+        raise UserError(f"{path}: not a readable npy ({reason_of(error)}); {cure}") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise UserError(f"{path}: an archive of several arrays, not a single one; {cure}")
+    return array
+
+
+def read_weights(path: Path, cure: str) -> Any:
+    """Tensors and plain values of a file of PyTorch's, on the CPU; nothing in it is run.
+
+    Args:
+        path: the file.
+        cure: what the user should do if it is absent or damaged.
+
+    Raises:
+        UserError: the file is absent, empty, damaged, no file of PyTorch's, or holds more than that.
+    """
+    # Most who read files here need no PyTorch, which takes seconds to load.
+    import torch
+
+    require_file(path, cure)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except _TORCH_DAMAGE:
+        # PyTorch's own words would have the user run what is in the file.
+        reason = "damaged, or more in it than tensors" if path.stat().st_size else "the file is empty"
+        raise UserError(f"{path}: not readable as plain weights ({reason}); {cure}") from None
 
 
 def _remove(path: Path) -> None:

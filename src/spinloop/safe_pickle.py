@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
 
 Name = tuple[str, str]
 
@@ -107,8 +107,7 @@ def load_pickle(path: Path, cure: str, classes: Mapping[Name, Any] | None = None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {cure}") from None
     except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: damaged or not a pickle ({reason}); {cure}") from None
+        raise UserError(f"{path}: damaged or not a pickle ({reason_of(error)}); {cure}") from None
 
 
 # What `pickle` raises when bytes are missing or wrong; its documentation warns that the list is open.

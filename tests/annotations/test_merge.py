@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,38 @@ def test_a_file_of_two_images_is_refused(tmp_path, make_record, write_openpose, 
     records = [make_record(number, f"{number}/a.jpg", keypoints=keypoints) for number in (1, 2)]
     with pytest.raises(UserError, match=r"a_keypoints\.json: of 1/a\.jpg or of 2/a\.jpg\? put every file"):
         _merge(records, tmp_path, merge_params)
+
+
+@pytest.mark.parametrize("name", ["images/b_keypoints.json", "a.json", "deep/a_pose.json"])
+def test_a_folder_with_files_of_other_images_only_is_refused(
+    tmp_path, make_record, write_openpose, merge_params, name
+):
+    write_openpose(tmp_path / name, np.stack([_detection(_keypoints(70))]))
+    records = [make_record(number, f"images/{number}.jpg", keypoints=_keypoints(70)) for number in (2, 1)]
+    message = rf"wanted e\.g\. images/1_keypoints\.json, found e\.g\. {name}; give the split's own detections"
+    with pytest.raises(UserError, match=message) as caught:
+        _merge(records, tmp_path, merge_params)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_other_images_only_is_refused(tmp_path, make_record, merge_params):
+    path = tmp_path / "d.json"
+    for key, found in (("image_id", 40), ("file_name", "val2017/b.jpg")):
+        path.write_text(json.dumps([{key: found, "keypoints": [[1.0, 2.0, 1.0]] * 17}]))
+        message = rf"d\.json: .*: wanted e\.g\. images/a\.jpg, found e\.g\. .*{found}; give the split's own"
+        with pytest.raises(UserError, match=message):
+            _merge([make_record(1, keypoints=_keypoints(3))], path, merge_params)
+
+
+def test_an_empty_folder_and_an_empty_list_say_that_there_are_none(tmp_path, make_record, merge_params):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / ".gitkeep").touch()
+    (tmp_path / "none.json").write_text("[]")
+    for name in ("none", "none.json"):
+        rows, tally = _merge([make_record(1, keypoints=_keypoints(3))], tmp_path / name, merge_params)
+        assert len(rows) == 1
+        assert tally.stats()["noted"] == {"no_file": 1}
 
 
 def test_without_detections_the_annotation_stands_alone(make_record, merge_params):

@@ -15,7 +15,7 @@ from spinloop.annotations.record import (
     make_id,
     save_records,
 )
-from spinloop.annotations.table import ROWS_PER_GROUP, count_rows, save_table
+from spinloop.annotations.table import ROWS_PER_GROUP, Layout, count_rows, save_table
 from spinloop.errors import UserError
 
 
@@ -158,6 +158,17 @@ def test_a_file_that_breaks_the_layout_is_refused_on_load(tmp_path, make_record,
     path = tmp_path / "table.parquet"
     save_records(path, [make_record(1)])
     pq.write_table(change(pq.read_table(path)), path)
+    with pytest.raises(UserError, match=message):
+        load_records(path)
+
+
+def test_a_table_of_another_layout_is_told_by_the_layouts_names(tmp_path, make_record):
+    path = tmp_path / "table.parquet"
+    rows = [{name: make_record(1).row()[name] for name in ("id", "center", "scale")}]
+    save_table(path, Layout("truth@1", tuple(RECORD[name] for name in ("id", "center", "scale"))), rows)
+    message = (
+        "a table of layout truth@1, expected record@2; .*, which writes data/annotations/<split>.parquet"
+    )
     with pytest.raises(UserError, match=message):
         load_records(path)
 

@@ -99,7 +99,7 @@ def test_wrong_parameters_are_named_by_their_key(coco_tree, params, tmp_path):
     with _fails(r"sources\.coco_train\.min_limbs: unknown key"):
         _preprocess(coco_tree, params, out)
     params.write_text(PARAMS)
-    with _fails(r"sources\.other: section missing"):
+    with _fails(r"--split other: not in .*params\.yaml: sources; give one of coco_train, pw3d_test"):
         _preprocess(coco_tree, params, out, split="other")
     with _fails(r"--source cocoa: no such reader; one of coco, .*pw3d"):
         _preprocess(coco_tree, params, out, source="cocoa")

@@ -43,8 +43,7 @@ def test_every_asset_says_what_it_enables_and_where_it_is_obtained():
     assert all(asset.enables and asset.obtained for asset in body_assets())
 
 
-def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
+def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys):
     before = sorted((path, path.stat().st_mtime_ns) for path in home.rglob("*"))
     np.savez(home / "gmm.npz", means=np.zeros(3))
     (home / "gmm.npz").unlink()
@@ -59,3 +58,13 @@ def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys, mon
 def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
         examine(tmp_path / "absent", [named_asset("a.npy", "b")])
+
+
+def test_a_mean_that_is_cut_short_is_told_as_faulty(home, capsys):
+    home = home.rename(home.with_name("[red]"))
+    np.savez(home / "whole.npz", pose=np.zeros(144), shape=np.zeros(10), cam=np.zeros(3))
+    (home / "smpl_mean_params.npz").write_bytes((home / "whole.npz").read_bytes()[:300])
+    doctor.run(folder=home)
+    line = next(line for line in capsys.readouterr().out.splitlines() if "smpl_mean_params" in line)
+    assert "faulty" in line
+    assert "[red]/smpl_mean_params.npz: not a readable npz" in line

@@ -92,6 +92,8 @@ def _change(arrays, **changes):
          r"toy/7\.jpg#0: joints: not all numbers are finite \(1 people\); give an estimate"),
         (lambda ids, x: (ids, 1000 * x), r"toy/0\.jpg#0: joints: \d+ m from their middle; .* divide by 1000"),
         (lambda ids, x: (ids[:-1], x), r"joints: expected a row of numbers for each of 39 ids"),
+        (lambda ids, x: ([], x[:0]), r"p\.npz: ids: nobody in the file; give at least one person"),
+        (lambda ids, x: ("toy", x), r"p\.npz: ids: expected a list, found shape \(\)"),
     ],
 )  # fmt: skip
 def test_bad_files_are_refused_with_the_first_id_and_the_cure(change, message, files, people, tmp_path):

@@ -64,6 +64,10 @@ def test_everybody_is_found_and_lies_in_the_crop_of_the_box(folders, person):
         (lambda op, img: _write(op / "a_keypoints.json", [np.full((25, 3), 0.4)]), "keypoint_scale"),
         (
             lambda op, img: _write(op / "a_keypoints.json", [np.full((25, 3), 900.0)]),
+            r"people\[0\]: most joints, up to 900 px, lie outside a\.jpg \(500 × 400 px\); give",
+        ),
+        (
+            lambda op, img: cv2.imwrite(str(img / "a.jpg"), np.zeros((200, 250, 3))),
             "images that OpenPose saw",
         ),
         (lambda op, img: _write(op / "a_keypoints.json", [np.zeros((18, 3))]), "BODY_25"),
@@ -76,9 +80,23 @@ def test_faults_are_named_in_one_line(folders, damage, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_files_is_refused(tmp_path):
-    with pytest.raises(UserError, match="write_json"):
-        read_photographs(tmp_path, None)
+def test_a_photograph_on_its_side_and_joints_at_its_border_are_taken(folders, person):
+    """OpenPose obeys the tag that turns a photograph, whose header has the stored size."""
+    at_the_border = np.where(person == person[:, :1], 500.0, person)
+    _write(folders[0] / "a_keypoints.json", [at_the_border])
+    cv2.imwrite(str(folders[1] / "a.jpg"), np.zeros((500, 400, 3)))
+    assert len(read_photographs(*folders).request.ids) == 1
+
+
+def test_folders_without_files_or_that_are_not_there_are_refused(folders, tmp_path):
+    for openpose, images, message in (
+        (folders[1], None, "write_json"),
+        (tmp_path / "none", None, "--openpose .*none: no such folder"),
+        (folders[0], tmp_path / "none", "--images .*none: no such folder"),
+        (folders[1] / "a.jpg", None, "--openpose .*: no such folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_photographs(openpose, images)
 
 
 @pytest.fixture(scope="module")

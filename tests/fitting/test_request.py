@@ -60,7 +60,10 @@ def test_a_pose_alone_is_a_start_whose_camera_is_estimated(tmp_path, arrays, cro
         (lambda k: {"keypoints": k * (1, 1, 100)}, "divide"),
         (lambda k: {"keypoints": k * (1 / 224, 1 / 224, 1)}, "normalised"),
         (lambda k: {"keypoints": k * (3, 3, 1) + (700, 500, 0)}, "outside their crop"),
-        (lambda k: {"keypoints": k, "ids": ["a"] * 12}, "ids"),
+        (lambda k: {"keypoints": k, "ids": ["a"] * 12}, "ids: expected 12 different ones, found 1"),
+        (lambda k: {"keypoints": k, "ids": "a"}, r"ids: expected a list of 12, found shape \(\)"),
+        (lambda k: {"keypoints": k, "ids": [["a", "b"]] * 12}, r"ids: .*, found shape \(12, 2\)"),
+        (lambda k: {"keypoints": k + np.array([150, 60, 0])}, "outside their crop"),
         (lambda k: {"keypoints": k, "size": -1}, "size"),
     ],
 )
@@ -74,6 +77,13 @@ def test_wrong_files_are_refused_with_the_reason(tmp_path, arrays, change, messa
 def test_one_person_outside_the_crop_is_marked_and_the_others_are_not(tmp_path, arrays):
     arrays["keypoints"][3, :, :2] += 900
     assert read_request(_write(tmp_path, arrays)).is_outside.tolist() == [n == 3 for n in range(12)]
+
+
+def test_people_whom_the_crop_cuts_off_are_not_marked(tmp_path, arrays):
+    """Everybody is moved down by so much that 40 % of the joints lie below the crop."""
+    y = arrays["keypoints"][..., 1]
+    y += 224 - np.quantile(y, 0.6, axis=1, keepdims=True)
+    assert not read_request(_write(tmp_path, arrays)).is_outside.any()
 
 
 def test_one_person_on_one_spot_is_marked_and_the_others_are_not(tmp_path, arrays):

@@ -52,6 +52,7 @@ def test_a_saved_lifter_answers_the_same(learnt, keypoints, lifter_params, tmp_p
 def test_files_that_are_no_lifters_are_refused(learnt, lifter_params, tmp_path):
     path = tmp_path / "lifter.pt"
     faults = {"no such file": None, "not readable": b"nonsense", "not a lifter": {"model": {}}}
+    faults |= {r"the file is empty\); make it with": b""}
     good = {"lifter": learnt.network.state_dict(), "network": lifter_params.network.model_dump()}
     faults |= {
         "do not fit": {**good, "network": {"width": 16, "n_blocks": 1}},

@@ -42,6 +42,17 @@ def test_fresh_stale_and_running_stages_are_told_apart(versioned, status):
     }
 
 
+def test_in_a_pipe_nothing_is_cut(versioned, status, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    name, words = "a_stage_whose_name_is_long_indeed", "what it does said in many words " * 9
+    with (versioned / "dvc.yaml").open("a") as file:
+        file.write(f"  {name}:\n    cmd: 'true'\n    desc: {words.strip()}\n")
+    _, text = status()
+    line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
+    assert words.strip() in line
+    assert len(line) < 500, "no line is filled up to the width"
+
+
 def test_sizes_and_metrics_are_shown(versioned, status):
     (versioned / "reports/metrics").mkdir(parents=True)
     (versioned / "reports/metrics/loop.json").write_text('{"mpjpe_mm": 98.76, "mpjpe_mm_low": 90.0, "n": 3}')

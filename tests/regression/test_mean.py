@@ -38,7 +38,7 @@ def test_columns_that_follow_each_other_are_refused(tmp_path):
 
 def test_file_with_a_wrong_size_is_refused_by_key(tmp_path):
     np.savez(tmp_path / "mean.npz", pose=np.zeros(72), shape=np.zeros(10), cam=np.zeros(3))
-    with pytest.raises(UserError, match=r"mean\.npz: pose: expected 144 numbers, found \(72,\)"):
+    with pytest.raises(UserError, match=r"mean\.npz: pose: expected 144 numbers, found float64 \(72,\)"):
         load_mean(tmp_path / "mean.npz")
 
 
@@ -48,3 +48,18 @@ def test_damaged_and_absent_files_are_refused(tmp_path):
         load_mean(tmp_path / "mean.npz")
     with pytest.raises(UserError, match="no such file"):
         load_mean(tmp_path / "absent.npz")
+    np.savez(tmp_path / "whole.npz", pose=np.zeros(144), shape=np.zeros(10), cam=np.zeros(3))
+    (tmp_path / "mean.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:400])
+    with pytest.raises(UserError, match=r"mean\.npz: not a readable npz \(.+\); name SPIN's"):
+        load_mean(tmp_path / "mean.npz")
+    np.save(tmp_path / "mean.npy", np.zeros(144))
+    (tmp_path / "mean.npy").rename(tmp_path / "mean.npz")
+    with pytest.raises(UserError, match=r"mean\.npz: a single array, not an npz archive"):
+        load_mean(tmp_path / "mean.npz")
+
+
+def test_words_in_place_of_numbers_are_refused(tmp_path):
+    arrays = {"pose": np.zeros(144), "shape": np.array(["a"] * 10), "cam": np.zeros(3)}
+    np.savez(tmp_path / "mean.npz", **arrays)
+    with pytest.raises(UserError, match=r"mean\.npz: shape: expected 10 numbers, found <U1"):
+        load_mean(tmp_path / "mean.npz")

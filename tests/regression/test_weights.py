@@ -141,7 +141,30 @@ def test_imagenet_weights_of_another_backbone_are_refused(tiny, official, tmp_pa
         load_imagenet(tiny, tmp_path / "r50.pth")
 
 
-def test_foreign_file_is_refused(tmp_path):
-    torch.save({"weights": torch.tensor(np.zeros(3))}, tmp_path / "x.pt")
-    with pytest.raises(UserError, match="not a spinloop network"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"weights": torch.tensor(np.zeros(3))},
+            r"not a spinloop network; name a network of `spinloop train`",
+        ),
+        (
+            {"model": {}, "epoch": 3},
+            "not a spinloop network; convert SPIN's checkpoint with `spinloop import",
+        ),
+        ({"lifter": {}, "network": {}}, "a lifter, no network; name a network of `spinloop train`"),
+        ({"model": 3, "network": OFFICIAL.model_dump()}, "model: expected a state dict"),
+    ],
+)
+def test_foreign_file_is_refused_by_its_kind(content, message, tmp_path):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(UserError, match=rf"x\.pt: {message}"):
         load_network(tmp_path / "x.pt")
+
+
+def test_an_empty_file_is_refused_by_every_reader(tiny, tmp_path):
+    (tmp_path / "x.pt").touch()
+    readers = (load_network, read_official, lambda path: load_imagenet(tiny, path))
+    for read in readers:
+        with pytest.raises(UserError, match=r"x\.pt: not readable as plain weights \(the file is empty\); "):
+            read(tmp_path / "x.pt")

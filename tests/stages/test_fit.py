@@ -131,6 +131,11 @@ def test_commands_that_contradict_themselves_are_refused(world, openpose, tmp_pa
     for message, wrong in {
         "--solver adam": {**own, "solver": "adam"},
         r"none\.npz": {**own, "start": str(tmp_path / "none.npz")},
+        "--start men: no such file; give mean, lifted or an npz": {**own, "start": "men"},
+        "--device gpu: expected cpu or cuda": {**own, "device": "gpu"},
+        "--device meta: expected cpu or cuda": {**own, "device": "meta"},
+        "--device cuda:x: expected cpu or cuda": {**own, "device": "cuda:x"},
+        "--device cuda:99: no such device here, .*; use --device cpu": {**own, "device": "cuda:99"},
         "--lifter": {**own, "start": "lifted"},
         "--keypoints FILE, or --openpose": {**own, **openpose},
         "give --keypoints": inputs,

@@ -189,6 +189,18 @@ def test_a_section_that_others_share_changes_only_where_the_preset_names_it(para
     }
 
 
+def test_a_misspelt_preset_is_told_with_those_that_there_are(params, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    before = params.read_bytes()
+    for name in ("paprs", "params/paprs.yaml"):
+        message = rf"^{name}: no such file; the presets are params/large\.yaml, params/paper\.yaml, params/"
+        with pytest.raises(UserError, match=message):
+            use_params.run(Path(name), params=Path("params.yaml"))
+    with pytest.raises(UserError, match=r"paprs: no such file; check the path"):
+        use_params.run(Path("paprs"), params=params)
+    assert params.read_bytes() == before
+
+
 def test_a_misspelt_key_is_refused_and_nothing_changes(params, tmp_path):
     (tmp_path / "preset.yaml").write_text("train: {seed: 1, learning_rat: 1.0}\n")
     before = params.read_bytes()

@@ -41,7 +41,7 @@ def test_damaged_state_says_what_to_delete(tmp_path):
     Checkpoint(tmp_path / "run", "made").save({"step": 3})
     path = tmp_path / "run" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"damaged; delete .*run to train from the start"):
+    with pytest.raises(UserError, match=r"not readable .*; delete .*run to train from the start"):
         Checkpoint(tmp_path / "run", "made").load()
 
 

@@ -42,6 +42,10 @@ class Detections(Protocol):
         """What there is, sorted, for images other than these."""
         ...
 
+    def mismatch(self, image: str) -> str | None:
+        """In words, what is there instead of an image's detections; None if there is nothing at all."""
+        ...
+
 
 def open_detections(path: Path) -> Detections:
     """Detections of a folder (OpenPose) or of a JSON file (COCO's 17 joints).
@@ -85,6 +89,13 @@ class OpenPoseFolder:
         files = self._folder.rglob("*_keypoints.json")
         return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
 
+    def mismatch(self, image: str) -> str | None:
+        """See `Detections`; what the system hides from listings is nothing."""
+        files = (path for path in self._folder.rglob("*") if path.is_file() and path.name[0] != ".")
+        found = min((path.relative_to(self._folder).as_posix() for path in files), default=None)
+        wanted = detections_places(image)[0]
+        return found and f"{self._folder}: no file of any image: wanted e.g. {wanted}, found e.g. {found}"
+
     def _place_of(self, image: str) -> str | None:
         return next((place for place in detections_places(image) if (self._folder / place).is_file()), None)
 
@@ -93,6 +104,7 @@ class Coco17File:
     """One file of COCO's 17 joints of everybody."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         content = read_json(path)
         if not isinstance(content, list):
             raise UserError(f"{path}: expected a list, found {type(content).__name__}; {_CURE}")
@@ -109,6 +121,13 @@ class Coco17File:
     def for_nobody(self, images: Iterable[str]) -> list[str]:
         """See `Detections`; names or numbers of the images."""
         return sorted(self._people.keys() - {self._key_of(image) for image in images})
+
+    def mismatch(self, image: str) -> str | None:
+        """See `Detections`."""
+        found = min(self._people, default="").replace("#", "image_id ")
+        return (
+            f"{self._path}: nobody of any image: wanted e.g. {image}, found e.g. {found}" if found else None
+        )
 
     def _key_of(self, image: str) -> str | None:
         """Under which key the image is listed: its path, a path below a folder of it, or its number."""

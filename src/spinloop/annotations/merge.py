@@ -14,6 +14,7 @@ from spinloop.annotations.openpose import match_as_published, match_people, merg
 from spinloop.annotations.record import N_COMMON, RECORD, Record
 from spinloop.annotations.table import Layout, load_table
 from spinloop.annotations.tally import Tally
+from spinloop.errors import UserError
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import MODEL49
 from spinloop.params.annotations import MergeParams
@@ -60,12 +61,17 @@ def merge_records(
         tally: notes each person's `provenance` (who has no detection keeps the annotated joints) and files
             of images that nobody is annotated in (`detections_for_nobody`); counts people without any
             joint at all, who are left out (`no_visible_joint`).
+
+    Raises:
+        UserError: there are detections, but of none of the images: another split's, or in other places.
     """
     images: set[str] = set()
+    is_any_seen = False
     for image, group in groupby(records, key=lambda record: record.image):
         people = list(group)
         images.add(image)
         detected = detections.of(image) if detections else None
+        is_any_seen |= detected is not None
         matches = _match(people, detected, params, published)
         for record, match in zip(people, matches, strict=True):
             row = _row(record, detected, match)
@@ -75,9 +81,17 @@ def merge_records(
             tally.note(row["provenance"], record.id)
             tally.keep()
             yield row
+    if detections is not None and images and not is_any_seen:
+        _refuse_strangers(detections, min(images))
     if detections is not None:
         for name in detections.for_nobody(images):
             tally.note("detections_for_nobody", name)
+
+
+def _refuse_strangers(detections: Detections, image: str) -> None:
+    mismatch = detections.mismatch(image)
+    if mismatch is not None:
+        raise UserError(f"{mismatch}; give the split's own detections, or an empty folder if there are none")
 
 
 def _match(

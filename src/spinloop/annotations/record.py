@@ -20,7 +20,7 @@ from spinloop.joints import COMMON24
 
 N_COMMON = len(COMMON24)
 GENDERS = ("female", "male", "neutral")
-_CURE = "make it with `spinloop preprocess`"
+_CURE = "make it with `spinloop preprocess`, which writes data/annotations/<split>.parquet"
 _FAR_PX = 1.0e5
 _FAR_M = 5.0
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from spinloop.annotations.check import Column, check_rows
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
 from spinloop.files import atomic
 
 ROWS_PER_GROUP = 2048
@@ -125,7 +125,7 @@ def iterate_table(path: Path, layout: Layout, cure: str) -> Iterator[dict[str, A
             try:
                 group = source.read_row_group(index)
             except (pa.ArrowException, OSError) as error:
-                raise UserError(f"{path}: damaged ({_first_line(error)}); {cure}") from None
+                raise UserError(f"{path}: damaged ({reason_of(error)}); {cure}") from None
             rows = _from_arrow(layout, group)
             check_rows(path, layout.columns, rows)
             note_ids(path, (row["id"] for row in rows), seen)
@@ -216,12 +216,15 @@ def _open(path: Path, cure: str) -> pq.ParquetFile:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {cure}") from None
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet file ({_first_line(error)}); {cure}") from None
+        raise UserError(f"{path}: not a Parquet file ({reason_of(error)}); {cure}") from None
 
 
 def _open_checked(path: Path, layout: Layout, cure: str) -> pq.ParquetFile:
     source = _open(path, cure)
     found, expected = source.schema_arrow, layout.schema()
+    named = (found.metadata or {}).get(b"layout", b"").decode()
+    if named and named != layout.name:
+        raise UserError(f"{path}: a table of layout {named}, expected {layout.name}; {cure}")
     for field in expected:
         if field.name not in found.names:
             raise UserError(f"{path}: {field.name}: column missing (layout {layout.name}); {cure}")
@@ -238,7 +241,3 @@ def _open_checked(path: Path, layout: Layout, cure: str) -> pq.ParquetFile:
 def _describe(field: pa.Field) -> str:
     about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
     return f"{field.type} of shape ({about.get('shape', '?')}) in {about.get('unit') or 'no unit'}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from spinloop.errors import UserError
-from spinloop.files import require_file
+from spinloop.files import read_npy
 from spinloop.joints import EXTRA9, H36M17, SMPL24
 
 _SOURCE = "SPIN's data archive (data.tar.gz) has it"
@@ -90,12 +90,8 @@ def load_array(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is absent, truncated, or holds something else.
     """
-    require_file(path, _SOURCE)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{path}: not a readable npy ({' '.join(str(error).split())}); {_SOURCE}") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+    array = read_npy(path, _SOURCE)
+    if array.dtype.kind not in "fiu":
         raise UserError(f"{path}: not an array of numbers; {_SOURCE}")
     return array
 

@@ -22,7 +22,8 @@ from spinloop.geometry.rotations import matrix_to_axis_angle
 from spinloop.joints import H36M17
 
 _CURE = "see `spinloop score --help` for what the file must hold"
-_TEXTS = ("ids", "joint_names", "gender", "sequence")
+_LABELS = ("gender", "sequence")
+_TEXTS = ("ids", "joint_names", *_LABELS)
 _NUMBERS = ("joints", "pose", "rotations", "betas", "camera")
 # No joint of a person is this far from the person's other joints; in millimetres nearly all are.
 _FARTHEST_M = 10.0
@@ -56,13 +57,17 @@ def read_submitted(path: Path) -> Submitted:
     """Read and check a file of predictions or of truths.
 
     Raises:
-        UserError: an id is there twice, an array is missing, of the wrong shape, not finite or not in metres;
-            the first person is named.
+        UserError: nobody is in it, an id is there twice, an array is missing, of the wrong shape, not finite
+            or not in metres; the first person is named.
     """
     arrays = _arrays(path)
     if "ids" not in arrays:
         raise UserError(f"{path}: ids: missing; {_CURE}")
+    if arrays["ids"].ndim != 1:
+        raise UserError(f"{path}: ids: expected a list, found shape {arrays['ids'].shape}; {_CURE}")
     ids = _texts(arrays["ids"])
+    if not ids:
+        raise UserError(f"{path}: ids: nobody in the file; give at least one person")
     counts = Counter(ids)
     if len(counts) != len(ids):
         twice = next(key for key in ids if counts[key] > 1)
@@ -70,7 +75,7 @@ def read_submitted(path: Path) -> Submitted:
     for name in _NUMBERS:
         if name in arrays:
             _check_numbers(path, name, arrays[name], ids)
-    labels = {name: _texts(arrays[name]) for name in ("gender", "sequence") if name in arrays}
+    labels = {name: _labels(path, name, arrays[name], ids) for name in _LABELS if name in arrays}
     joints, pose = _joints(path, arrays, ids), _pose(path, arrays)
     betas, camera = (_rows(path, arrays, name, width) for name, width in (("betas", 10), ("camera", 3)))
     if joints is None and (pose is None or betas is None):
@@ -122,6 +127,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _texts(array: np.ndarray) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()]
+
+
+def _labels(path: Path, name: str, array: np.ndarray, ids: list[str]) -> list[str]:
+    if array.shape != (len(ids),):
+        raise UserError(
+            f"{path}: {name}: expected one for each of {len(ids)} ids, found {array.shape}; {_CURE}"
+        )
+    return _texts(array)
 
 
 def _check_numbers(path: Path, name: str, array: np.ndarray, ids: list[str]) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int, UInt8
 
 from spinloop.annotations.record import column_array
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
 from spinloop.evaluation.protocols import Protocol
 from spinloop.files import require_file
 from spinloop.joints import COMMON24_TO_J17, H36M17, PROTOCOL17
@@ -54,7 +54,7 @@ def load_truth(path: Path) -> Truth:
     try:
         table = pq.read_table(path, columns=_COLUMNS)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}; make the table again") from None
+        raise UserError(f"{path}: {reason_of(error)}; make the table again") from None
     for name in _COLUMNS:
         if name not in table.column_names:
             raise UserError(f"{path}: {name}: no such column; this table holds no bodies, use one that does")

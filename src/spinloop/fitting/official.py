@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz, require_file
+from spinloop.files import atomic, read_npy, read_npz
 from spinloop.fitting.fit import FitResult
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.status import STATUSES
@@ -87,15 +87,10 @@ Arrays = tuple[Float[np.ndarray, "N 72"], Float[np.ndarray, "N 10"], Bool[np.nda
 
 
 def _read_npy(path: Path) -> Arrays:
-    require_file(path, _CURE)
-    try:
-        fits = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable npy ({' '.join(str(error).split())}); {_CURE}") from None
+    fits = read_npy(path, _CURE)
     width = _N_POSE + _N_BETAS
-    if not isinstance(fits, np.ndarray) or fits.ndim != 2 or fits.shape[1] != width:
-        found = getattr(fits, "shape", "several arrays")
-        raise UserError(f"{path}: expected people × {width}, found {found}; {_CURE}")
+    if fits.ndim != 2 or fits.shape[1] != width:
+        raise UserError(f"{path}: expected people × {width}, found {fits.shape}; {_CURE}")
     pose, betas = fits[:, :_N_POSE].astype(np.float64), fits[:, _N_POSE:].astype(np.float64)
     return pose, betas, np.any(pose != 0, axis=1)
 

@@ -49,9 +49,12 @@ def read_photographs(openpose: Path, images: Path | None) -> Photographs:
         images: folder with `a.jpg` (or `.jpeg`, `.png`), … at the same places.
 
     Raises:
-        UserError: there is no such file or nobody in any, a file is not OpenPose's, a photograph is missing
-            or no image, or the detections plainly are not in its pixels.
+        UserError: there is no such folder, no such file or nobody in any, a file is not OpenPose's, a
+            photograph is missing or no image, or the detections plainly are not in its pixels.
     """
+    for option, folder in (("--openpose", openpose), ("--images", images)):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"{option} {folder}: no such folder; correct the path")
     files = sorted(openpose.rglob(f"*{_ENDING}"))
     if not files:
         raise UserError(f"{openpose}: no *{_ENDING} there; run OpenPose with --write_json")
@@ -139,12 +142,14 @@ def _check_pixels(file: Path, number: int, joints: Float[np.ndarray, "25 3"], im
     if image is None:
         return
     try:
-        longest = max(read_size(image))  # whichever way a tag turns it
+        height, width = read_size(image)
     except UnreadableImage as error:
         raise UserError(f"{error}; replace the image or leave --images out") from None
-    if np.median(seen.max(1)) > 1.1 * longest:
+    outside = [(seen > size).any(1).mean() for size in ((width, height), (height, width))]
+    if min(outside) > 0.5:  # whichever way a tag turns the image
+        size = f"({width} × {height} px)"
         raise UserError(
-            f"{where}: joints at {seen.max():.0f} px, but {image.name} has {longest} px at most; give the "
+            f"{where}: most joints, up to {seen.max():.0f} px, lie outside {image.name} {size}; give the "
             "images that OpenPose saw"
         )
 

@@ -23,8 +23,9 @@ from spinloop.joints import MODEL49
 
 _CURE = "see `spinloop fit --help` for what the file must hold"
 _WIDTHS = {"pose": 72, "betas": 10, "cam_t": 3}
-# A joint this many crop sides beyond the border cannot be of the person in the crop.
-_MARGIN = 0.5
+# A person is cut off by the crop at times, but most joints this many sides beyond its border are of no
+# person in it: they are in pixels of the whole photograph, however small that is.
+_MARGIN = 0.1
 # Several joints this near to each other are no person but normalised numbers, or a default.
 _ENOUGH, _SPOT_PX = 4, 2.5
 
@@ -58,9 +59,7 @@ def read_request(path: Path) -> Request:
         raise UserError(f"{path}: keypoints: missing; {_CURE}")
     keypoints = _keypoints(path, arrays["keypoints"], _size(path, arrays))
     n = len(keypoints)
-    ids = [str(id_) for id_ in arrays.get("ids", np.arange(n))]
-    if len(ids) != n or len(set(ids)) != n:
-        raise UserError(f"{path}: ids: expected {n} different ones, found {len(set(ids))}; mend the file")
+    ids = _ids(path, arrays.get("ids", np.arange(n)), n)
     has_start = any(key in arrays for key in _WIDTHS)
     start = _start(path, arrays, n) if has_start else None
     return Request(ids, keypoints, start, _outside(path, keypoints))
@@ -115,6 +114,15 @@ def _start(path: Path, arrays: dict[str, np.ndarray], n: int) -> BodyState:
                 f"{path}: {key}: expected numbers of shape ({n}, {width}), found {found.shape}; {_CURE}"
             )
     return BodyState(*(torch.as_tensor(np.asarray(start[key], np.float32)) for key in _WIDTHS))
+
+
+def _ids(path: Path, given: np.ndarray, n: int) -> list[str]:
+    if given.ndim != 1:
+        raise UserError(f"{path}: ids: expected a list of {n}, found shape {given.shape}; mend the file")
+    ids = [str(id_) for id_ in given]
+    if len(ids) != n or len(set(ids)) != n:
+        raise UserError(f"{path}: ids: expected {n} different ones, found {len(set(ids))}; mend the file")
+    return ids
 
 
 def _size(path: Path, arrays: dict[str, np.ndarray]) -> float:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from spinloop.body.state import BodyState
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
 from spinloop.files import atomic, require_file
 from spinloop.fitting.fit import Better, Fit
 from spinloop.fitting.status import STATUSES
@@ -80,7 +80,7 @@ class FitStore:
             with h5py.File(path, "r") as file:
                 arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
         except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a store of fits ({str(error).splitlines()[0]}); {_CURE}") from None
+            raise UserError(f"{path}: not a store of fits ({reason_of(error)}); {_CURE}") from None
         store = cls([id_.decode() for id_ in arrays.pop("ids")], root_joint)
         store.load_state_dict(arrays)
         return store

@@ -1,6 +1,5 @@
 """The lifter in use, and its file: `{"lifter": state dict, "network": sizes}`, read with `weights_only`."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, read_weights
 from spinloop.geometry.rotations import matrix_to_axis_angle
 from spinloop.lifting.frame import decode_camera, encode, own_frame
 from spinloop.lifting.network import N_ANSWERS, Lifter
@@ -47,12 +46,7 @@ def load_lifter(path: Path) -> Lifter:
     Raises:
         UserError: the file is absent, damaged, not a lifter, or its weights do not fit its sizes.
     """
-    require_file(path, _CURE)
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not readable as plain weights ({reason}); {_CURE}") from None
+    saved = read_weights(path, _CURE)
     if not isinstance(saved, dict) or set(saved) != {"lifter", "network"}:
         raise UserError(f"{path}: not a lifter's file; {_CURE}")
     try:

@@ -68,7 +68,10 @@ class EvaluateParams(Section):
 
 def _named(protocols: dict[str, str], key: str, split: str) -> str:
     if split not in protocols:
-        raise UserError(f"params.yaml: evaluate.{key}.{split}: missing; add it with the name of a protocol")
+        known = f"give one of {', '.join(protocols)}, or " if protocols else ""
+        raise UserError(
+            f"params.yaml: evaluate.{key}.{split}: missing; {known}add it with the name of a protocol"
+        )
     return protocols[split]
 
 

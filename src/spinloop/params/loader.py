@@ -45,6 +45,24 @@ def _parse(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
+def require_choice(path: Path, key: str, name: str, option: str) -> None:
+    """See that a word of the command line is a key of a section.
+
+    Args:
+        path: the parameter file.
+        key: the section, whose keys are names that a user chooses.
+        name: one of them.
+        option: where it was given, for the message.
+
+    Raises:
+        UserError: the section has no such key; those that it has are listed.
+    """
+    known = load_yaml(path).get(key)
+    if isinstance(known, Mapping) and name not in known:
+        choices = ", ".join(map(str, known))
+        raise UserError(f"{option} {name}: not in {path}: {key}; give one of {choices}")
+
+
 def load_section(path: Path, key: str, model: type[S]) -> S:
     """Read one section.
 

@@ -9,9 +9,28 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from spinloop.errors import UserError
+from spinloop.params.loader import load_yaml
 
 # Sections whose keys are names that a user chooses.
 _OPEN = ("raw", "sources", "settings", "needs")
+
+
+def read_preset(path: Path, project: Path) -> dict[str, Any]:
+    """Parse a file of wanted values.
+
+    Args:
+        path: any part of a parameter file.
+        project: the folder whose `params` holds the presets that come with the project.
+
+    Raises:
+        UserError: there is no such file (the presets are listed), or it is no YAML mapping.
+    """
+    if not path.is_file():
+        presets = ", ".join(str(preset) for preset in sorted((project / "params").glob("*.yaml")))
+        raise UserError(
+            f"{path}: no such file; {f'the presets are {presets}' if presets else 'check the path'}"
+        )
+    return load_yaml(path)
 
 
 def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:

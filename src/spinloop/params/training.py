@@ -88,10 +88,10 @@ class InitialWeights(Section):
     mean: str | None
     """SPIN's `smpl_mean_params.npz`; null takes the mean of the prior."""
 
-    def files(self) -> list[Path]:
-        """Those that are read: a whole network leaves no use for the others."""
-        named = (self.backbone, self.mean) if self.network is None else (self.network,)
-        return [Path(name) for name in named if name is not None]
+    def files(self) -> dict[str, Path]:
+        """Those that are read, by key: a whole network leaves no use for the others."""
+        keys = ("backbone", "mean") if self.network is None else ("network",)
+        return {key: Path(name) for key in keys if (name := getattr(self, key)) is not None}
 
 
 class TrainParams(Section):

@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float
 
 from spinloop.errors import UserError
-from spinloop.files import require_file
+from spinloop.files import read_npz
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_rot6d
 
 # HMR's mean camera: the crop spans 2 / 0.9 metres about the root.
 _CAMERA = (0.9, 0.0, 0.0)
 _ROUNDING = 1e-3
 _SIZES = {"pose": 144, "shape": 10, "cam": 3}
+_CURE = "name SPIN's smpl_mean_params.npz, or leave it out to derive the mean"
 
 
 class MeanParameters(NamedTuple):
@@ -50,18 +51,15 @@ def load_mean(path: Path) -> MeanParameters:
     Raises:
         UserError: the file is absent, not an npz, or an array is missing or of another size.
     """
-    require_file(path, "name SPIN's smpl_mean_params.npz, or leave the option out to derive the mean")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: np.asarray(archive[key], np.float32) for key in _SIZES if key in archive}
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable npz ({error}); fetch the file again") from None
+    arrays = read_npz(path, _CURE, _SIZES)
     for key, size in _SIZES.items():
-        if key not in arrays or arrays[key].shape != (size,):
-            found = arrays[key].shape if key in arrays else "nothing"
-            raise UserError(f"{path}: {key}: expected {size} numbers, found {found}; use SPIN's file")
-    _check_order(path, arrays["pose"])
-    return MeanParameters(arrays["pose"], arrays["shape"], arrays["cam"])
+        found = arrays.get(key)
+        if found is None or found.shape != (size,) or found.dtype.kind not in "fiu":
+            what = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise UserError(f"{path}: {key}: expected {size} numbers, found {what}; use SPIN's file")
+    mean = MeanParameters(*(arrays[key].astype(np.float32) for key in MeanParameters._fields))
+    _check_order(path, mean.pose)
+    return mean
 
 
 def _check_order(path: Path, pose: Float[np.ndarray, " 144"]) -> None:

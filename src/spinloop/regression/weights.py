@@ -4,7 +4,6 @@ Our file is `{"model": state dict, "network": sizes}`. Everything is read with `
 would run code is refused.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, read_weights
 from spinloop.params.training import NetworkParams
 from spinloop.regression.hmr import Hmr
 from spinloop.regression.mean import MeanParameters
@@ -30,6 +29,9 @@ OFFICIAL = NetworkParams(
     dropout=0.5,
     compat="official",
 )
+_CURE = "name a network of `spinloop train`"
+_CURE_OFFICIAL = "fetch SPIN's model_checkpoint.pt, or name another file"
+_CURE_IMAGENET = "fetch torchvision's weights of this backbone, or leave them out"
 _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 
 
@@ -46,9 +48,11 @@ def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
     Raises:
         UserError: the file is absent, damaged, not ours, or its weights do not fit its sizes.
     """
-    saved = _load(require_file(path, "train a network first, or name another file"))
+    saved = read_weights(path, _CURE)
     if not isinstance(saved, dict) or set(saved) != {"model", "network"}:
-        raise UserError(f"{path}: not a spinloop network; convert SPIN's checkpoint with import_checkpoint")
+        raise UserError(f"{path}: {_other_kind(saved)}")
+    if not isinstance(saved["model"], Mapping):
+        raise UserError(f"{path}: model: expected a state dict; {_CURE}")
     try:
         params = NetworkParams.model_validate(saved["network"])
     except ValidationError as error:
@@ -96,9 +100,9 @@ def read_official(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is absent, damaged, holds more than plain tensors, or is of another network.
     """
-    saved = _load(require_file(path, "fetch SPIN's model_checkpoint.pt, or name another file"))
+    saved = read_weights(path, _CURE_OFFICIAL)
     if not isinstance(saved, dict) or not isinstance(saved.get("model"), Mapping):
-        raise UserError(f"{path}: no key 'model'; this is not a checkpoint of SPIN")
+        raise UserError(f"{path}: no key 'model', so this is no checkpoint of SPIN; {_CURE_OFFICIAL}")
     state = dict(saved["model"])
     build_network(OFFICIAL, state, path)
     return state
@@ -110,9 +114,9 @@ def load_imagenet(network: Hmr, path: Path) -> None:
     Raises:
         UserError: the file is absent, damaged, or of another backbone.
     """
-    saved = _load(require_file(path, "fetch torchvision's weights of this backbone, or leave the option out"))
-    if not isinstance(saved, Mapping):
-        raise UserError(f"{path}: not a state dict; fetch torchvision's weights of this backbone")
+    saved = read_weights(path, _CURE_IMAGENET)
+    if not isinstance(saved, Mapping) or not all(isinstance(name, str) for name in saved):
+        raise UserError(f"{path}: not a state dict; {_CURE_IMAGENET}")
     state = {name: tensor for name, tensor in saved.items() if not name.startswith("fc.")}
     backbone = {k: v for k, v in network.state_dict().items() if not k.startswith(_HEAD)}
     # torchvision's older files have no batch counters.
@@ -144,9 +148,11 @@ def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: 
             raise UserError(f"{path}: {name}: not an entry of this network; {cure}")
 
 
-def _load(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not readable as plain weights ({reason}); fetch the file again") from None
+def _other_kind(saved: Any) -> str:
+    """What a file is that is no network of ours, and what to do about it."""
+    keys = set(saved) if isinstance(saved, Mapping) else set()
+    if "lifter" in keys:
+        return f"a lifter, no network; {_CURE}"
+    if "model" in keys:
+        return "not a spinloop network; convert SPIN's checkpoint with `spinloop import_checkpoint`"
+    return f"not a spinloop network; {_CURE}"

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
 _SECONDS_BETWEEN_LINES = 15.0
+_UNCUT = 10_000
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
@@ -56,6 +57,12 @@ def rate(items: Iterable[S], description: str, total: int, pace: Pace | str) -> 
         pace: what is said of the speed; a text is what a row is called.
     """
     return _watched(items, description, total, Pace(pace) if isinstance(pace, str) else pace, len)
+
+
+def table_console() -> Console:
+    """Standard output for tables: as wide as the terminal; in a pipe so wide that nothing is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_UNCUT)
 
 
 def say(message: str) -> None:

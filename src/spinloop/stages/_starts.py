@@ -19,6 +19,7 @@ from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 
 Keypoints = Float[Tensor, "B 49 3"]
+STARTS = ("mean", "lifted")
 
 
 class Start(NamedTuple):
@@ -57,8 +58,8 @@ def prepare_start(name: str, workshop: Workshop, lifter: Path | None) -> Start:
     Raises:
         UserError: the start has another name, or there is no lifter.
     """
-    if name not in ("mean", "lifted"):
-        raise UserError(f"--start {name}: expected mean or lifted; change the call")
+    if name not in STARTS:
+        raise UserError(f"--start {name}: expected {' or '.join(STARTS)}; change the call")
     if name == "mean":
         fitter = workshop.fitter(anchor="none")
         side_view_px = workshop.fitting.mean_start.side_view_px
@@ -88,6 +89,20 @@ def _lifted_settings(workshop: Workshop) -> dict[str, Any]:
         "anchor": "fixed",
         "anchor_weight": settings.anchor_weight,
     }
+
+
+def require_device(device: str) -> None:
+    """Look for the device that a command line names.
+
+    Raises:
+        UserError: it has another name than `cpu`, `cuda` or `cuda:1`, …, or this machine has none.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
+        raise UserError(f"--device {device}: expected cpu or cuda (of several: cuda:1); change the call")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise UserError(f"--device {device}: no such device here, {found} GPUs found; use --device cpu")
 
 
 def given_start(state: BodyState, workshop: Workshop) -> Start:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from spinloop.body.doctor import Finding, body_assets, examine, named_asset
 from spinloop.motion.mixture import load_mixture
 from spinloop.regression.mean import load_mean
 from spinloop.regression.weights import read_official
+from spinloop.stages._progress import table_console
 
 SECTIONS: dict[str, type] = {}
 _COLORS = {"found": "green", "missing": "yellow", "faulty": "red"}
@@ -33,7 +34,7 @@ def run(*, folder: Path = Path("data/raw")) -> None:
         ),
     ]
     findings = examine(folder, [*body_assets(), *others])
-    console = Console()
+    console = table_console()
     console.print(_table(findings))
     missing = sum(finding.state != "found" for finding in findings)
     console.print(f"{len(findings) - missing} of {len(findings)} found under {folder}.")
@@ -42,7 +43,7 @@ def run(*, folder: Path = Path("data/raw")) -> None:
 def _table(findings: list[Finding]) -> Table:
     table = Table("file", "state", "enables", Column("where", overflow="fold"), box=None, pad_edge=False)
     for finding in findings:
-        color = _COLORS[finding.state]
-        state = f"[{color}]{finding.state}[/{color}]"
-        table.add_row(finding.asset.name, state, finding.asset.enables, finding.detail)
+        state = Text(finding.state, _COLORS[finding.state])
+        # As text: rich takes words in brackets, of a path or a reason, for its own.
+        table.add_row(finding.asset.name, state, finding.asset.enables, Text(finding.detail))
     return table

@@ -19,7 +19,7 @@ from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
 from spinloop.rendering.overlay import SKY_BLUE
 from spinloop.stages._progress import say
-from spinloop.stages._starts import Start, Workshop, given_start, prepare_start
+from spinloop.stages._starts import STARTS, Start, Workshop, given_start, prepare_start, require_device
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}
 
@@ -67,8 +67,7 @@ def run(
     """
     if iterations < 0:
         raise UserError(f"--iterations {iterations}: must be above 0; change the call")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {device}: no such device here; use --device cpu")
+    require_device(device)
     photographs, request = _people(keypoints, openpose, images)
     n, seen = len(request.ids), torch.from_numpy(request.keypoints)
     found = load_users_body(body)
@@ -112,7 +111,9 @@ def _prior(path: Path | None) -> Mixture:
 
 def _begin(start: str, request: Request, workshop: Workshop, lifter: Path | None) -> Start:
     own = request.start if start == "" else None
-    if start not in ("", "mean", "lifted"):
+    if start not in ("", *STARTS):
+        if not Path(start).is_file():
+            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
         own = read_start(Path(start), len(request.ids))
     if own is not None:
         return given_start(own, workshop)

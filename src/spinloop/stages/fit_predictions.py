@@ -34,7 +34,7 @@ from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import SettingsParams
-from spinloop.stages._starts import Workshop, given_start, prepare_start
+from spinloop.stages._starts import STARTS, Workshop, given_start, prepare_start
 
 SECTIONS = {
     "evaluate": EvaluateParams,
@@ -43,7 +43,6 @@ SECTIONS = {
     "settings": SettingsParams,
     "body": PosingParams,
 }
-_STARTS = ("mean", "lifted")
 
 
 def run(
@@ -116,7 +115,7 @@ def run(
             for name, each in zip(settings, networks, strict=True)
         }
         after = {name: found[f"network_{name}"] for name in settings}
-        starts = {name: found[name] for name in _STARTS}
+        starts = {name: found[name] for name in STARTS}
         summary |= summarize_refits(before, after, starts, sequence_labels(records), **section.bootstrap)
     write_json(metrics_out, summary)
 
@@ -127,7 +126,7 @@ def _fits(
     """Name of each start and the fits from there; nothing where there is nobody to fit."""
     if not len(keypoints):
         return
-    for start in _STARTS:
+    for start in STARTS:
         yield start, prepare_start(start, workshop, lifter).solve(keypoints).state
     for setting, predicted in networks.items():
         begun = given_start(as_state(predicted), workshop)

@@ -8,7 +8,7 @@ from spinloop.annotations.record import save_records
 from spinloop.annotations.tally import Tally
 from spinloop.files import write_json
 from spinloop.params.annotations import SourcesParams
-from spinloop.params.loader import load_section
+from spinloop.params.loader import load_section, require_choice
 from spinloop.stages._progress import progress, say
 
 SECTIONS = {"sources": SourcesParams}
@@ -35,6 +35,7 @@ def run(
         compat: official keeps the people, and the order, of the published preprocessing.
         params: parameter file; section `sources`.
     """
+    require_choice(params, "sources", split, "--split")
     rules = load_section(params, f"sources.{split}", reader(source).source)
     tally = Tally()
     records = read_source(source, raw, split, rules, compat == "official", tally)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from spinloop.dag import StageRule, read_state
 from spinloop.files import read_json
 from spinloop.locks import stages_running
+from spinloop.stages._progress import table_console
 
 SECTIONS: dict[str, type] = {}
 _COLORS = {"fresh": "green", "stale": "yellow", "running": "cyan"}
@@ -25,7 +25,7 @@ def run(*, root: Path = Path()) -> None:
     rules, stale = read_state(root)
     running = stages_running(root, {rule.name: rule.files + rule.folders for rule in rules})
     states = {rule.name: "running" if rule.name in running else _state(rule, stale) for rule in rules}
-    console = Console()
+    console = table_console()
     console.print(_stage_table(rules, states, root))
     counts = [f"{list(states.values()).count(state)} {state}" for state in _COLORS]
     console.print(f"{len(rules)} stages: {', '.join(counts)}; {_readable(_total(rules, root))}")
@@ -38,7 +38,8 @@ def _state(rule: StageRule, stale: set[str]) -> str:
 
 
 def _stage_table(rules: list[StageRule], states: dict[str, str], root: Path) -> Table:
-    table = Table("stage", "state", Column("size", justify="right"), "does", box=None, pad_edge=False)
+    stage = Column("stage", no_wrap=True)  # people copy it; on a narrow terminal the others give way
+    table = Table(stage, "state", Column("size", justify="right"), "does", box=None, pad_edge=False)
     for rule in rules:
         state = states[rule.name]
         size = _readable(_size(rule, root))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FittingParams
-from spinloop.params.loader import load_section
+from spinloop.params.loader import load_section, require_choice
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.regression.weights import save_network
 from spinloop.stages._progress import Pace, rate, say
@@ -60,6 +60,7 @@ def run(
         watch: folder for sheets and logs, which people look at.
         params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`, `body`.
     """
+    require_choice(params, "settings", setting, "--setting")
     sections = Sections(
         network=load_section(params, "network", NetworkParams),
         train=load_section(params, "train", TrainParams),

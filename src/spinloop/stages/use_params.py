@@ -8,7 +8,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from spinloop.files import atomic
 from spinloop.params.loader import load_yaml
-from spinloop.params.overlay import lay_over
+from spinloop.params.overlay import lay_over, read_preset
 from spinloop.stages._progress import say
 
 SECTIONS: dict[str, type] = {}
@@ -32,7 +32,7 @@ def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
         preset: any part of a parameter file. A list replaces a whole list.
         params: the file to change; git knows what stood there before.
     """
-    wanted = load_yaml(preset)
+    wanted = read_preset(preset, params.parent)
     load_yaml(params)
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = _WIDTH, True

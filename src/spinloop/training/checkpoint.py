@@ -7,7 +7,6 @@ generator whose state could be lost.
 
 import hashlib
 import json
-import pickle
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 
 import torch
 
-from spinloop.errors import UserError
-from spinloop.files import atomic
+from spinloop.files import atomic, read_weights
 
 _NAME = "checkpoint.pt"
 _CHUNK_BYTES = 1 << 20
@@ -68,10 +66,7 @@ class Checkpoint:
         path = self.folder / _NAME
         if not path.is_file():
             return None
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
-            raise UserError(f"{path}: damaged; delete {self.folder} to train from the start") from None
+        saved = read_weights(path, f"delete {self.folder} to train from the start")
         if saved["made_from"] != self._made_from:
             self.remove()
             return None

@@ -1,6 +1,7 @@
 """A run from its files, and the files that it leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,8 +111,9 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         inputs = replace(inputs, annotations=None)
     elif inputs.annotations is None:
         raise UserError("train: --annotations: missing, and the setting says use_3d: true; give the folder")
-    for path in train.initial.files():
-        require_file(path, "correct or empty train.initial")
+    initial = train.initial.files()
+    for key, path in initial.items():
+        require_file(path, f"correct or empty train.initial.{key} in params.yaml")
     splits = _splits(inputs, train)
     lengths = {name: len(split.ids) for name, split in splits.items()}
     samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
@@ -139,7 +141,7 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         setting=sections.setting,
         params=train,
         checkpoint=Checkpoint(
-            folders.state, fingerprint(values, [*inputs.files(list(splits)), *train.initial.files()])
+            folders.state, fingerprint(values, [*inputs.files(list(splits)), *initial.values()])
         ),
         history=History(train.history_every),
         watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
@@ -191,11 +193,25 @@ def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitSt
 
 
 def _network(sections: Sections, prior: Mixture) -> Hmr:
-    initial = sections.train.initial
-    if initial.network is not None:
-        return load_start(Path(initial.network), sections.network)
-    mean = load_mean(Path(initial.mean)) if initial.mean else mean_from_prior(prior.means, prior.weights)
+    files = sections.train.initial.files()
+    if "network" in files:
+        with _named("network"):
+            return load_start(files["network"], sections.network)
+    mean = mean_from_prior(prior.means, prior.weights)
+    if "mean" in files:
+        with _named("mean"):
+            mean = load_mean(files["mean"])
     network = Hmr(sections.network, mean, weights_stream(sections.train.seed))
-    if initial.backbone is not None:
-        load_imagenet(network, Path(initial.backbone))
+    if "backbone" in files:
+        with _named("backbone"):
+            load_imagenet(network, files["backbone"])
     return network
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Put the key that names a file before what is wrong with it: a run reads many files."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"train.initial.{key}: {error}") from None

@@ -100,8 +100,10 @@ def test_fits_of_other_people_are_refused(world, tmp_path, outputs):
 
 
 def test_an_unknown_setting_is_refused(world, tmp_path, outputs):
-    with pytest.raises(UserError, match=r"settings\.adaptive: section missing"):
-        stage.run(setting="adaptive", **world, **outputs(tmp_path))
+    with pytest.raises(
+        UserError, match=r"--setting lop: not in .*params\.yaml: settings; give one of .*loop"
+    ):
+        stage.run(setting="lop", **world, **outputs(tmp_path))
 
 
 def test_a_changed_parameter_starts_afresh(world, tmp_path, outputs, changed):
@@ -157,7 +159,9 @@ def test_files_that_are_not_there_are_refused(world, outputs, changed, tmp_path)
     for name in ("network", "backbone", "mean"):
         initial = {"network": None, "backbone": None, "mean": None, name: str(tmp_path / "absent")}
         arguments = changed(world, tmp_path / "params.yaml", initial=initial)
-        with pytest.raises(UserError, match=r"absent: no such file; correct or empty train\.initial"):
+        with pytest.raises(
+            UserError, match=rf"absent: no such file; correct or empty train\.initial\.{name} in params"
+        ):
             stage.run(setting="loop", **arguments, **outputs(tmp_path))
 
 
@@ -184,3 +188,25 @@ def test_training_goes_on_from_a_network_of_the_same_sizes(world, finished, outp
     stage.run(setting="static", **slow, **outputs(tmp_path))
     before, after = (load_network(folder / "net.pt")[0].fc1.weight for folder in (finished, tmp_path))
     assert torch.allclose(before, after, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "network",
+            r"not readable as plain weights \(the file is empty\); name a network of `spinloop train`",
+        ),
+        ("backbone", r"not readable as plain weights \(the file is empty\); fetch torchvision's weights"),
+        ("mean", "not a readable npz"),
+    ],
+)
+def test_an_initial_file_that_is_empty_is_refused_by_its_key(
+    world, outputs, changed, tmp_path, name, message
+):
+    (tmp_path / "empty").touch()
+    initial = {"network": None, "backbone": None, "mean": None, name: str(tmp_path / "empty")}
+    arguments = changed(world, tmp_path / "params.yaml", initial=initial)
+    with pytest.raises(UserError, match=rf"^train\.initial\.{name}: .*empty: {message}") as caught:
+        stage.run(setting="loop", **arguments, **outputs(tmp_path))
+    assert "\n" not in str(caught.value)
