@@ -20,8 +20,8 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
-from spinloop.params.loader import load_section, load_yaml
-from spinloop.params.runtime import NeedsParams
+from spinloop.params.loader import load_section, load_yaml, parse_section
+from spinloop.params.runtime import NeedsParams, StageNeeds
 
 DEFAULT_NEEDS = {"threads": 1, "mem_mb": 1000, "runtime": 60}
 
@@ -156,11 +156,12 @@ def _needs(repo: Repo, stages: list[PipelineStage]) -> dict[str, dict[str, int]]
         raise UserError(f"params.yaml: needs.{min(unknown)}: no such stage; correct its name")
     needs = {}
     for stage in stages:
-        name, meta = _name(stage), stage.meta or {}
-        if unknown := set(meta) - set(DEFAULT_NEEDS) - {"gpu"}:
-            raise UserError(f"dvc.yaml: {name}: meta.{min(unknown)}: unknown key; remove it")
-        over = {**given.get(name.split("@")[0], {}), **given.get(name, {})}
-        needs[name] = {key: int(value) for key, value in {**DEFAULT_NEEDS, **meta, **over}.items()}
+        name = _name(stage)
+        meta = parse_section({"meta": stage.meta or {}}, "meta", StageNeeds, f"dvc.yaml: {name}")
+        asked = (meta, given.get(name.split("@")[0]), given.get(name))
+        needs[name] = {**DEFAULT_NEEDS}
+        for each in filter(None, asked):
+            needs[name] |= each.model_dump(exclude_none=True)
     return needs
 
 
@@ -194,7 +195,7 @@ def _as_rule(
         files=tuple(path for path in outputs if Path(path).suffix),
         folders=tuple(path for path in outputs if not Path(path).suffix),
         threads=needs["threads"],
-        resources={key: value for key, value in needs.items() if key != "threads"},
+        resources={key: value for key, value in needs.items() if key != "threads" and value},
         priority=priority,
     )
 
