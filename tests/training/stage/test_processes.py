@@ -136,7 +136,7 @@ def test_weights_and_running_statistics_are_those_of_one_process(by_one, by_two)
 
 def test_a_batch_that_cannot_be_divided_is_refused():
     assert Processes(rank=1, size=2).share(8) == slice(4, 8)
-    with pytest.raises(UserError, match=r"train\.batch_size: 9 samples for 2 processes"):
+    with pytest.raises(UserError, match=r"params\.yaml: train\.batch_size: 9 samples for 2 processes"):
         Processes(rank=0, size=2).share(9)
 
 
