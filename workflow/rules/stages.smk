@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from spinloop.configuration import check_project
 from spinloop.dag import read_pipeline, read_state
 from spinloop.errors import UserError
 from spinloop.locks import drop_locks_of_the_dead
@@ -22,6 +23,7 @@ shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PAT
 try:
     if workflow.is_main_process:
         drop_locks_of_the_dead(Path.cwd())
+        check_project(Path())
         STAGES, STALE = read_state(Path.cwd())
     else:
         STAGES, STALE = read_pipeline(Path.cwd()), set()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, field_validator
 
 from spinloop.params.loader import Section
 
@@ -11,6 +11,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
+
+_PROBABILITY_TOLERANCE = 1e-6
 
 
 class NetworkParams(Section):
@@ -88,10 +90,10 @@ class InitialWeights(Section):
     mean: str | None
     """SPIN's `smpl_mean_params.npz`; null takes the mean of the prior."""
 
-    def files(self) -> list[Path]:
-        """Those that are read: a whole network leaves no use for the others."""
-        named = (self.backbone, self.mean) if self.network is None else (self.network,)
-        return [Path(name) for name in named if name is not None]
+    def files(self) -> dict[str, Path]:
+        """Those that are read, by key: a whole network leaves no use for the others."""
+        keys = ("backbone", "mean") if self.network is None else ("network",)
+        return {key: Path(name) for key in keys if (name := getattr(self, key)) is not None}
 
 
 class TrainParams(Section):
@@ -138,6 +140,27 @@ class TrainParams(Section):
     workers: Annotated[int, Field(ge=0)]
     """Processes that prepare batches ahead, of each training process; no result depends on them."""
 
+    @property
+    def splits(self) -> list[str]:
+        """The splits of the mixture, in its order."""
+        return _named(self.mixture)
+
+    @field_validator("mixture")
+    @classmethod
+    def _adds_up(cls, mixture: list[MixtureGroup]) -> list[MixtureGroup]:
+        total = sum(group.probability for group in mixture)
+        if abs(total - 1) > _PROBABILITY_TOLERANCE:
+            raise ValueError(f"the probabilities sum to {total:g}; make them sum to 1")
+        named = _named(mixture)
+        twice = next((split for split in named if named.count(split) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is named twice; name each split once")
+        return mixture
+
+
+def _named(mixture: list[MixtureGroup]) -> list[str]:
+    return [split for group in mixture for split in group.splits]
+
 
 class SettingParams(Section):
     """One of the trainings that are compared."""
@@ -148,10 +171,10 @@ class SettingParams(Section):
     """Use annotated 3D joints and bodies where a row has them; false is the paper's unpaired training."""
 
 
-class SettingsParams(RootModel[dict[str, SettingParams]]):
+class SettingsParams(RootModel[Annotated[dict[str, SettingParams], Field(min_length=1)]]):
     """Section `settings`: name → the training."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
 class WatchParams(Section):

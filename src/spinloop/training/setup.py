@@ -28,7 +28,7 @@ from spinloop.training.load import SplitFiles, load_split
 from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, snapshot_steps, weights_stream
 from spinloop.training.machine import Machine
-from spinloop.training.mixture import SampleStream, named_splits, split_shares
+from spinloop.training.mixture import SampleStream, split_shares
 from spinloop.training.processes import Processes
 from spinloop.training.snapshots import collect_snapshots
 from spinloop.training.step import Apparatus
@@ -102,16 +102,17 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         processes: that train together.
 
     Raises:
-        UserError: a file is absent, damaged or of another split, the mixture is wrong, or the batch cannot be
-            divided among the processes.
+        UserError: a file is absent, damaged or of another split, or the batch cannot be divided among the
+            processes.
     """
     train = sections.train
     if not sections.setting.use_3d:
         inputs = replace(inputs, annotations=None)
     elif inputs.annotations is None:
         raise UserError("train: --annotations: missing, and the setting says use_3d: true; give the folder")
-    for path in train.initial.files():
-        require_file(path, "correct or empty train.initial")
+    initial = train.initial.files()
+    for key, path in initial.items():
+        require_file(path, f"correct or empty train.initial.{key} in params.yaml")
     splits = _splits(inputs, train)
     lengths = {name: len(split.ids) for name, split in splits.items()}
     samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
@@ -139,7 +140,7 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         setting=sections.setting,
         params=train,
         checkpoint=Checkpoint(
-            folders.state, fingerprint(values, [*inputs.files(list(splits)), *train.initial.files()])
+            folders.state, fingerprint(values, [*inputs.files(list(splits)), *initial.values()])
         ),
         history=History(train.history_every),
         watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
@@ -169,8 +170,7 @@ def save_fits(run: Run, inputs: Inputs, fits_out: Path, snapshots_out: Path) -> 
 
 def _splits(inputs: Inputs, train: TrainParams) -> dict[str, Split]:
     """The training splits by name, in the order of the mixture."""
-    names = named_splits(train.mixture)
-    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in names}
+    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in train.splits}
 
 
 def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:
