@@ -20,6 +20,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
+from spinloop.locks import respect_other_machines
 from spinloop.params.loader import load_section, load_yaml, parse_section
 from spinloop.params.runtime import NeedsParams, StageNeeds
 
@@ -99,6 +100,7 @@ def _rules(repo: Repo) -> list[StageRule]:
 
 def _stale(repo: Repo) -> set[str]:
     """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
+    respect_other_machines()
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
     with repo.lock, _each_look_once():
         changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage)}
