@@ -50,7 +50,8 @@ def test_a_dotted_key_names_a_nested_section(write):
         (GOOD.replace("3", "3.5"), "solver.n_iterations: input should be"),
         ("other: {}\n", "solver: section missing"),
         ("- a\n", "expected sections"),
-        ("a: [\n", "not valid YAML"),
+        ("a: [\n", "line 2: not valid YAML"),
+        ("a:\n  b: 1\n  b: 2\n", 'line 3: not valid YAML (found duplicate key "b"'),
     ],
 )
 def test_each_fault_is_one_line_with_file_and_key(write, text, message):

@@ -1,5 +1,7 @@
 """A mistake in params.yaml shows when the pipeline is read, not when the stage that it concerns starts."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +135,12 @@ def test_both_doors_say_so_before_anything_runs(project, values, run, command):
     assert done.returncode != 0
     assert "params.yaml: evaluate.splits.pw3d_test: 'pw3d@9' is unknown; choose one of" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_reading_the_pipeline_does_not_load_pytorch():
+    """Every job on a cluster reads it before its stage starts."""
+    modules = ("configuration", "dag", "locks", "user_files")
+    program = "".join(f"import spinloop.{name}\n" for name in modules)
+    program += "import sys\nprint([name for name in ('torch', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

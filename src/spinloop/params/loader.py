@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from spinloop.errors import UserError
 
@@ -32,9 +33,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
         value = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's folder or give --params") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise UserError(f"{path}: line {line}: not valid YAML ({error.problem}); mend it") from None
     except YAMLError as error:
-        where = str(error).splitlines()[-1].strip()
-        raise UserError(f"{path}: not valid YAML ({where}); mend the line") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
@@ -42,7 +45,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 @functools.cache
 def _parse(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    return YAML(typ="safe").load(text)
 
 
 def load_section(path: Path, key: str, model: type[S]) -> S:
