@@ -43,14 +43,14 @@ def check_values(values: Mapping[str, Any], params: Path) -> None:
             another contradicts (of these too).
     """
     path = params.with_name("dvc.yaml")
-    stages = load_yaml(path).get("stages", {}) if path.is_file() else None
+    stages = _stages(load_yaml(path)) if path.is_file() else None
     read = SECTIONS.keys() - {"needs"} if stages is None else _sections_read(stages)
     if not read & SECTIONS.keys():
         return
     faults = [*_wrong_names(values, read, params)]
     for name in SECTIONS.keys() & values.keys():
         faults += _faults(parse_section, values, name, SECTIONS[name], params)
-    if not faults:
+    if not faults and values.keys() >= {"sources", "evaluate", "train"}:
         faults = [*_contradictions(Sections.of(values, params), stages or {})]
     if faults:
         raise UserError("; ".join(sorted(faults)))
@@ -76,11 +76,16 @@ class Sections(NamedTuple):
         )
 
 
+def _stages(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """The stages of `dvc.yaml`; those that are none are left to DVC, which reads it next."""
+    stages = pipeline.get("stages") or {}
+    return {name: stage for name, stage in stages.items() if isinstance(stage, Mapping)}
+
+
 def _sections_read(stages: Mapping[str, Any]) -> set[str]:
-    """What the stages of `dvc.yaml` list under `params`."""
-    bodies = [stage.get("do", stage) for stage in stages.values()]
-    keys = [key for body in bodies for key in body.get("params", ()) if isinstance(key, str)]
-    return {key.split(".")[0] for key in keys}
+    """What the stages list under `params`."""
+    listed = [key for stage in stages.values() for key in (stage.get("do") or stage).get("params") or ()]
+    return {key.split(".")[0] for key in listed if isinstance(key, str)}
 
 
 def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Iterator[str]:
@@ -101,7 +106,8 @@ def _contradictions(sections: Sections, stages: Mapping[str, Any]) -> Iterator[s
 
 
 def _of_training(sections: Sections, stages: Mapping[str, Any]) -> Iterator[str]:
-    merged = stages.get("merge", {}).get("foreach", sections.sources.root)
+    merged = stages.get("merge", {}).get("foreach")
+    merged = merged if isinstance(merged, Mapping | list) else sections.sources.root
     for split in sections.train.splits:
         if split not in sections.sources.root:
             yield f"params.yaml: train.mixture: {split}: no such source; add it to sources or take it out"

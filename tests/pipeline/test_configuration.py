@@ -118,6 +118,22 @@ def test_the_projects_own_parameters_are_right(repository, params, name):
     check_project(repository)
 
 
+def test_what_no_stage_reads_any_more_may_go(values, params):
+    params.with_name("dvc.yaml").write_text(
+        "stages:\n  fit:\n    cmd: spinloop fit\n    params: [fitting, own.key]\n"
+    )
+    kept = {"fitting": values["fitting"], "own": {"key": 1}}
+    check_values(kept, params)
+    with pytest.raises(UserError, match="own: section missing"):
+        check_values({"fitting": values["fitting"]}, params)
+
+
+@pytest.mark.parametrize("text", ["stages: null", "stages: {fit: null, train: []}", "vars: []"])
+def test_a_pipeline_that_is_none_is_left_to_dvc(values, params, text):
+    params.with_name("dvc.yaml").write_text(text)
+    check_values(values, params)
+
+
 def test_another_projects_parameters_are_its_own_affair(small_project):
     check_project(small_project)
     (small_project / "params.yaml").unlink()
