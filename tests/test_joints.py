@@ -15,6 +15,36 @@ def test_names_are_unique_and_the_sets_name_tells_the_count(name):
     assert len(set(SETS[name])) == len(SETS[name]) == int("".join(c for c in name if c.isdigit())[-2:])
 
 
+def listed(names, first=0, notes=()):
+    """Numbered names as the documentation has them."""
+    notes = [f" ({note})" for note in notes] or [""] * len(names)
+    numbered = enumerate(zip(names, notes, strict=True), first)
+    return ", ".join(f"{number} `{name}`{note}" for number, (name, note) in numbered)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("smpl24", listed(SMPL24)),
+        ("openpose25", listed(OPENPOSE25)),
+        ("common24", listed(COMMON24, first=len(OPENPOSE25))),
+        ("h36m17", listed(H36M17)),
+        ("protocol17", listed(joints.PROTOCOL17, notes=joints.H36M_TO_J17)),
+    ],
+)
+def test_the_documentation_has_the_sets_of_users_files_in_their_order(repository, name, text):
+    page = " ".join((repository / "docs/conventions.md").read_text().split())
+    assert f": {text}." in page.split(f"`{name}`", 1)[1]
+
+
+def test_what_the_documentation_says_of_single_joints_is_so(repository):
+    page = " ".join((repository / "docs/conventions.md").read_text().split())
+    assert f"The fit leaves {', '.join(map(str, joints.FIT_IGNORED))} out" in page
+    numbers = [MODEL49.index(name) for name in ("head_h36m", "head_top_lsp")]
+    assert "(`head_h36m`, {} of the 49), not LSP's top of the head ({})".format(*numbers) in page
+    assert tuple(f"op_{name}" for name in OPENPOSE25) + COMMON24 == MODEL49
+
+
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_the_mirror_is_its_own_inverse_and_keeps_the_midline(name):
     mirror = mirror_permutation(SETS[name])

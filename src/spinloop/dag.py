@@ -20,8 +20,9 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
-from spinloop.params.loader import load_section, load_yaml
-from spinloop.params.runtime import NeedsParams
+from spinloop.locks import respect_other_machines
+from spinloop.params.loader import load_section, load_yaml, parse_section
+from spinloop.params.runtime import NeedsParams, StageNeeds
 
 DEFAULT_NEEDS = {"threads": 1, "mem_mb": 1000, "runtime": 60}
 
@@ -99,6 +100,7 @@ def _rules(repo: Repo) -> list[StageRule]:
 
 def _stale(repo: Repo) -> set[str]:
     """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
+    respect_other_machines()
     made = _outputs_by_folder([out.def_path for stage in _stages(repo) for out in stage.outs])
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
     with repo.lock, _each_look_once():
@@ -113,7 +115,7 @@ def _is_changed(stage: PipelineStage, made: dict[str, list[str]]) -> bool:
     Whoever has no licence for them works with what was made from them (`dvc repro --allow-missing`).
     """
     try:
-        faults = stage.status().get(stage.addressing, [])
+        faults = stage.status().get(str(stage.addressing), [])
     except LockError:
         return True  # another process writes what this stage makes or reads
     return any(not isinstance(fault, dict) or not _is_absence(fault, made) for fault in faults)
@@ -171,11 +173,12 @@ def _needs(repo: Repo, stages: list[PipelineStage]) -> dict[str, dict[str, int]]
         raise UserError(f"params.yaml: needs.{min(unknown)}: no such stage; correct its name")
     needs = {}
     for stage in stages:
-        name, meta = _name(stage), stage.meta or {}
-        if unknown := set(meta) - set(DEFAULT_NEEDS) - {"gpu"}:
-            raise UserError(f"dvc.yaml: {name}: meta.{min(unknown)}: unknown key; remove it")
-        over = {**given.get(name.split("@")[0], {}), **given.get(name, {})}
-        needs[name] = {key: int(value) for key, value in {**DEFAULT_NEEDS, **meta, **over}.items()}
+        name = _name(stage)
+        meta = parse_section({"meta": stage.meta or {}}, "meta", StageNeeds, f"dvc.yaml: {name}")
+        asked = (meta, given.get(name.split("@")[0]), given.get(name))
+        needs[name] = {**DEFAULT_NEEDS}
+        for each in filter(None, asked):
+            needs[name] |= each.model_dump(exclude_none=True)
     return needs
 
 
@@ -209,7 +212,7 @@ def _as_rule(
         files=tuple(path for path in outputs if Path(path).suffix),
         folders=tuple(path for path in outputs if not Path(path).suffix),
         threads=needs["threads"],
-        resources={key: value for key, value in needs.items() if key != "threads"},
+        resources={key: value for key, value in needs.items() if key != "threads" and value},
         priority=priority,
     )
 

@@ -21,7 +21,7 @@ from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from spinloop.dag import one_line
 from spinloop.files import atomic
-from spinloop.locks import wait_for_twin
+from spinloop.locks import only_maker, respect_other_machines
 
 _HEAD = "schema: '2.0'\nstages:\n"
 
@@ -32,11 +32,11 @@ def run_stage(name: str) -> int:
     Returns:
         The exit status: 0, or 1 after one line that says what was wrong.
     """
-    wait_for_twin(Path.cwd(), " ".join(sys.argv))
+    respect_other_machines()
     Lockfile.dump_stages = _dump_stages
     Lockfile.load = lambda self, **kwargs: _load_stage(Path(self.path), name)
     try:
-        with Repo(_wait_for_lock=True) as repo:
+        with only_maker(Path.cwd(), name, " ".join(sys.argv)), Repo(_wait_for_lock=True) as repo:
             reproduce(repo, [name], single_item=True)
     except DvcException as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)

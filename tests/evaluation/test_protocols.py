@@ -79,7 +79,7 @@ def test_without_meshes_the_error_of_vertices_stays_out(people):
 
 
 def test_a_protocol_for_masks_is_not_one_for_joints():
-    with pytest.raises(UserError, match="'lsp@1': measures masks, not joints"):
+    with pytest.raises(UserError, match="'lsp@1' measures masks, not joints"):
         find_joint_protocol("lsp@1")
 
 

@@ -1,10 +1,12 @@
 """Sections of the parameter file: what is accepted, and what each fault is told as."""
 
+import json
 import re
 
 import pytest
 
 from spinloop.errors import UserError
+from spinloop.params.annotations import SourcesParams
 from spinloop.params.loader import Section, load_section
 
 
@@ -48,7 +50,8 @@ def test_a_dotted_key_names_a_nested_section(write):
         (GOOD.replace("3", "3.5"), "solver.n_iterations: input should be"),
         ("other: {}\n", "solver: section missing"),
         ("- a\n", "expected sections"),
-        ("a: [\n", "not valid YAML"),
+        ("a: [\n", "line 2: not valid YAML"),
+        ("a:\n  b: 1\n  b: 2\n", 'line 3: not valid YAML (found duplicate key "b"'),
     ],
 )
 def test_each_fault_is_one_line_with_file_and_key(write, text, message):
@@ -57,6 +60,30 @@ def test_each_fault_is_one_line_with_file_and_key(write, text, message):
         load_section(path, "solver", Solver)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+PHOTOS = {"reader": "photos", "raw": "data", "box_factor": 1.2, "min_limb_joints": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"box_factor": 0.0}, "sources.mine.box_factor: input should be greater than 0, got 0.0"),
+        ({"openpose": None}, "sources.mine.openpose: unknown key"),
+        ({"raw": ...}, "sources.mine.raw: missing; add it"),
+        ({"reader": ...}, "sources.mine.reader: missing; add it"),
+        ({"reader": "fotos"}, "sources.mine.reader: expected one of 'coco', .*'photos'.*, got 'fotos'"),
+    ],
+)
+def test_a_fault_of_one_of_several_formats_is_named_by_the_users_own_keys(write, change, message):
+    source = {key: value for key, value in {**PHOTOS, **change}.items() if value is not ...}
+    with pytest.raises(UserError, match=rf"params\.yaml: {message}"):
+        load_section(write(json.dumps({"sources": {"mine": source}})), "sources", SourcesParams)
+
+
+def test_a_value_in_place_of_a_section_is_refused(write):
+    with pytest.raises(UserError, match="solver: expected keys with values, got None"):
+        load_section(write("solver: null\n"), "solver", Solver)
 
 
 def test_all_faults_are_named_at_once(write):

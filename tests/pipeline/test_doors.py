@@ -110,11 +110,35 @@ def test_needs_take_the_place_of_meta_and_make_nothing_stale(copy_of_finished):
 
 @pytest.mark.parametrize(
     ("needs", "said"),
-    [("{ech: {gpu: 1}}", "needs.ech: no such stage"), ("{each: {gpus: 1}}", "needs.each.gpus")],
+    [
+        ("{ech: {gpu: 1}}", "needs.ech: no such stage"),
+        ("{each@c: {gpu: 1}}", "needs.each@c: no such stage"),
+        ("{each: {gpus: 1}}", "needs.each.gpus: unknown key"),
+        ("{each: {threads: 0}}", r"needs\.each\.threads: .* greater than 0, got 0"),
+        ("{each: {mem_mb: 0}}", r"needs\.each\.mem_mb: .* greater than 0, got 0"),
+        ("{each@a: {runtime: -1}}", r"needs\.each@a\.runtime: .* greater than 0, got -1"),
+        ("{each: {gpu: -1}}", r"needs\.each\.gpu: .* greater than or equal to 0, got -1"),
+    ],
 )
-def test_needs_of_a_wrong_name_are_refused(small_project, needs, said):
+def test_needs_of_a_wrong_name_or_size_are_refused(small_project, needs, said):
     edit(small_project, "params.yaml", "last:", f"needs: {needs}\nlast:")
     with pytest.raises(UserError, match=said):
+        read_pipeline(small_project)
+
+
+def test_one_stage_may_need_no_gpu_where_the_others_of_its_name_do(small_project):
+    edit(small_project, "params.yaml", "last:", "needs: {each: {gpu: 1}, each@b: {gpu: 0}}\nlast:")
+    asked = {rule.name: rule.resources for rule in read_pipeline(small_project)}
+    assert asked["each@a"]["gpu"] == 1
+    assert "gpu" not in asked["each@b"]
+
+
+@pytest.mark.parametrize(
+    ("meta", "said"), [("gpus: 1", "gpus: unknown key"), ("threads: 0", "greater than 0")]
+)
+def test_meta_of_a_wrong_name_or_size_is_refused(small_project, meta, said):
+    edit(small_project, "dvc.yaml", "meta: {threads: 1,", f"meta: {{{meta},")
+    with pytest.raises(UserError, match=rf"dvc\.yaml: each@a: meta\..*{said}"):
         read_pipeline(small_project)
 
 

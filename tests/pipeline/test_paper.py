@@ -1,6 +1,7 @@
 """The paper's configuration on the real datasets: both doors can plan it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,15 @@ pytestmark = pytest.mark.slow
 # Of the 16 shards of every split; planning all of them takes longer and shows no more.
 FEW = "fit_initial: {shards: [0, 1, 2]}\n"
 
+# Of the user's files those that no stage has among its deps.
+UNWATCHED = ("body.smpl_folder: data/raw/smpl", "train.initial.backbone: data/raw/weights/resnet50.pth")
+
 
 @pytest.fixture(scope="module")
 def paper(project_factory, run) -> Path:
     """A fresh copy of the project with the paper's values, and empty folders where the data would lie."""
     root = project_factory()
+    (root / "dvc.lock").unlink(missing_ok=True)
     (root / "few.yaml").write_text(FEW)
     for preset in ("params/paper.yaml", "few.yaml"):
         run("spinloop", "use_params", preset, cwd=root)
@@ -39,3 +44,33 @@ def test_dvc_draws_the_graph_down_to_the_datasets(paper, run):
     drawn = run("dvc", "dag", "--dot", "train@paired", cwd=paper).stdout
     assert '"fit_initial@coco_train-mean-2"' in drawn
     assert '"preprocess@coco_train"' in drawn
+
+
+@pytest.fixture
+def without_data(paper) -> Iterator[Path]:
+    """The same without those folders, for a while."""
+    (paper / "data/raw").rename(paper / "data/elsewhere")
+    yield paper
+    (paper / "data/elsewhere").rename(paper / "data/raw")
+
+
+def test_a_plan_without_data_lists_all_that_is_missing_before_snakemake_names_one(without_data, run):
+    done = run("snakemake", "-n", "--quiet", "rules", cwd=without_data, check=False)
+    assert done.returncode != 0
+    told = done.stdout.split("MissingInputException")[0]
+    for line in ("sources.coco_train.raw: data/raw/coco", "sources.pw3d_test.raw: data/raw/3dpw", *UNWATCHED):
+        assert line in told
+
+
+def test_a_run_that_would_miss_files_later_is_refused_before_its_first_stage(paper, run):
+    done = run("snakemake", cwd=paper, check=False)
+    assert done.returncode != 0
+    for line in UNWATCHED:
+        assert line in done.stdout.split("WorkflowError")[1]
+    assert not (paper / "dvc.lock").exists()
+    assert not (paper / "data/prior").exists()
+
+
+def test_what_needs_none_of_them_runs(paper, run):
+    run("snakemake", "data/prior/mixture.npz", cwd=paper)
+    assert (paper / "data/prior/mixture.npz").is_file()

@@ -8,50 +8,15 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.params.annotations import CropsParams, RawParams, SourcesParams
-from spinloop.params.body import BodyParams
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.fitting import FitInitialParams, FittingParams
-from spinloop.params.lifting import LifterParams
 from spinloop.params.loader import load_section, load_yaml
-from spinloop.params.mirror import CocoParams, LspetParams, LspParams, MpiiParams, Pw3dParams
-from spinloop.params.mirror_lab import H36mParams, LabParams, MpiInf3dhpParams
-from spinloop.params.runtime import NeedsParams
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.params.mirror_lab import LabParams
+from spinloop.params.sections import SECTIONS
 from spinloop.stages import use_params
 
 REPOSITORY = Path(__file__).parents[2]
-MODELS = {
-    "body": BodyParams,
-    "sources": SourcesParams,
-    "crops": CropsParams,
-    "fitting": FittingParams,
-    "fit_initial": FitInitialParams,
-    "network": NetworkParams,
-    "train": TrainParams,
-    "settings.static": SettingParams,
-    "settings.loop": SettingParams,
-    "settings.paired": SettingParams,
-    "watch": WatchParams,
-    "evaluate": EvaluateParams,
-    "needs": NeedsParams,
-    "raw": RawParams,
-}
-LARGE_MODELS = {
-    "mirror_coco": CocoParams,
-    "mirror_pw3d": Pw3dParams,
-    "mirror_h36m": H36mParams,
-    "mirror_mpi_inf_3dhp": MpiInf3dhpParams,
-    "mirror_lsp": LspParams,
-    "mirror_lspet": LspetParams,
-    "mirror_mpii": MpiiParams,
-    "sources": SourcesParams,
-    "crops": CropsParams,
-    "lifter": LifterParams,
-    "network": NetworkParams,
-    "train": TrainParams,
-    "watch": WatchParams,
-    "needs": NeedsParams,
+LARGE = {
+    *(f"mirror_{name}" for name in ("coco", "pw3d", "h36m", "mpi_inf_3dhp", "lsp", "lspet", "mpii")),
+    *("sources", "crops", "lifter", "network", "train", "watch", "needs"),
 }
 
 
@@ -73,9 +38,7 @@ def _difference(one: Path, other: Path) -> dict[str, Any]:
 
 def test_every_section_of_the_papers_configuration_is_read_strictly(params):
     use_params.run(REPOSITORY / "params/paper.yaml", params=params)
-    named = load_yaml(REPOSITORY / "params/paper.yaml")
-    assert set(named) == {key.split(".")[0] for key in MODELS}
-    for key, model in MODELS.items():
+    for key, model in SECTIONS.items():
         load_section(params, key, model)
 
 
@@ -101,11 +64,11 @@ def test_the_released_preset_differs_from_the_papers_in_rate_and_iterations(para
 def large(params) -> dict[str, Any]:
     """The sections that the preset of large mirrors names, read strictly."""
     use_params.run(REPOSITORY / "params/large.yaml", params=params)
-    return {key: load_section(params, key, model) for key, model in LARGE_MODELS.items()}
+    return {key: load_section(params, key, SECTIONS[key]) for key in LARGE}
 
 
 def test_the_large_mirrors_have_thousands_of_people_for_every_training_split(large):
-    assert set(load_yaml(REPOSITORY / "params/large.yaml")) == set(LARGE_MODELS)
+    assert set(load_yaml(REPOSITORY / "params/large.yaml")) == LARGE
     sources = large["sources"].root
     h36m, mpi = large["mirror_h36m"], large["mirror_mpi_inf_3dhp"].train
     source = sources["h36m_train"]
@@ -207,3 +170,24 @@ def test_a_misspelt_key_is_refused_and_nothing_changes(params, tmp_path):
     with pytest.raises(UserError, match=r"preset\.yaml: train\.learning_rat: params\.yaml has no such key"):
         use_params.run(tmp_path / "preset.yaml", params=params)
     assert params.read_bytes() == before
+
+
+@pytest.mark.parametrize("is_in_a_project", [True, False])
+def test_a_preset_that_some_stage_would_refuse_changes_nothing(params, tmp_path, is_in_a_project):
+    if is_in_a_project:
+        shutil.copy(REPOSITORY / "dvc.yaml", tmp_path)
+    (tmp_path / "preset.yaml").write_text("train: {seed: 7}\nfitting: {weights: {pose: 4.0}}\n")
+    before = params.read_bytes()
+    message = (
+        r"preset\.yaml: not laid over .*params\.yaml, which would be wrong: .*fitting\.mean_start: .*equal"
+    )
+    with pytest.raises(UserError, match=message):
+        use_params.run(tmp_path / "preset.yaml", params=params)
+    assert params.read_bytes() == before
+    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def test_what_a_preset_says_is_compared_with_what_it_leaves(params, tmp_path):
+    (tmp_path / "preset.yaml").write_text("sources: {lsp_test: {masks: null}}\n")
+    with pytest.raises(UserError, match=r"evaluate\.splits\.lsp_test: 'lsp@1' compares masks"):
+        use_params.run(tmp_path / "preset.yaml", params=params)

@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from spinloop.configuration import check_project
 from spinloop.dag import read_pipeline, read_state
 from spinloop.errors import UserError
 from spinloop.locks import drop_locks_of_the_dead
+from spinloop.user_files import list_missing, missing_files, read_by, unfinished
 
 # The commands of the stages are those of the environment that runs Snakemake, activated or not. The prefix takes
 # the place of Snakemake's own, without which a failed stage would count as done, for `tee` succeeds.
@@ -22,11 +25,26 @@ shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PAT
 try:
     if workflow.is_main_process:
         drop_locks_of_the_dead(Path.cwd())
+        check_project(Path())
         STAGES, STALE = read_state(Path.cwd())
+        MISSING = missing_files(Path(), STAGES)
     else:
-        STAGES, STALE = read_pipeline(Path.cwd()), set()
+        STAGES, STALE, MISSING = read_pipeline(Path.cwd()), set(), []
 except UserError as error:
     raise WorkflowError(str(error))
+
+# A plan can be made without them, and other targets can be; so it is a warning until a run needs them.
+if needed := read_by(MISSING, unfinished(Path(), STAGES)):
+    logger.warning(list_missing(needed))
+
+
+onstart:
+    starting = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if needed := read_by(
+        MISSING, [stage for stage in STAGES if stage.rule in starting]
+    ):
+        raise WorkflowError(list_missing(needed))
+
 
 # Contents decide (DVC), not the ages of files (Snakemake): a stale stage has one input more, which is new; the
 # inputs of a fresh one count as ancient.

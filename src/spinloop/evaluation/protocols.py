@@ -10,6 +10,7 @@ from typing import Literal
 
 from spinloop.errors import UserError
 from spinloop.joints import H36M17, PROTOCOL14, PROTOCOL17, JointSet, index_map
+from spinloop.params.evaluation import EvaluateParams
 
 Metric = Literal["mpjpe_mm", "pa_mpjpe_mm", "pve_mm", "pck_percent", "auc_percent"]
 RigidMetric = Literal["pa_pck_percent", "pa_auc_percent"]
@@ -167,24 +168,52 @@ _ALL = (
 PROTOCOLS: dict[str, AnyProtocol] = {protocol.name: protocol for protocol in _ALL}
 
 
-def find_protocol(name: str) -> AnyProtocol:
+def find_protocol(name: str, where: str = "protocol") -> AnyProtocol:
     """The protocol of a full name such as `pw3d@1`.
+
+    Args:
+        name: key and version.
+        where: the name stands, for the message.
 
     Raises:
         UserError: there is none of that name.
     """
     if name not in PROTOCOLS:
-        raise UserError(f"protocol {name!r}: unknown; choose one of {', '.join(sorted(PROTOCOLS))}")
+        raise UserError(f"{where}: {name!r} is unknown; choose one of {', '.join(sorted(PROTOCOLS))}")
     return PROTOCOLS[name]
 
 
-def find_joint_protocol(name: str) -> Protocol:
+def find_joint_protocol(name: str, where: str = "protocol") -> Protocol:
     """The protocol of that name, if it measures joints.
+
+    Args:
+        name: as in `find_protocol`.
+        where: as in `find_protocol`.
 
     Raises:
         UserError: there is none, or it measures masks.
     """
-    protocol = find_protocol(name)
+    protocol = find_protocol(name, where)
     if isinstance(protocol, MaskProtocol):
-        raise UserError(f"protocol {name!r}: measures masks, not joints; choose one that measures joints")
+        raise UserError(f"{where}: {name!r} measures masks, not joints; choose one that measures joints")
     return protocol
+
+
+def protocol_of_split(params: EvaluateParams, split: str) -> AnyProtocol:
+    """The protocol of a test split.
+
+    Raises:
+        UserError: it has none, or one that is unknown.
+    """
+    return find_protocol(params.protocol_of(split), f"params.yaml: evaluate.splits.{split}")
+
+
+def protocol_of_dictionary(params: EvaluateParams, split: str) -> Protocol:
+    """The protocol by which the fits of a training split are measured.
+
+    Raises:
+        UserError: it has none, or one that is unknown or measures masks.
+    """
+    return find_joint_protocol(
+        params.dictionary_protocol(split), f"params.yaml: evaluate.dictionaries.{split}"
+    )

@@ -1,8 +1,8 @@
 """Parameters of the body."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from spinloop.params.loader import Section
 
@@ -30,6 +30,13 @@ class BodyParams(Section):
     """Age of the youngest adult, years."""
     oldest_years: Annotated[float, Field(ge=18, le=110)]
     """Age of the oldest adult, years."""
+
+    @field_validator("smpl_folder")
+    @classmethod
+    def _is_named_for_smpl(cls, folder: str | None, info: Any) -> str | None:
+        if folder is None and info.data.get("source") == "smpl":
+            raise ValueError("missing; name the folder of the SMPL files")
+        return folder
 
 
 class PosingParams(Section):

@@ -1,6 +1,6 @@
 """Sections `fitting` and `fit_initial`: how a body is fitted to keypoints, and how a data set is."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -41,7 +41,7 @@ class MeanStartParams(Section):
     n_stages_both_ways: Count
     """So many of the first stages (or all) are done both ways; then the lower objective goes on alone."""
     stages: Annotated[list[MeanStage], Field(min_length=1)]
-    """From strong to weak priors; the weights of the last are the objective's."""
+    """From strong to weak priors; the weights of the last are those of `fitting.weights`."""
 
 
 class FittingParams(Section):
@@ -76,6 +76,15 @@ class FittingParams(Section):
     mean_start: MeanStartParams
     """The fit from the mean pose."""
 
+    @field_validator("mean_start")
+    @classmethod
+    def _ends_at_the_objective(cls, start: MeanStartParams, info: Any) -> MeanStartParams:
+        """What a fit ends with is what its reported objective measures."""
+        last = start.stages[-1].model_dump(exclude={"n_iterations"})
+        if "weights" in info.data and last != (wanted := info.data["weights"].model_dump()):
+            raise ValueError(f"the last of stages has {last}, fitting.weights is {wanted}; make them equal")
+        return start
+
 
 class LiftedStartParams(Section):
     """The fit from 2D lifted to 3D."""
@@ -109,5 +118,5 @@ class FitInitialParams(Section):
     @classmethod
     def _are_counted_from_zero(cls, shards: list[int]) -> list[int]:
         if shards != list(range(len(shards))):
-            raise ValueError("expected 0, 1, 2, … without a gap")
+            raise ValueError(f"expected 0, 1, 2, … without a gap, got {shards}")
         return shards

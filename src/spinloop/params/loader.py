@@ -2,12 +2,13 @@
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from spinloop.errors import UserError
 
@@ -32,9 +33,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
         value = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's folder or give --params") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise UserError(f"{path}: line {line}: not valid YAML ({error.problem}); mend it") from None
     except YAMLError as error:
-        where = str(error).splitlines()[-1].strip()
-        raise UserError(f"{path}: not valid YAML ({where}); mend the line") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
@@ -42,7 +45,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 @functools.cache
 def _parse(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    return YAML(typ="safe").load(text)
 
 
 def require_choice(path: Path, key: str, name: str, option: str) -> None:
@@ -75,23 +78,58 @@ def load_section(path: Path, key: str, model: type[S]) -> S:
         UserError: the section is absent, or a key in it is unknown, missing or of the wrong type; every
             fault is named with its full key.
     """
-    value: Any = load_yaml(path)
+    return parse_section(load_yaml(path), key, model, path)
+
+
+def parse_section(values: Mapping[str, Any], key: str, model: type[S], source: Path | str) -> S:
+    """One section of values that are read already.
+
+    Args:
+        values: of a whole parameter file.
+        key: as in `load_section`.
+        model: what the section must look like.
+        source: where the values come from, for the message.
+
+    Raises:
+        UserError: as in `load_section`.
+    """
+    value: Any = values
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            raise UserError(f"{path}: {key}: section missing; copy it from the project's params.yaml")
+            raise UserError(f"{source}: {key}: section missing; copy it from the project's params.yaml")
         value = value[part]
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = "; ".join(_describe(key, fault) for fault in error.errors())
-        raise UserError(f"{path}: {faults}") from None
+        faults = "; ".join(_describe(key, value, fault) for fault in error.errors())
+        raise UserError(f"{source}: {faults}") from None
 
 
-def _describe(key: str, fault: Any) -> str:
-    where = ".".join([key, *(str(part) for part in fault["loc"])])
-    if fault["type"] == "extra_forbidden":
+def _describe(key: str, value: Any, fault: Any) -> str:
+    kind, context = fault["type"], fault.get("ctx", {})
+    where = ".".join([key, *_keys(value, fault)])
+    if kind.startswith("union_tag"):
+        # The key whose value chooses among several models; pydantic hands it over in quotation marks.
+        where += "." + context["discriminator"].strip("'")
+    if kind == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
-    if fault["type"] == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         return f"{where}: missing; add it"
+    if kind == "value_error":
+        return f"{where}: {context['error']}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{where}: expected keys with values, got {fault['input']!r}"
+    if kind == "union_tag_invalid":
+        return f"{where}: expected one of {context['expected_tags']}, got {context['tag']!r}"
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{where}: {message}, got {fault['input']!r}"
+
+
+def _keys(value: Any, fault: Any) -> Iterator[str]:
+    """The keys that lead to a fault, without what pydantic adds to them (the choice of a union, `[key]`)."""
+    for part in fault["loc"]:
+        if part in value if isinstance(value, Mapping) else isinstance(value, list):
+            value = value[part]
+            yield str(part)
+    if fault["type"] == "missing":
+        yield str(fault["loc"][-1])

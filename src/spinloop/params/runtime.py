@@ -1,23 +1,35 @@
 """How a stage uses the machine, and what it asks of a cluster."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, RootModel
 
 from spinloop.params.loader import Section
 
+Count = Annotated[int, Field(gt=0)]
+
 
 class RuntimeParams(Section):
     """Section `runtime`."""
 
-    threads: int = Field(ge=1)
+    threads: Count
     """Threads of the numerical libraries in each stage; sums are split by it, so last bits depend on it."""
 
 
-Need = Literal["threads", "mem_mb", "runtime", "gpu"]
+class StageNeeds(Section):
+    """What one stage needs; what is not named here stays as it is elsewhere."""
+
+    threads: Count | None = None
+    """Processor cores."""
+    mem_mb: Count | None = None
+    """Memory."""
+    runtime: Count | None = None
+    """Minutes; a cluster ends the job after them."""
+    gpu: Annotated[int, Field(ge=0)] | None = None
+    """GPUs; 0 takes from one stage what all of its name have."""
 
 
-class NeedsParams(RootModel[dict[str, dict[Need, Annotated[int, Field(ge=0)]]]]):
+class NeedsParams(RootModel[dict[str, StageNeeds]]):
     """Section `needs`: what a stage needs in place of its `meta` in dvc.yaml; nothing becomes stale by it.
 
     A key is a stage's name, without what stands behind its `@` (then it holds for all of them) or with it.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, field_validator
 
 from spinloop.params.loader import Section
 
@@ -11,6 +11,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
+
+_PROBABILITY_TOLERANCE = 1e-6
 
 
 class NetworkParams(Section):
@@ -138,6 +140,27 @@ class TrainParams(Section):
     workers: Annotated[int, Field(ge=0)]
     """Processes that prepare batches ahead, of each training process; no result depends on them."""
 
+    @property
+    def splits(self) -> list[str]:
+        """The splits of the mixture, in its order."""
+        return _named(self.mixture)
+
+    @field_validator("mixture")
+    @classmethod
+    def _adds_up(cls, mixture: list[MixtureGroup]) -> list[MixtureGroup]:
+        total = sum(group.probability for group in mixture)
+        if abs(total - 1) > _PROBABILITY_TOLERANCE:
+            raise ValueError(f"the probabilities sum to {total:g}; make them sum to 1")
+        named = _named(mixture)
+        twice = next((split for split in named if named.count(split) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is named twice; name each split once")
+        return mixture
+
+
+def _named(mixture: list[MixtureGroup]) -> list[str]:
+    return [split for group in mixture for split in group.splits]
+
 
 class SettingParams(Section):
     """One of the trainings that are compared."""
@@ -148,10 +171,10 @@ class SettingParams(Section):
     """Use annotated 3D joints and bodies where a row has them; false is the paper's unpaired training."""
 
 
-class SettingsParams(RootModel[dict[str, SettingParams]]):
+class SettingsParams(RootModel[Annotated[dict[str, SettingParams], Field(min_length=1)]]):
     """Section `settings`: name → the training."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
 class WatchParams(Section):

@@ -11,7 +11,6 @@ from spinloop.params.experiment import Experiment
 from spinloop.params.loader import load_section
 from spinloop.params.training import TrainParams
 from spinloop.stages import collect_fits, evaluate, evaluate_fits, train
-from spinloop.training.mixture import named_splits
 
 _SETTING = "experiment"
 
@@ -31,7 +30,7 @@ def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state:
         params = folder / "params.yaml"
         YAML(typ="safe").dump(values, params)
         start = values["fit_initial"]["start"]
-        for split in named_splits(load_section(params, "train", TrainParams).mixture):
+        for split in load_section(params, "train", TrainParams).splits:
             parts = data / f"fits/parts/{split}/{start}"
             collect_fits.run(part=[parts], out=folder / f"initial/{split}.h5")
         train.run(

@@ -8,7 +8,7 @@ from spinloop.evaluation.lineage import lineage
 from spinloop.evaluation.measure import Reference, measure
 from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
 from spinloop.evaluation.predict import crop_source, predict, save_predictions
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.scores import summarize
 from spinloop.evaluation.truth import rows_of
 from spinloop.files import write_json
@@ -50,7 +50,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
-    protocol = find_protocol(section.protocol_of(split))
+    protocol = protocol_of_split(section, split)
     model, sizes = load_network(network)
     files = load_body_files(body_neutral, body_female, body_male)
     bodies = pose_with(files, load_section(params, "body", PosingParams).engine)

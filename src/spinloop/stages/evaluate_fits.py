@@ -16,7 +16,7 @@ from spinloop.evaluation.fits import (
 )
 from spinloop.evaluation.lineage import lineage
 from spinloop.evaluation.meshes import load_body_files
-from spinloop.evaluation.protocols import find_joint_protocol
+from spinloop.evaluation.protocols import protocol_of_dictionary
 from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
 from spinloop.params.evaluation import EvaluateParams
@@ -55,7 +55,7 @@ def run(
         params: the parameter file.
     """
     section = load_section(params, "evaluate", EvaluateParams)
-    protocol = find_joint_protocol(section.dictionary_protocol(split))
+    protocol = protocol_of_dictionary(section, split)
     copies, true_bodies = load_snapshots(snapshots), load_truth(truth)
     true_bodies = true_bodies.take(rows_of(true_bodies.ids, copies.ids, truth))
     bodies = {

@@ -11,7 +11,7 @@ from spinloop.errors import UserError
 from spinloop.evaluation.fits import posed_joints
 from spinloop.evaluation.lineage import lineage, sha256_of_parts
 from spinloop.evaluation.meshes import NEUTRAL, load_body_files
-from spinloop.evaluation.protocols import find_joint_protocol
+from spinloop.evaluation.protocols import protocol_of_dictionary
 from spinloop.evaluation.starts import Bodies, compare_starts, measure_attempt
 from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
@@ -69,7 +69,7 @@ def run(
         files[NEUTRAL], load_mixture(prior), load_section(params, "fitting", FittingParams), rules
     )
     models = {gender: JointsOnly(body, "h36m17", torch.float64) for gender, body in files.items()}
-    protocol = find_joint_protocol(section.dictionary_protocol(split))
+    protocol = protocol_of_dictionary(section, split)
     people = load_truth(truth)
     attempts = {}
     for name, folder in zip(start, fits, strict=True):

@@ -14,7 +14,7 @@ from spinloop.evaluation.lineage import lineage, sha256_of_parts
 from spinloop.evaluation.measure import Reference, measure
 from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
 from spinloop.evaluation.predict import Predictions, save_predictions
-from spinloop.evaluation.protocols import find_protocol
+from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.refits import (
     Way,
     as_predictions,
@@ -80,7 +80,7 @@ def run(
     fitting = load_section(params, "fitting", FittingParams)
     rules = load_section(params, "fit_initial", FitInitialParams)
     settings = load_section(params, "settings", SettingsParams).root
-    protocol = find_protocol(section.protocol_of(split))
+    protocol = protocol_of_split(section, split)
     paths = [predictions / f"{setting}.h5" for setting in settings]
     networks, records = load_scored(paths), load_records(annotations)
     records = records.iloc[rows_of(records["id"].tolist(), networks[0].predictions.ids, annotations)]

@@ -10,7 +10,6 @@ from spinloop.body.files import BodyFile, save_body
 from spinloop.body.free.assemble import Sizes, build_free_bodies
 from spinloop.body.free.source import load_source
 from spinloop.body.smpl import convert_folder
-from spinloop.errors import UserError
 from spinloop.files import write_json
 from spinloop.params.body import BodyParams
 from spinloop.params.loader import load_section
@@ -31,8 +30,7 @@ def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
     """
     options = load_section(params, "body", BodyParams)
     if options.source == "smpl":
-        if options.smpl_folder is None:
-            raise UserError(f"{params}: body.smpl_folder: missing; name the folder of the SMPL files")
+        assert options.smpl_folder is not None, "BodyParams checks it"
         folder = Path(options.smpl_folder)
         _write(out, convert_folder(folder, folder), report, {"source": "smpl"})
         return

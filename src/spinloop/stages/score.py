@@ -50,7 +50,7 @@ def run(
         params: the parameter file; the intervals' settings.
     """
     section = load_section(params, "evaluate", EvaluateParams)
-    chosen = [find_protocol(name) for name in protocol]
+    chosen = [find_protocol(name, "--protocol") for name in protocol]
     paths = {"neutral": body_neutral, "female": body_female, "male": body_male}
     bodies = {gender: load_body(path) for gender, path in paths.items() if path is not None}
     masks = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.table import Column, Table
 from rich.text import Text
 
+from spinloop.configuration import check_project
 from spinloop.dag import StageRule, read_state
 from spinloop.files import read_json
 from spinloop.locks import stages_running
@@ -22,6 +23,7 @@ def run(*, root: Path = Path()) -> None:
     Args:
         root: its folder, in which `dvc.yaml` lies.
     """
+    check_project(root)
     rules, stale = read_state(root)
     running = stages_running(root, {rule.name: rule.files + rule.folders for rule in rules})
     states = {rule.name: "running" if rule.name in running else _state(rule, stale) for rule in rules}

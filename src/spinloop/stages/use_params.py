@@ -6,6 +6,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from spinloop.configuration import check_values
+from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.params.loader import load_yaml
 from spinloop.params.overlay import lay_over, read_preset
@@ -28,6 +30,8 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
     """Replace in params.yaml what the preset names; its other values and its comments stay.
 
+    A preset that would leave a params.yaml that some stage refuses changes nothing.
+
     Args:
         preset: any part of a parameter file. A list replaces a whole list.
         params: the file to change; git knows what stood there before.
@@ -40,6 +44,11 @@ def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
     yaml.Representer = _Representer
     values = yaml.load(params.read_text(encoding="utf-8"))
     n_changed = lay_over(values, wanted, preset)
-    with atomic(params) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(values, stream)
+    with atomic(params) as temporary:
+        with temporary.open("w", encoding="utf-8") as stream:
+            yaml.dump(values, stream)
+        try:
+            check_values(load_yaml(temporary), params)
+        except UserError as error:
+            raise UserError(f"{preset}: not laid over {params}, which would be wrong: {error}") from None
     say(f"use_params: {n_changed} values of {params} changed")

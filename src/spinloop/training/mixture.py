@@ -11,7 +11,6 @@ from spinloop.params.training import MixtureGroup
 
 # Streams of the run's seed; equal seeds for different purposes would be the same numbers.
 _ORDER, _SAMPLE = 0, 1
-_PROBABILITY_TOLERANCE = 1e-6
 
 
 class Draw(NamedTuple):
@@ -23,25 +22,6 @@ class Draw(NamedTuple):
     """Its row in that split."""
     rng: np.random.Generator
     """Its own generator: the same whichever process asks for it."""
-
-
-def named_splits(groups: Sequence[MixtureGroup]) -> list[str]:
-    """The splits of a mixture, in its order.
-
-    Args:
-        groups: section `train.mixture`.
-
-    Raises:
-        UserError: the probabilities do not sum to one, or a split is named twice.
-    """
-    total = sum(group.probability for group in groups)
-    if abs(total - 1) > _PROBABILITY_TOLERANCE:
-        raise UserError(f"params: train.mixture: the probabilities sum to {total:g}; make them sum to 1")
-    named = [split for group in groups for split in group.splits]
-    twice = next((split for split in named if named.count(split) > 1), None)
-    if twice is not None:
-        raise UserError(f"params: train.mixture: {twice} is named twice; name each split once")
-    return named
 
 
 def split_shares(groups: Sequence[MixtureGroup], lengths: Mapping[str, int]) -> dict[str, float]:
@@ -89,7 +69,7 @@ class SampleStream:
         self._steps_per_epoch = self._length // batch_size
         if self._steps_per_epoch == 0:
             raise UserError(
-                f"params: train.batch_size: {batch_size} samples, but the longest split has only "
+                f"params.yaml: train.batch_size: {batch_size} samples, but the longest split has only "
                 f"{self._length} rows; lower it"
             )
 

@@ -45,7 +45,8 @@ class Processes:
         """
         if n_samples % self.size:
             raise UserError(
-                f"params: train.batch_size: {n_samples} samples for {self.size} processes; take a multiple"
+                f"params.yaml: train.batch_size: {n_samples} samples for {self.size} processes; "
+                "take a multiple"
             )
         length = n_samples // self.size
         return slice(self.rank * length, (self.rank + 1) * length)
@@ -85,7 +86,9 @@ def joined_processes(device: str) -> Iterator[Processes]:
     number = int(os.environ["LOCAL_RANK"]) if is_launched else 0
     if device == "cuda" and number >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise UserError(f"params: train.device: cuda: GPU {number} is needed, {found} found; set it to cpu")
+        raise UserError(
+            f"params.yaml: train.device: cuda: GPU {number} is needed, {found} found; set it to cpu"
+        )
     own = torch.device(device, number) if device == "cuda" else torch.device(device)
     if not is_launched:
         yield Processes(device=own)

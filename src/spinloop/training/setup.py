@@ -29,7 +29,7 @@ from spinloop.training.load import SplitFiles, load_split
 from spinloop.training.loader import Batches
 from spinloop.training.loop import Run, snapshot_steps, weights_stream
 from spinloop.training.machine import Machine
-from spinloop.training.mixture import SampleStream, named_splits, split_shares
+from spinloop.training.mixture import SampleStream, split_shares
 from spinloop.training.processes import Processes
 from spinloop.training.snapshots import collect_snapshots
 from spinloop.training.step import Apparatus
@@ -103,8 +103,8 @@ def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes:
         processes: that train together.
 
     Raises:
-        UserError: a file is absent, damaged or of another split, the mixture is wrong, or the batch cannot be
-            divided among the processes.
+        UserError: a file is absent, damaged or of another split, or the batch cannot be divided among the
+            processes.
     """
     train = sections.train
     if not sections.setting.use_3d:
@@ -171,8 +171,7 @@ def save_fits(run: Run, inputs: Inputs, fits_out: Path, snapshots_out: Path) -> 
 
 def _splits(inputs: Inputs, train: TrainParams) -> dict[str, Split]:
     """The training splits by name, in the order of the mixture."""
-    names = named_splits(train.mixture)
-    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in names}
+    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in train.splits}
 
 
 def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:

@@ -1,0 +1,108 @@
+"""Files and folders that `params.yaml` names and no stage makes: the user has to bring them.
+
+Snakemake and DVC miss them one at a time, without the key that names them; those that a stage opens without
+DVC's knowing (the body, initial weights) would be missed when the stage starts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spinloop.dag import StageRule
+from spinloop.params.annotations import AnySource, RawParams, SourcesParams
+from spinloop.params.body import BodyParams
+from spinloop.params.loader import load_yaml, parse_section
+from spinloop.params.prior import PriorParams
+from spinloop.params.training import TrainParams
+
+# Keys of a source whose paths are relative to its folder (or absolute).
+_INSIDE = ("fits", "masks", "mosh")
+
+
+class UserFile(NamedTuple):
+    """A file or folder, and who reads it."""
+
+    key: str
+    """Names it in `params.yaml`."""
+    path: str
+    """Relative to the project."""
+    reader: str
+    """An input of the stages that read it, or their name without what stands behind `@`."""
+    guide: str
+    """Where the documentation says how to get it."""
+
+
+def missing_files(root: Path, stages: Sequence[StageRule]) -> list[UserFile]:
+    """What `params.yaml` names, no stage makes, and is not there.
+
+    Args:
+        root: the project's folder; its `params.yaml` is right in itself.
+        stages: of the pipeline.
+    """
+    params = root / "params.yaml"
+    values = load_yaml(params) if params.is_file() else {}
+    made = [Path(path) for stage in stages for path in stage.files + stage.folders]
+    return [
+        file
+        for file in _named_files(values, root)
+        if not (root / file.path).exists()
+        and not any(Path(file.path).is_relative_to(out) or out.is_relative_to(file.path) for out in made)
+    ]
+
+
+def read_by(files: Iterable[UserFile], stages: Sequence[StageRule]) -> list[UserFile]:
+    """Those of the files that some of the stages read."""
+    readers = {str(Path(path)) for stage in stages for path in stage.inputs}
+    readers |= {stage.name.split("@")[0] for stage in stages}
+    return [file for file in files if file.reader in readers]
+
+
+def unfinished(root: Path, stages: Iterable[StageRule]) -> list[StageRule]:
+    """The stages of which an output is not there: what they read may be gone once all is made."""
+    return [
+        stage for stage in stages if not all((root / path).exists() for path in stage.files + stage.folders)
+    ]
+
+
+def list_missing(files: Sequence[UserFile]) -> str:
+    """One message for all of them."""
+    guides = ", ".join(dict.fromkeys(file.guide for file in files))
+    head = f"params.yaml: {len(files)} of the files and folders that it names are not there"
+    lines = [f"  {file.key}: {file.path}" for file in files]
+    return "\n".join([f"{head}; bring them, or name your own ({guides}):", *lines])
+
+
+def _named_files(values: Mapping[str, Any], root: Path) -> Iterator[UserFile]:
+    """What the sections name; a pipeline of another project has none of them."""
+    if "body" in values:
+        yield from _of_body(parse_section(values, "body", BodyParams, "params.yaml"))
+    if "prior" in values:
+        for path in parse_section(values, "prior", PriorParams, "params.yaml").motion or ():
+            yield UserFile("prior.motion", path, "fit_prior", "docs/body.md")
+    if "sources" in values:
+        for split, source in parse_section(values, "sources", SourcesParams, "params.yaml").root.items():
+            yield from _of_source(split, source, root)
+    if "raw" in values:
+        for name, path in parse_section(values, "raw", RawParams, "params.yaml").root.items():
+            yield UserFile(f"raw.{name}", path, str(Path(path)), "docs/datasets.md")
+    if "train" in values:
+        train = parse_section(values, "train", TrainParams, "params.yaml")
+        for key, path in train.initial.files().items():
+            yield UserFile(f"train.initial.{key}", str(path), "train", "docs/training.md")
+
+
+def _of_body(body: BodyParams) -> Iterator[UserFile]:
+    if body.source == "smpl" and body.smpl_folder is not None:
+        yield UserFile("body.smpl_folder", body.smpl_folder, "prepare_body", "docs/body.md")
+
+
+def _of_source(split: str, source: AnySource, root: Path) -> Iterator[UserFile]:
+    named = {"raw": source.raw, "openpose": getattr(source, "openpose", None)}
+    for key, path in named.items():
+        if path is not None:
+            yield UserFile(f"sources.{split}.{key}", path, str(Path(path)), "docs/datasets.md")
+    # Where the whole folder is missing, so is what lies in it.
+    for key in _INSIDE if (root / source.raw).is_dir() else ():
+        if (inner := getattr(source, key, None)) is not None:
+            path = str(Path(source.raw, inner))
+            yield UserFile(f"sources.{split}.{key}", path, str(Path(source.raw)), "docs/datasets.md")
