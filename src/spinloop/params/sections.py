@@ -40,7 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "settings": SettingsParams,
     "needs": NeedsParams,
 }
-"""Section → its model. Those of `raw`, `sources`, `settings` and `needs` hold items whose names a user chooses.
+"""Section → its model. Those of `raw`, `sources`, `settings` and `needs` hold items that a user names.
 
 A stage takes the models of its own sections from where they are declared, not from here: so an edit of the
 others makes nothing stale that does not read them.
