@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import errno
 import json
 
 import numpy as np
@@ -130,3 +131,15 @@ def test_an_array_and_an_archive_are_not_taken_for_each_other(tmp_path):
         read_npz(tmp_path / "a.npy", "cure")
     with pytest.raises(UserError, match=r"a\.npz: an archive of several arrays, not a single one; cure"):
         read_npy(tmp_path / "a.npz", "cure")
+
+
+def test_a_disk_that_fails_is_not_called_a_damaged_file(tmp_path, monkeypatch):
+    """The cure for a damaged checkpoint is to delete it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "net.pt").write_bytes(b"x")
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        read_weights(tmp_path / "net.pt", "delete it")

@@ -4,6 +4,7 @@ A stage reads its own sections when it starts, so a mistake in those of the last
 Whoever reads the pipeline, or writes `params.yaml`, looks at all of it first.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,9 +84,10 @@ def _stages(pipeline: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sections_read(stages: Mapping[str, Any]) -> set[str]:
-    """What the stages list under `params`."""
+    """What the stages list under `params`, and what stands elsewhere in them as `${section…}`."""
     listed = [key for stage in stages.values() for key in (stage.get("do") or stage).get("params") or ()]
-    return {key.split(".")[0] for key in listed if isinstance(key, str)}
+    named = set(re.findall(r"\$\{(\w+)", repr(stages))) - {"item", "key"}
+    return named | {key.split(".")[0] for key in listed if isinstance(key, str)}
 
 
 def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.output import Output
 from dvc.repo import Repo
+from dvc.scm import Git
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
@@ -104,12 +105,12 @@ def _stale(repo: Repo) -> set[str]:
     made = _outputs_by_folder([out.def_path for stage in _stages(repo) for out in stage.outs])
     graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
     with repo.lock, _each_look_once():
-        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage, made)}
+        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage, repo, made)}
     # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
     return changed.union(*(networkx.ancestors(graph, name) for name in changed))
 
 
-def _is_changed(stage: PipelineStage, made: dict[str, list[str]]) -> bool:
+def _is_changed(stage: PipelineStage, repo: Repo, made: dict[str, list[str]]) -> bool:
     """Whether a stage has to run; raw data that are not here do not say so, if only they are amiss.
 
     Whoever has no licence for them works with what was made from them (`dvc repro --allow-missing`).
@@ -118,14 +119,17 @@ def _is_changed(stage: PipelineStage, made: dict[str, list[str]]) -> bool:
         faults = stage.status().get(str(stage.addressing), [])
     except LockError:
         return True  # another process writes what this stage makes or reads
-    return any(not isinstance(fault, dict) or not _is_absence(fault, made) for fault in faults)
+    return any(not isinstance(fault, dict) or not _is_absence(fault, repo, made) for fault in faults)
 
 
-def _is_absence(fault: dict[str, Any], made: dict[str, list[str]]) -> bool:
-    """Whether nothing is amiss but inputs that are absent and that no stage makes."""
+def _is_absence(fault: dict[str, Any], repo: Repo, made: dict[str, list[str]]) -> bool:
+    """Whether nothing is amiss but inputs that are absent, no stage makes and git does not keep."""
     absent = fault.get("changed deps", {})
     return set(fault) == {"changed deps"} and all(
-        state == "deleted" and _declared(path, made) == [path] and path not in made
+        state == "deleted"
+        and path not in made
+        and _declared(path, made) == [path]
+        and not _in_git(path, repo)
         for path, state in absent.items()
     )
 
@@ -231,6 +235,11 @@ def _declared(path: str, holds: dict[str, list[str]]) -> list[str]:
     folders = (str(folder) for folder in Path(path).parents)
     around = [folder for folder in folders if folder in holds.get(folder, ())]
     return around + holds.get(path, []) or [path]
+
+
+def _in_git(path: str, repo: Repo) -> bool:
+    """Whether git keeps a file, or files of a folder: then it is code, not data."""
+    return isinstance(repo.scm, Git) and repo.scm.is_tracked(path)
 
 
 def one_line(error: BaseException) -> str:

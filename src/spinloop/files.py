@@ -23,7 +23,7 @@ _NUMPY_DAMAGE = (
     tokenize.TokenError, struct.error,
 )  # fmt: skip
 _TORCH_DAMAGE = (
-    pickle.UnpicklingError, EOFError, ValueError, OSError, RuntimeError, MemoryError, struct.error,
+    pickle.UnpicklingError, EOFError, ValueError, RuntimeError, struct.error,
     AttributeError, ImportError, IndexError, KeyError, TypeError,
 )  # fmt: skip
 
@@ -159,6 +159,10 @@ def read_weights(path: Path, cure: str) -> Any:
     require_file(path, cure)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the disk or the rights, not of what is in the file
+        raise UserError(f"{path}: not readable as plain weights ({reason_of(error)}); {cure}") from None
     except _TORCH_DAMAGE:
         # PyTorch's own words would have the user run what is in the file.
         reason = "damaged, or more in it than tensors" if path.stat().st_size else "the file is empty"

@@ -42,11 +42,12 @@ def drop_locks_of_the_dead(root: Path) -> None:
     Args:
         root: the project's folder.
     """
-    _drop(root / _FOLDER, lambda holder: not _lives(root / _FOLDER, holder))
+    lives = _once_each(_lives, root / _FOLDER)
+    _drop(root / _FOLDER, lambda holder: not lives(holder))
 
 
 @contextmanager
-def only_maker(root: Path, stage: str, command: str) -> Iterator[None]:
+def only_maker(root: Path, stage: str) -> Iterator[None]:
     """Wait while another process, on any machine, makes the same stage; then keep others out.
 
     A Snakemake that was killed leaves its jobs running. A job that a cluster's time limit ended starts again,
@@ -55,7 +56,6 @@ def only_maker(root: Path, stage: str, command: str) -> Iterator[None]:
     Args:
         root: the project's folder.
         stage: its name.
-        command: what DVC notes down of this process, its words joined by blanks.
     """
     folder = root / _FOLDER
     path = _maker_file(folder, stage)
@@ -65,8 +65,8 @@ def only_maker(root: Path, stage: str, command: str) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
-        if any(holder["cmd"] == command for mode in _MODES for _, holder in _entries(folder, mode)):
-            _drop(folder, lambda holder: holder["cmd"] == command)
+        if any(_stage_of(holder) == stage for mode in _MODES for _, holder in _entries(folder, mode)):
+            _drop(folder, lambda holder: _stage_of(holder) == stage)
         try:
             yield
         finally:
@@ -86,7 +86,8 @@ def stages_running(root: Path, outputs: Mapping[str, Sequence[str]]) -> set[str]
         outputs: what each stage makes, relative to it.
     """
     folder = root / _FOLDER
-    made = {Path(path) for path, writer in _entries(folder, "write") if _lives(folder, writer)}
+    lives = _once_each(_lives, folder)
+    made = {Path(path) for path, writer in _entries(folder, "write") if lives(writer)}
     return {
         name for name, paths in outputs.items() if not made.isdisjoint((root / p).resolve() for p in paths)
     }
@@ -98,9 +99,10 @@ def _rwlock(
 ) -> Iterator[None]:
     """Stands in for `dvc.rwlock.rwlock`, which drops the entry of a number that no process here has."""
     folder = Path(tmp_dir)
+    lives_elsewhere = _once_each(_lives_elsewhere, folder)
     for mode, wanted in (("write", [*read, *write]), ("read", write)):
         for path, holder in _entries(folder, mode):
-            if any(localfs.overlaps(one, path) for one in wanted) and _lives_elsewhere(folder, holder):
+            if any(localfs.overlaps(one, path) for one in wanted) and lives_elsewhere(holder):
                 raise LockError(f"{path} is in use: {_who(_maker_file(folder, _stage_of(holder)))}")
     with _dvcs_rwlock(tmp_dir, fs, cmd, read, write, hardlink):
         yield
@@ -141,6 +143,19 @@ def _kept(entries: dict[str, Any], is_gone: Callable[[dict[str, Any]], bool]) ->
         elif not is_gone(holders):
             kept[path] = holders
     return {path: holders for path, holders in kept.items() if holders}
+
+
+def _once_each(check: Callable[[Path, Mapping[str, Any]], bool], folder: Path) -> Callable[..., bool]:
+    """The same check, made once for all entries of a process: each look takes and frees a lock."""
+    known: dict[tuple[int, str], bool] = {}
+
+    def look(holder: Mapping[str, Any]) -> bool:
+        process = holder["pid"], holder["cmd"]
+        if process not in known:
+            known[process] = check(folder, holder)
+        return known[process]
+
+    return look
 
 
 def _lives(folder: Path, holder: Mapping[str, Any]) -> bool:

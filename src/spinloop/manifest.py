@@ -1,19 +1,16 @@
 """Lists of raw data: every file with its size and hash, so that others can tell whether they have the same.
 
-Lists and folders are walked in one order, file by file; millions of frames need no more memory than one.
+Lists and folders are walked in one order, file by file; no more is held than the names of one folder.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from spinloop.errors import UserError
 from spinloop.files import atomic, require_file, sha256_of
-
-_FILES_AT_ONCE = 64
 
 
 class Entry(NamedTuple):
@@ -23,7 +20,7 @@ class Entry(NamedTuple):
     """Below the dataset's folder, with `/` between its parts."""
     bytes: int
     sha256: str
-    """As `spinloop.files.sha256_of` gives it."""
+    """64 digits, as `sha256sum` gives it."""
 
 
 class Summary(NamedTuple):
@@ -49,7 +46,7 @@ def walk(folder: Path) -> Iterator[Path]:
     The folder itself may be a link, and files may be.
 
     Raises:
-        UserError: a folder below it is a link: DVC does not see what changes behind it.
+        UserError: a folder below it is a link (DVC sees no change behind it), or a link is broken.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -57,11 +54,12 @@ def walk(folder: Path) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_symlink():
+            unseen = "a link to a folder, behind which changes are not noticed"
             raise UserError(
-                f"{path}: a link to a folder, behind which changes would not be noticed; "
-                f"put the files there, or make {folder} a link to a folder that holds them"
+                f"{path}: {unseen if path.is_dir() else 'a broken link'}; put the files there, make {folder} "
+                "a link to a folder that holds them, or take the dataset out of `raw` in params.yaml"
             )
-        else:
+        elif path.is_dir():  # what is neither holds no data: a socket, a pipe
             yield from walk(path)
 
 
@@ -76,31 +74,19 @@ def count_files(folder: Path) -> int:
     return sum(1 for _ in walk(folder))
 
 
-def hash_files(folder: Path, threads: int) -> Iterator[Sequence[Entry]]:
-    """Read every file below a folder, some at a time.
-
-    Args:
-        folder: of a dataset.
-        threads: files that are read at once.
-
-    Yields:
-        Entries, in the order of `walk`.
-    """
-
-    def entry(path: Path) -> Entry:
-        return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path))
-
-    with ThreadPoolExecutor(threads) as pool:
-        paths = walk(folder)
-        while batch := list(islice(paths, _FILES_AT_ONCE)):
-            yield list(pool.map(entry, batch))
+def hash_files(folder: Path) -> Iterator[Entry]:
+    """Read every file below a folder, in the order of `walk`."""
+    for path in walk(folder):
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        yield Entry(path.relative_to(folder).as_posix(), path.stat().st_size, sha256)
 
 
 def save_entries(path: Path, entries: Iterable[Entry]) -> Summary:
     """Write a list (CSV) and sum it up."""
     n_files, n_bytes = 0, 0
     with atomic(path) as temporary:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(Entry._fields)
             for entry in entries:
@@ -116,7 +102,7 @@ def load_entries(path: Path) -> Iterator[Entry]:
         UserError: the file is absent or is no such list.
     """
     cure = "give the list that `spinloop list_raw` wrote"
-    with require_file(path, cure).open(encoding="utf-8", newline="") as stream:
+    with require_file(path, cure).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         rows = csv.reader(stream)
         if next(rows, None) != list(Entry._fields):
             raise UserError(f"{path}: line 1: not {','.join(Entry._fields)}; {cure}")

@@ -36,7 +36,7 @@ def run_stage(name: str) -> int:
     Lockfile.dump_stages = _dump_stages
     Lockfile.load = lambda self, **kwargs: _load_stage(Path(self.path), name)
     try:
-        with only_maker(Path.cwd(), name, " ".join(sys.argv)), Repo(_wait_for_lock=True) as repo:
+        with only_maker(Path.cwd(), name), Repo(_wait_for_lock=True) as repo:
             reproduce(repo, [name], single_item=True)
     except DvcException as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)

@@ -4,7 +4,7 @@ Snakemake and DVC miss them one at a time, without the key that names them; thos
 DVC's knowing (the body, initial weights) would be missed when the stage starts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,11 +57,24 @@ def read_by(files: Iterable[UserFile], stages: Sequence[StageRule]) -> list[User
     return [file for file in files if file.reader in readers]
 
 
-def unfinished(root: Path, stages: Iterable[StageRule]) -> list[StageRule]:
-    """The stages of which an output is not there: what they read may be gone once all is made."""
-    return [
-        stage for stage in stages if not all((root / path).exists() for path in stage.files + stage.folders)
-    ]
+def leading_to(rules: Collection[str], stages: Sequence[StageRule]) -> list[StageRule]:
+    """The stages of some rules and all those before them.
+
+    Snakemake leaves a stage out that lacks an input, and goes on with what it made before.
+
+    Args:
+        rules: names of Snakemake's rules.
+        stages: of the pipeline.
+    """
+    maker = {path: stage for stage in stages for path in stage.files + stage.folders}
+    found: dict[str, StageRule] = {}
+    waiting = [stage for stage in stages if stage.rule in rules]
+    while waiting:
+        stage = waiting.pop()
+        if stage.name not in found:
+            found[stage.name] = stage
+            waiting += [maker[path] for path in stage.inputs if path in maker]
+    return list(found.values())
 
 
 def list_missing(files: Sequence[UserFile]) -> str:

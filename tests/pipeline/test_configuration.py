@@ -118,6 +118,14 @@ def test_the_projects_own_parameters_are_right(repository, params, name):
     check_project(repository)
 
 
+def test_a_section_that_dvc_alone_reads_may_be_ones_own_and_may_not_be_missing(values, params):
+    stage = 'foreach: ${folders.mine}\n    do: {cmd: fit, params: [fitting], deps: ["${item}"]}'
+    params.with_name("dvc.yaml").write_text(f"stages:\n  fit:\n    {stage}\n")
+    check_values({"fitting": values["fitting"], "folders": {"mine": []}}, params)
+    with pytest.raises(UserError, match="folders: section missing"):
+        check_values({"fitting": values["fitting"]}, params)
+
+
 def test_what_no_stage_reads_any_more_may_go(values, params):
     params.with_name("dvc.yaml").write_text(
         "stages:\n  fit:\n    cmd: spinloop fit\n    params: [fitting, own.key]\n"

@@ -181,7 +181,7 @@ def test_a_stage_declares_the_sections_that_it_loads(name):
 
 
 def test_every_section_of_the_parameters_is_read():
-    sections = set(load_yaml(REPOSITORY / "params.yaml")) - {"needs", "raw"}  # read by `dag` and DVC alone
+    sections = set(load_yaml(REPOSITORY / "params.yaml")) - {"needs"}  # read by `dag` alone
     read = {key.split(".")[0] for stage in STAGES.values() for key in listed_params(stage)}
     assert sections == read
 

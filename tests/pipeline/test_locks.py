@@ -64,16 +64,16 @@ def test_without_a_list_nothing_is_made(rwlock):
 
 def test_what_an_ended_job_held_does_not_stop_the_same_job_elsewhere(rwlock):
     """On another machine, or among processes that nobody reaps, its number is that of a living process."""
-    job, other = ({"pid": os.getppid(), "cmd": f"record.py {name}"} for name in ("train", "report"))
+    job, other = ({"pid": os.getppid(), "cmd": f"/there/record.py {name}"} for name in ("train", "report"))
     held = {"write": {"/out": job, "/page": other}, "read": {"/data": [job, other], "/code": [job]}}
     rwlock.write_text(json.dumps(held))
-    with only_maker(rwlock.parents[2], "train", "record.py train"):
+    with only_maker(rwlock.parents[2], "train"):
         assert json.loads(rwlock.read_text()) == {"write": {"/page": other}, "read": {"/data": [other]}}
 
 
 def test_a_list_in_the_middle_of_being_written_is_left_alone(rwlock):
     rwlock.write_text("{")
-    with only_maker(rwlock.parents[2], "train", "record.py train"):
+    with only_maker(rwlock.parents[2], "train"):
         assert rwlock.read_text() == "{"
 
 
@@ -83,7 +83,7 @@ import socket, sys
 from pathlib import Path
 socket.gethostname = lambda: "elsewhere"
 from spinloop.locks import only_maker
-with only_maker(Path(sys.argv[1]), "train", "record.py train"):
+with only_maker(Path(sys.argv[1]), "train"):
     print("makes", flush=True)
     input()
 """
@@ -108,7 +108,7 @@ def held(rwlock, gone):
 
 
 def test_a_process_of_another_machine_is_dead_when_its_lock_is_free_not_by_its_number(
-    rwlock, held, elsewhere
+    rwlock, elsewhere, held
 ):
     drop_locks_of_the_dead(rwlock.parents[2])
     assert json.loads(rwlock.read_text()) == held
@@ -122,7 +122,7 @@ def test_a_process_of_another_machine_is_dead_when_its_lock_is_free_not_by_its_n
 
 def test_a_twin_on_another_machine_is_waited_for_with_a_line_that_tells_the_cure(rwlock, elsewhere, capfd):
     def make() -> dict[str, Any]:
-        with only_maker(rwlock.parents[2], "train", "record.py train"):
+        with only_maker(rwlock.parents[2], "train"):
             return json.loads(file.read_text())
 
     file = rwlock.with_name("makers") / "train.json"
@@ -139,7 +139,7 @@ def test_a_twin_on_another_machine_is_waited_for_with_a_line_that_tells_the_cure
 
 
 @pytest.mark.parametrize(("read", "write"), [(["out/part"], []), ([], ["out"]), ([], ["data"])])
-def test_dvc_does_not_take_over_what_another_machine_uses(rwlock, held, elsewhere, read, write, monkeypatch):
+def test_dvc_does_not_take_over_what_another_machine_uses(rwlock, elsewhere, held, read, write, monkeypatch):
     """Left to itself, it drops an entry of a number that this machine has not."""
     monkeypatch.setattr("dvc.rwlock.rwlock", dvc.rwlock.rwlock)  # put back after the test
     respect_other_machines()
@@ -171,6 +171,7 @@ def test_without_locks_of_the_file_system_another_machine_is_believed(
     for maker, lives in (((gone, "elsewhere"), True), ((living, here), True), ((gone, here), False)):
         file.write_text(json.dumps(dict(zip(("pid", "host"), maker, strict=True))))
         assert bool(stages_running(rwlock.parents[2], {"train": ["out"]})) is lives, maker
-    with only_maker(rwlock.parents[2], "train", "record.py train"):
+    rwlock.unlink()  # nobody can rewrite it there
+    with only_maker(rwlock.parents[2], "train"):
         assert json.loads(file.read_text()) == {"pid": os.getpid(), "host": here}
     assert file.read_text() == ""

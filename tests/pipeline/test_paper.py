@@ -18,6 +18,9 @@ FEW = "fit_initial: {shards: [0, 1, 2]}\n"
 UNWATCHED = ("body.smpl_folder: data/raw/smpl", "train.initial.backbone: data/raw/weights/resnet50.pth")
 
 
+COUNTED = "reports/statistics/preprocess_coco_train.json"
+
+
 @pytest.fixture(scope="module")
 def paper(project_factory, run) -> Path:
     """A fresh copy of the project with the paper's values, and empty folders where the data would lie."""
@@ -69,6 +72,21 @@ def test_a_run_that_would_miss_files_later_is_refused_before_its_first_stage(pap
         assert line in done.stdout.split("WorkflowError")[1]
     assert not (paper / "dvc.lock").exists()
     assert not (paper / "data/prior").exists()
+
+
+def test_a_table_of_other_data_does_not_stand_for_data_that_are_missing(paper, run):
+    """Snakemake would leave out the stage that lacks its input, and go on with the table."""
+    made = [paper / name for name in ("data/annotations/coco_train.parquet", COUNTED)]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of an earlier run")
+    (paper / "data/raw/coco").rename(paper / "data/away")
+    done = run("snakemake", "data/keypoints/coco_train.parquet", cwd=paper, check=False)
+    (paper / "data/away").rename(paper / "data/raw/coco")
+    for path in made:
+        path.unlink()
+    assert done.returncode != 0
+    assert "sources.coco_train.raw: data/raw/coco" in done.stdout.split("WorkflowError")[1]
 
 
 def test_what_needs_none_of_them_runs(paper, run):

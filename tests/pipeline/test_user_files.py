@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from spinloop.dag import StageRule
 from spinloop.params.loader import load_yaml
-from spinloop.user_files import list_missing, missing_files, read_by, unfinished
+from spinloop.user_files import leading_to, list_missing, missing_files, read_by
 
 
 def stage(name: str, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> StageRule:
@@ -91,9 +91,13 @@ def test_only_what_some_stages_read_is_asked_for(missing, values, stages, tmp_pa
         "preprocess@mine": ["sources.mine.raw"],
         "train@loop": ["train.initial.mean"],
     }
-    for name in ("coco.parquet", "mine.parquet"):
-        (tmp_path / name).touch()
-    assert [each.name for each in unfinished(tmp_path, stages)] == ["mirror_coco", "train@loop"]
+
+
+def test_what_leads_to_a_stage_is_found_back_to_the_data(stages):
+    assert {each.name for each in leading_to({"train_loop"}, stages)} == {"train@loop", "preprocess@mine"}
+    found = leading_to({"preprocess_coco_train", "preprocess_mine"}, stages)
+    assert {each.name for each in found} == {"mirror_coco", "preprocess@coco_train", "preprocess@mine"}
+    assert leading_to(set(), stages) == []
 
 
 def test_one_message_has_key_path_and_guide_of_each(missing, values, stages, tmp_path):

@@ -93,6 +93,12 @@ def test_an_output_that_is_not_to_be_pushed_stays_at_home(versioned, remote, com
     assert (tmp_path / "clone/ran.log").read_text().split() == ["second"]
 
 
+def test_code_that_is_gone_is_missed(versioned, run):
+    """Git keeps it, so it is no data that somebody has no licence for."""
+    (versioned / "source.txt").unlink()
+    assert "each@a" in run("snakemake", "-n", "--quiet", "rules", cwd=versioned).stdout.replace("_", "@")
+
+
 def test_without_the_raw_data_a_clone_pulls_and_has_nothing_to_do(
     versioned, remote, commit_all, tmp_path, run
 ):

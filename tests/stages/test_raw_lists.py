@@ -1,12 +1,13 @@
 """Lists of raw data against hashlib and the folders they were made from."""
 
 import hashlib
+import os
 
 import pytest
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
-from spinloop.manifest import Entry, compare, count_files, load_entries, walk
+from spinloop.manifest import Entry, compare, count_files, hash_files, load_entries, walk
 from spinloop.stages import check_raw, list_raw
 
 FILES = {"a-b/1.jpg": b"one", "a/2.jpg": b"two", "a.txt": b"", "joints.mat": b"joints"}
@@ -24,15 +25,14 @@ def raw(tmp_path):
 
 @pytest.fixture
 def listed(raw, tmp_path):
-    (tmp_path / "params.yaml").write_text("runtime: {threads: 2}\n")
     out, summary = tmp_path / "manifest.csv", tmp_path / "summary.json"
-    list_raw.run(raw=raw, out=out, summary=summary, params=tmp_path / "params.yaml")
+    list_raw.run(raw=raw, out=out, summary=summary)
     return out, summary
 
 
 def test_every_file_of_a_dataset_is_listed_with_size_and_hash(listed):
     wanted = {
-        Entry(name, len(content), hashlib.sha256(content).hexdigest()[:16]) for name, content in FILES.items()
+        Entry(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in FILES.items()
     }
     found = list(load_entries(listed[0]))
     assert set(found) == wanted
@@ -60,6 +60,20 @@ def test_a_linked_folder_inside_is_refused_for_dvc_does_not_look_behind_it(raw, 
     (raw / "images").symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"images: a link to a folder.*put the files there"):
         count_files(raw)
+
+
+def test_a_broken_link_is_named_and_what_is_no_file_is_nothing(raw):
+    os.mkfifo(raw / "pipe")
+    assert count_files(raw) == len(FILES)
+    (raw / "moved.jpg").symlink_to(raw / "nowhere.jpg")
+    with pytest.raises(UserError, match=r"moved\.jpg: a broken link"):
+        count_files(raw)
+
+
+def test_a_name_that_is_no_utf8_is_listed_and_found_again(raw, tmp_path):
+    (raw / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    list_raw.run(raw=raw, out=tmp_path / "list.csv", summary=tmp_path / "summary.json")
+    assert list(compare(load_entries(tmp_path / "list.csv"), hash_files(raw))) == []
 
 
 def test_the_same_data_pass(listed, raw, capsys):

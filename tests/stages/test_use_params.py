@@ -121,7 +121,8 @@ def test_nothing_of_the_mirrors_is_left_in_the_papers_configuration(params):
     named = [
         source[key] for source in values["sources"].values() for key in ("raw", "openpose") if source.get(key)
     ]
-    assert [folder for folder in named if "mirror" in folder] == []
+    assert [folder for folder in (*named, *values["raw"].values()) if "mirror" in folder] == []
+    assert {source["raw"] for source in values["sources"].values()} <= set(values["raw"].values())
     assert values["evaluate"]["dictionaries"] == {}
     assert values["evaluate"]["splits"]
 

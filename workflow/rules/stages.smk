@@ -16,7 +16,7 @@ from spinloop.configuration import check_project
 from spinloop.dag import read_pipeline, read_state
 from spinloop.errors import UserError
 from spinloop.locks import drop_locks_of_the_dead
-from spinloop.user_files import list_missing, missing_files, read_by, unfinished
+from spinloop.user_files import leading_to, list_missing, missing_files, read_by
 
 # The commands of the stages are those of the environment that runs Snakemake, activated or not. The prefix takes
 # the place of Snakemake's own, without which a failed stage would count as done, for `tee` succeeds.
@@ -34,15 +34,14 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 # A plan can be made without them, and other targets can be; so it is a warning until a run needs them.
-if needed := read_by(MISSING, unfinished(Path(), STAGES)):
+if needed := read_by(MISSING, [stage for stage in STAGES if stage.name in STALE]):
     logger.warning(list_missing(needed))
 
 
 onstart:
     starting = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if needed := read_by(
-        MISSING, [stage for stage in STAGES if stage.rule in starting]
-    ):
+    stale = [stage for stage in leading_to(starting, STAGES) if stage.name in STALE]
+    if needed := read_by(MISSING, stale):
         raise WorkflowError(list_missing(needed))
 
 

@@ -90,8 +90,8 @@ class OpenPoseFolder:
         return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
 
     def mismatch(self, image: str) -> str | None:
-        """See `Detections`; what the system hides from listings is nothing."""
-        files = (path for path in self._folder.rglob("*") if path.is_file() and path.name[0] != ".")
+        """See `Detections`; only JSON files can be meant for detections."""
+        files = self._folder.rglob("*.json")
         found = min((path.relative_to(self._folder).as_posix() for path in files), default=None)
         wanted = detections_places(image)[0]
         return found and f"{self._folder}: no file of any image: wanted e.g. {wanted}, found e.g. {found}"

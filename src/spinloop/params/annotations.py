@@ -115,7 +115,7 @@ class LspSource(_JointRowsSource):
     subset: Literal["train", "test"]
     """Images 1 to 1000, or 1001 to 2000."""
     masks: str | None
-    """Folder of UPi-S1h below `raw` (a link will do), for masks and part masks; null for none."""
+    """Folder of UPi-S1h below `raw`, for masks and part masks; null for none."""
 
 
 class LspetSource(_JointRowsSource):
@@ -146,7 +146,7 @@ AnySource = Annotated[
 ]
 
 
-class RawParams(RootModel[dict[str, str]]):
+class RawParams(RootModel[dict[Annotated[str, Field(pattern=r"^\w+$")], str]]):
     """Section `raw`: name of a dataset → its folder, of which `list_raw` keeps a list."""
 
     model_config = ConfigDict(frozen=True, strict=True)

@@ -1,7 +1,7 @@
 """Reading what earlier stages wrote: what is absent is left out, what is there must be what its name says."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,10 @@ def load_stats(folder: Path) -> dict[str, Any]:
     return stats
 
 
-def load_raw_lists(folder: Path) -> dict[str, Summary]:
-    """What `list_raw` said of each dataset, by name; from the folder of statistics."""
-    return {path.stem: Summary(**read_json(path)) for path in sorted((folder / "raw").glob("*.json"))}
+def load_raw_lists(folder: Path, names: Iterable[str]) -> dict[str, Summary]:
+    """What `list_raw` said of some datasets, by name; from the folder of statistics."""
+    paths = {name: folder / "raw" / f"{name}.json" for name in names}
+    return {name: Summary(**read_json(path)) for name, path in paths.items() if path.is_file()}
 
 
 def count_names(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:

@@ -124,7 +124,7 @@ class TrainFolders(NamedTuple):
 
     initial_fits: Path
     final_fits: Path
-    people: Path
+    predictions: Path
     annotations: Path
     crops: Path
 
@@ -163,7 +163,7 @@ def load_dictionary(split: Split, settings: Sequence[Setting], folders: TrainFol
     The training is the last one in the loop, or the last one where none is.
     """
     last = next((setting for setting in reversed(settings) if setting.loop), settings[-1])
-    people = folders.people / f"{last.name}_{split.key}.csv"
+    people = folders.predictions / split.key / f"fits_{last.name}.csv"
     after = folders.final_fits / last.name / f"{split.key}.h5"
     before, table = folders.initial_fits / f"{split.key}.h5", folders.annotations / f"{split.key}.parquet"
     if not all(path.is_file() for path in (people, after, before, table)):

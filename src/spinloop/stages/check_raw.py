@@ -1,29 +1,27 @@
 """Compare raw data with a list of them, say of the machine on which a number was made."""
 
 from collections import Counter
-from itertools import chain
 from pathlib import Path
 
 from spinloop.errors import UserError
 from spinloop.manifest import compare, count_files, hash_files, load_entries
-from spinloop.stages._progress import rate, say
+from spinloop.stages._progress import progress, say
 
 SECTIONS: dict[str, type] = {}
 _SHOWN_OF_EACH = 10
 
 
-def run(*, raw: Path, manifest: Path, threads: int = 2) -> None:
+def run(*, raw: Path, manifest: Path) -> None:
     """Say which files are missing, changed or not listed; any of them is an error.
 
     Args:
         raw: folder of the dataset here.
         manifest: the list that `list_raw` wrote there.
-        threads: files that are read at once.
     """
     n_files = count_files(raw)
-    batches = rate(hash_files(raw, threads), f"check {raw.name}", n_files, "files")
+    found = progress(hash_files(raw), f"check {raw.name}", n_files)
     counts: Counter[str] = Counter()
-    for difference in compare(load_entries(manifest), chain.from_iterable(batches)):
+    for difference in compare(load_entries(manifest), found):
         counts[difference.fault] += 1
         if counts[difference.fault] <= _SHOWN_OF_EACH:
             say(f"{difference.fault}: {difference.path}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spinloop.evaluation.lineage import sha256_of_parts
 from spinloop.evaluation.meshes import load_bodies
-from spinloop.params.annotations import SourcesParams
+from spinloop.params.annotations import RawParams, SourcesParams
 from spinloop.params.body import BodyParams
 from spinloop.params.evaluation import EvaluateParams, ReportParams
 from spinloop.params.loader import load_section
@@ -31,6 +31,7 @@ SECTIONS = {
     "settings": SettingsParams,
     "network": NetworkParams,
     "train": TrainParams,
+    "raw": RawParams,
     "sources": SourcesParams,
     "body": BodyParams,
 }
@@ -46,7 +47,6 @@ def run(
     test_fits: Path,
     initial_fits: Path,
     final_fits: Path,
-    people: Path,
     annotations: Path,
     crops: Path,
     body_neutral: Path,
@@ -66,11 +66,10 @@ def run(
         training: folder of the loss curves.
         dictionary: folder of the dictionaries' quality over the steps.
         statistics: folder of what earlier steps read and kept; each file's name is the step's.
-        predictions: folder of what `evaluate` predicted.
+        predictions: folder of what `evaluate` predicted, and of each person's error from `evaluate_fits`.
         test_fits: folder of what `fit_predictions` fitted.
         initial_fits: folder of the fits before training.
         final_fits: folder of the fits after training.
-        people: folder of each person's error before and after training.
         annotations: folder of the splits' tables.
         crops: folder of the splits' packed crops.
         body_neutral: the body of networks and fits.
@@ -87,6 +86,7 @@ def run(
     measuring = load_section(params, "evaluate", EvaluateParams)
     shown = load_section(params, "report", ReportParams)
     sources = load_section(params, "sources", SourcesParams)
+    datasets = load_section(params, "raw", RawParams).root
     tests = [split_of(key, sources, protocol) for key, protocol in measuring.splits.items()]
     trains = [split_of(key, sources) for key in measuring.dictionaries]
     choices = load_section(params, "settings", SettingsParams).root
@@ -96,7 +96,7 @@ def run(
     bodies = load_bodies(body_neutral, body_female, body_male, engine)
     found = [load_tested(split, settings, predictions, test_fits, annotations, crops) for split in tests]
     tested = [each for each in found if each is not None]
-    folders = TrainFolders(initial_fits, final_fits, people, annotations, crops)
+    folders = TrainFolders(initial_fits, final_fits, predictions, annotations, crops)
     dictionaries = [load_dictionary(train, settings, folders) for train in trains]
     trained = [each for each in dictionaries if each is not None]
     results = [metrics, training, dictionary, predictions, test_fits, initial_fits, final_fits]
@@ -119,7 +119,10 @@ def run(
         origins={each.split.key: each.origins for each in trained},
         pictures=draw_pictures(trained, tested, bodies, shown),
         lineage=lineage_table(
-            inputs, list(dict.fromkeys(measuring.splits.values())), values, load_raw_lists(statistics)
+            inputs,
+            list(dict.fromkeys(measuring.splits.values())),
+            values,
+            load_raw_lists(statistics, datasets),
         ),
         is_free_body=values["body"]["source"] == "free",
     )
