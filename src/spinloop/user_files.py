@@ -87,17 +87,21 @@ def list_missing(files: Sequence[UserFile]) -> str:
 
 def _named_files(values: Mapping[str, Any], root: Path) -> Iterator[UserFile]:
     """What the sections name; a pipeline of another project has none of them."""
+    sources: Mapping[str, AnySource] = {}
     if "body" in values:
         yield from _of_body(parse_section(values, "body", BodyParams, "params.yaml"))
     if "prior" in values:
         for path in parse_section(values, "prior", PriorParams, "params.yaml").motion or ():
             yield UserFile("prior.motion", path, "fit_prior", "docs/body.md")
     if "sources" in values:
-        for split, source in parse_section(values, "sources", SourcesParams, "params.yaml").root.items():
+        sources = parse_section(values, "sources", SourcesParams, "params.yaml").root
+        for split, source in sources.items():
             yield from _of_source(split, source, root)
     if "raw" in values:
+        told = {source.raw for source in sources.values()}
         for name, path in parse_section(values, "raw", RawParams, "params.yaml").root.items():
-            yield UserFile(f"raw.{name}", path, str(Path(path)), "docs/datasets.md")
+            if path not in told:
+                yield UserFile(f"raw.{name}", path, str(Path(path)), "docs/datasets.md")
     if "train" in values:
         train = parse_section(values, "train", TrainParams, "params.yaml")
         for key, path in train.initial.files().items():

@@ -70,8 +70,8 @@ def test_body_motion_and_initial_weights_are_missed_only_where_they_are_read(mis
 
 
 def test_raw_data_that_are_to_be_listed_are_missed(missing, values):
-    values["raw"]["amass"] = "elsewhere/amass"
-    assert missing() == ["sources.mine.raw", "raw.amass"]
+    values["raw"] |= {"mine": "mine/photos", "amass": "elsewhere/amass"}
+    assert missing() == ["sources.mine.raw", "raw.amass"], "mine is told once"
 
 
 def test_what_lies_in_a_folder_is_missed_once_the_folder_is_there(missing, values, tmp_path, repository):
