@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
+from spinloop.params.experiment import Experiment
 from spinloop.stages import _trial, experiment
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,9 +50,10 @@ def trained(monkeypatch) -> list[dict[str, Any]]:
     """The parameters of every training, which takes no time here."""
     seen: list[dict[str, Any]] = []
 
-    def run_trial(values: dict[str, Any], *_: object) -> dict[str, float]:
+    def run_trial(values: dict[str, Any], plan: Experiment, *_: object) -> dict[str, float]:
         seen.append(values)
-        return {"fits": 60.0 + values["train"]["seed"] + 5 * (not values["settings"]["experiment"]["loop"])}
+        error = 60.0 + values["train"]["seed"] + 5 * (not values["settings"]["experiment"]["loop"])
+        return dict.fromkeys(_trial.metric_names(plan), error)
 
     monkeypatch.setattr(_trial, "run_trial", run_trial)
     return seen
@@ -65,7 +67,8 @@ def test_every_variant_is_trained_with_every_seed(world, trained, tmp_path):
     ]
     assert sorted(what) == [("adaptive", 0, 5), ("adaptive", 3, 5), ("none", 0, 5), ("none", 3, 5)]
     results = read_json(tmp_path / "out/results.json")
-    assert results["adaptive/3"]["metrics"] == {"fits": 63.0}
+    names = ["initial fits of coco_train", "final fits of coco_train", "network on pw3d_test"]
+    assert results["adaptive/3"]["metrics"] == dict.fromkeys(names, 63.0)
     table = (tmp_path / "out/table.md").read_text()
     assert "| adaptive | 2 |" in table
     assert "-5.0 [-5.0, -5.0]" in table
@@ -74,8 +77,10 @@ def test_every_variant_is_trained_with_every_seed(world, trained, tmp_path):
 
 def test_finished_trainings_are_not_repeated_and_changed_ones_are(world, trained, tmp_path):
     experiment.run(tmp_path / "plan.yaml", **world)
+    table = (tmp_path / "out/table.md").read_text()
     experiment.run(tmp_path / "plan.yaml", **world)
     assert len(trained) == 4
+    assert (tmp_path / "out/table.md").read_text() == table
     changed = {
         **PLAN["variants"],
         "adaptive": {**PLAN["variants"]["adaptive"], "fitting": {"anchor": "fixed"}},

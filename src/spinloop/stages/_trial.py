@@ -15,6 +15,12 @@ from spinloop.stages import collect_fits, evaluate, evaluate_fits, train
 _SETTING = "experiment"
 
 
+def metric_names(experiment: Experiment) -> list[str]:
+    """What `run_trial` measures, in the order of a table."""
+    fits = [f"{when} fits of {split}" for split in experiment.train_splits for when in ("initial", "final")]
+    return [*fits, *(f"network on {split}" for split in experiment.test_splits)]
+
+
 def run_trial(values: dict[str, Any], experiment: Experiment, data: Path, state: Path) -> dict[str, float]:
     """Train once; PA-MPJPE of the first and the last fits and of the network, mm.
 

@@ -41,7 +41,9 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
             done[name] = {"params": digest, "metrics": metrics}
             write_json(results, done)
             say(f"{name}: " + ", ".join(f"{key} {value:.1f}" for key, value in metrics.items()))
-    trials = [Trial(variant, seed, done[f"{variant}/{seed}"]["metrics"]) for variant, seed in pairs]
+    names = _trial.metric_names(experiment)
+    known = {pair: done["{}/{}".format(*pair)]["metrics"] for pair in pairs}
+    trials = [Trial(*pair, {name: known[pair][name] for name in names}) for pair in pairs]
     lineage = {"command": f"spinloop experiment {plan} --out {out}", "code": _commit(), "plan": _digest(plan)}
     inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, *experiment.test_splits)]
     lineage |= {path.name: _digest(path) for path in inputs}
