@@ -138,25 +138,24 @@ def _is_absence(fault: dict[str, Any], repo: Repo, made: dict[str, list[str]]) -
 def _each_look_once() -> Iterator[None]:
     """Stages share most of what they read, files and parameters; DVC would look anew for each of them."""
     hash_of: dict[str, Any] = {}
-    values_of: dict[Any, Any] = {}
-    look, read = Output.get_hash, param.read_param_file
+    values_of: dict[str, Any] = {}
+    look, read = Output.get_hash, param.load_path
 
     def get_hash(self: Output) -> Any:
         if self.fs_path not in hash_of:
             hash_of[self.fs_path] = look(self)
         return hash_of[self.fs_path]
 
-    def read_param_file(fs: Any, path: str, key_paths: Any = None, flatten: bool = False) -> Any:
-        key = (path, None if key_paths is None else tuple(key_paths), flatten)
-        if key not in values_of:
-            values_of[key] = read(fs, path, key_paths, flatten)
-        return values_of[key]
+    def load_path(path: str, fs: Any) -> Any:
+        if path not in values_of:
+            values_of[path] = read(path, fs)
+        return values_of[path]
 
-    Output.get_hash, param.read_param_file = get_hash, read_param_file
+    Output.get_hash, param.load_path = get_hash, load_path
     try:
         yield
     finally:
-        Output.get_hash, param.read_param_file = look, read
+        Output.get_hash, param.load_path = look, read
 
 
 def _stages(repo: Repo) -> list[PipelineStage]:
