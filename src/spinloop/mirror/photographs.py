@@ -8,7 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.mirror import detector
+from spinloop.mirror.detector import detect
+from spinloop.mirror.detector import write_openpose as write_detections
 from spinloop.mirror.framing import sample_companion_place, sample_size, sample_view
 from spinloop.mirror.people import Cast, Stance, sample_character, sample_root, stand
 from spinloop.mirror.pool import PIECE, Studio, open_studio
@@ -119,5 +120,5 @@ def take(
 def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> None:
     """Write the file that OpenPose would make of a picture."""
     seen = [mark.openpose for mark in photograph.marks]
-    detections = detector.detect(seen, photograph.scene.camera.size, params.detector, photograph.rng)
-    detector.write_openpose(path, detections)
+    detections = detect(seen, photograph.scene.camera.size, params.detector, photograph.rng)
+    write_detections(path, detections)

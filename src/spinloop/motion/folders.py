@@ -4,8 +4,11 @@ from pathlib import Path
 
 from spinloop.errors import UserError
 from spinloop.files import read_npz
-from spinloop.motion import amass, bundle
+from spinloop.motion.amass import KEYS as AMASS_KEYS
+from spinloop.motion.amass import is_amass, read_amass
 from spinloop.motion.asf import read_amc, skeleton_of
+from spinloop.motion.bundle import KEYS as BUNDLE_KEYS
+from spinloop.motion.bundle import read_bundle
 from spinloop.motion.bvh import read_bvh
 from spinloop.motion.clips import Clip
 from spinloop.motion.retarget import to_clip
@@ -44,10 +47,10 @@ def read_file(path: Path) -> list[Clip]:
 
 def _read_npz(path: Path) -> list[Clip]:
     # Other arrays of the file are not touched; some published ones are pickles.
-    arrays = read_npz(path, "restore the file", {*amass.KEYS, *bundle.KEYS})
+    arrays = read_npz(path, "restore the file", {*AMASS_KEYS, *BUNDLE_KEYS})
     if "clip_start" in arrays:
-        return bundle.read_bundle(path, arrays)
-    return [amass.read_amass(path, arrays)] if amass.is_amass(set(arrays)) else []
+        return read_bundle(path, arrays)
+    return [read_amass(path, arrays)] if is_amass(set(arrays)) else []
 
 
 def _stem(path: Path) -> str:

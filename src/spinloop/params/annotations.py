@@ -4,9 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from spinloop.params.loader import Section
-
-Positive = Annotated[float, Field(gt=0)]
+from spinloop.params.loader import Positive, Section
 
 
 class _Source(Section):

@@ -5,10 +5,7 @@ from typing import Annotated, Any, TypedDict
 from pydantic import Field
 
 from spinloop.errors import UserError
-from spinloop.params.loader import Section
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
+from spinloop.params.loader import Count, Section, Share
 
 
 class Bootstrap(TypedDict):

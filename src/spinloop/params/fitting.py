@@ -4,11 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from spinloop.params.loader import Section
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(gt=0)]
+from spinloop.params.loader import Count, NotNegative, Positive, Section
 
 
 class StageWeights(Section):

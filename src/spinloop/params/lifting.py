@@ -4,13 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from spinloop.params.loader import Section
+from spinloop.params.loader import Count, NotNegative, Positive, Section, Share
 from spinloop.params.mirror import Range
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
 
 
 class LifterNetworkParams(Section):

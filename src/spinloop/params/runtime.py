@@ -4,9 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, RootModel
 
-from spinloop.params.loader import Section
-
-Count = Annotated[int, Field(gt=0)]
+from spinloop.params.loader import Count, Section
 
 
 class RuntimeParams(Section):

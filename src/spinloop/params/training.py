@@ -5,12 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel, field_validator
 
-from spinloop.params.loader import Section
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
+from spinloop.params.loader import Count, NotNegative, Positive, Section, Share
 
 _PROBABILITY_TOLERANCE = 1e-6
 

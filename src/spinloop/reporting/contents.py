@@ -9,7 +9,7 @@ from typing import Any
 
 from spinloop.files import sha256_of
 from spinloop.manifest import Summary
-from spinloop.reporting import curves, prose, tables
+from spinloop.reporting import curves, tables
 from spinloop.reporting.benchmarks import BENCHMARKS, Benchmark, benchmark_table, gap_table
 from spinloop.reporting.charts import Chart
 from spinloop.reporting.comparisons import Comparison, comparison_sentences, comparisons_table
@@ -17,6 +17,16 @@ from spinloop.reporting.document import Report, Section
 from spinloop.reporting.fits_tables import fits_table, refits_table, starts_table
 from spinloop.reporting.occlusion import Occlusion
 from spinloop.reporting.people import Sheet
+from spinloop.reporting.prose import (
+    FREE_BODY,
+    LICENSED,
+    LINEAGE,
+    METRICS,
+    MIRRORED,
+    STEP,
+    dictionary_sentence,
+    settings_in_words,
+)
 from spinloop.reporting.published import Published
 from spinloop.reporting.results import Counted, Setting, Split
 from spinloop.reporting.table import Column, Row, Table
@@ -94,7 +104,7 @@ def build_report(material: Material) -> Report:
         Section(
             "figure2",
             "One step of the loop (Figures 2 and 3)",
-            (prose.STEP,) if pictures.overview else (),
+            (STEP,) if pictures.overview else (),
             sheets=pictures.overview,
         ),
         Section("figure4", "Fits before and after training (Figure 4)", sheets=pictures.fits),
@@ -108,31 +118,31 @@ def build_report(material: Material) -> Report:
         _errors_section(material),
         Section("training", "Training", charts=curves.training_charts(material.settings)),
         Section("data", "Data", tables=(tables.stats_table(material.stats, material.stats_lineage),)),
-        Section("lineage", "Lineage", (prose.LINEAGE,), tables=(material.lineage,)),
+        Section("lineage", "Lineage", (LINEAGE,), tables=(material.lineage,)),
         Section(
             "licences",
             "Licences",
-            (prose.FREE_BODY, prose.LICENSED) if material.is_free else (prose.LICENSED,),
+            (FREE_BODY, LICENSED) if material.is_free else (LICENSED,),
         ),
     )
     compared = (material.comparisons, material.tests, material.confidence)
     lead = comparison_sentences(*compared)
-    lead += [prose.dictionary_sentence(material.settings, train) for train in material.trains]
-    lead += [prose.MIRRORED] if any(split.is_mirror for split in material.tests) else []
+    lead += [dictionary_sentence(material.settings, train) for train in material.trains]
+    lead += [MIRRORED] if any(split.is_mirror for split in material.tests) else []
     kept = tuple(section for section in sections if not section.is_empty)
     return Report("spinloop: model fitting in the loop, evaluated", tuple(filter(None, lead)), kept)
 
 
 def _comparisons_section(material: Material) -> Section:
     table = comparisons_table(material.comparisons, material.tests, material.confidence)
-    paragraphs = (material.recipe, *prose.settings_in_words(material.settings))
+    paragraphs = (material.recipe, *settings_in_words(material.settings))
     return Section("trainings", "The trainings", paragraphs, () if table is None else (table,))
 
 
 def _benchmark_section(material: Material, benchmark: Benchmark) -> Section:
     ours = (material.settings, material.refits, material.tests)
     table = benchmark_table(benchmark, material.published, *ours)
-    paragraphs = (prose.METRICS,) if benchmark.number == 1 else ()
+    paragraphs = (METRICS,) if benchmark.number == 1 else ()
     return Section(table.key, f"{benchmark.dataset} (Table {benchmark.number})", paragraphs, (table,))
 
 
