@@ -14,8 +14,7 @@ from spinloop.fitting.offline import (
     keypoint_batches,
     shard_rows,
 )
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.store import STATUSES, FitStore
 from spinloop.geometry.crop import crop_affine, transform_points
 from spinloop.params.fitting import FitInitialParams, LiftedStartParams
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from spinloop.body.state import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.fit import Better
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.store import STATUSES, FitStore
 from spinloop.fitting.view import View, from_view, to_view
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine, transform_points

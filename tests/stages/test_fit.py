@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.fitting.status import STATUSES
+from spinloop.fitting.store import STATUSES
 from spinloop.stages import fit
 
 PROMISED = {

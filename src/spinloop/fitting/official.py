@@ -16,8 +16,7 @@ from spinloop.errors import UserError
 from spinloop.files import atomic, read_npy, read_npz
 from spinloop.fitting.fit import FitResult
 from spinloop.fitting.smplify import Fitter
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.store import STATUSES, FitStore
 
 _CURE = "download SPIN's static_fits or spin_fits again"
 _N_POSE, _N_BETAS = 72, 10

@@ -19,8 +19,8 @@ from spinloop.annotations.table import iterate_table
 from spinloop.body.state import BodyState
 from spinloop.fitting.fit import Better, Fit, FitResult
 from spinloop.fitting.smplify import Fitter, keep_better
-from spinloop.fitting.status import STATUSES, fit_status
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.status import fit_status
+from spinloop.fitting.store import STATUSES, FitStore
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX
 from spinloop.params.fitting import FitInitialParams

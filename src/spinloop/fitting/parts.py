@@ -9,8 +9,7 @@ from jaxtyping import Int
 
 from spinloop.errors import UserError
 from spinloop.files import atomic
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import FIELDS, FitStore
+from spinloop.fitting.store import FIELDS, STATUSES, FitStore
 
 
 class Joined:

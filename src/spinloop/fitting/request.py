@@ -17,7 +17,7 @@ from spinloop.body.state import BodyState
 from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.fit import FitResult
-from spinloop.fitting.status import STATUSES
+from spinloop.fitting.store import STATUSES
 from spinloop.geometry.crop_frame import CROP_PX
 from spinloop.joints import MODEL49
 

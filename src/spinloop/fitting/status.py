@@ -8,21 +8,8 @@ from torch import Tensor
 
 from spinloop.fitting.energy import fitted_only
 from spinloop.fitting.fit import FitResult
+from spinloop.fitting.store import STATUSES
 from spinloop.params.fitting import FitInitialParams
-
-STATUSES = (
-    "none",
-    "converged",
-    "max_iterations",
-    "rejected_reprojection",
-    "shape_out_of_range",
-    "too_few_joints",
-    "outside_crop",
-)
-"""The number that is stored is the position here; later ones win where several apply."""
-
-FAILURES = STATUSES[STATUSES.index("rejected_reprojection") :]
-"""Statuses of fits that should not be used as they are."""
 
 
 def fit_status(

@@ -20,8 +20,21 @@ from spinloop.body.state import BodyState
 from spinloop.errors import UserError, reason_of
 from spinloop.files import atomic, require_file
 from spinloop.fitting.fit import Better, Fit
-from spinloop.fitting.status import STATUSES
 from spinloop.fitting.view import View, from_view, to_view
+
+STATUSES = (
+    "none",
+    "converged",
+    "max_iterations",
+    "rejected_reprojection",
+    "shape_out_of_range",
+    "too_few_joints",
+    "outside_crop",
+)
+"""The number that is stored is the position here; later ones win where several apply."""
+
+FAILURES = STATUSES[STATUSES.index("rejected_reprojection") :]
+"""Statuses of fits that should not be used as they are."""
 
 ORIGINS = ("none", "initial", "loop")
 """Where a fit came from; the number that is stored is the position here."""

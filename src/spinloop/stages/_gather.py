@@ -14,8 +14,7 @@ from spinloop.evaluation.protocols import Protocol, find_protocol
 from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import rows_of
 from spinloop.files import sha256_of
-from spinloop.fitting.status import STATUSES
-from spinloop.fitting.store import ORIGINS, FitStore
+from spinloop.fitting.store import ORIGINS, STATUSES, FitStore
 from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
 from spinloop.params.annotations import SourcesParams
 from spinloop.params.evaluation import EvaluateParams

@@ -17,8 +17,7 @@ from spinloop.evaluation.truth import load_truth, rows_of
 from spinloop.files import write_json
 from spinloop.fitting.offline import keypoint_batches
 from spinloop.fitting.parts import part_files
-from spinloop.fitting.status import FAILURES, STATUSES
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.store import FAILURES, STATUSES, FitStore
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams

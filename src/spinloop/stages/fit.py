@@ -12,7 +12,8 @@ from spinloop.errors import UserError
 from spinloop.fitting.bodies import load_users_body, refuse_regressed_joints
 from spinloop.fitting.photographs import Photographs, draw_overlays, read_photographs
 from spinloop.fitting.request import Request, read_request, read_start, save_fits
-from spinloop.fitting.status import STATUSES, count_statuses, fit_status
+from spinloop.fitting.status import count_statuses, fit_status
+from spinloop.fitting.store import STATUSES
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.body import PosingParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
