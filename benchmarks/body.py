@@ -21,8 +21,7 @@ import torch
 
 from spinloop.body.files import BodyFile, load_body
 from spinloop.body.joints_only import JointsOnly
-from spinloop.body.model import BodyModel
-from spinloop.body.reference import SmplxBodyModel
+from spinloop.body.model import BodyModel, SmplxBodyModel
 
 
 def main() -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from spinloop.annotations.crops import CropReader, pack_crops
-from spinloop.annotations.images import read_image
-from spinloop.annotations.record import Record, iterate_records, make_id, save_records
-from spinloop.annotations.tally import Tally
 from spinloop.geometry.crop import crop_affine, invert_affine, warp
-from spinloop.params.annotations import CropsParams
+from spinloop.params.datasets import CropsParams
+from spinloop.tables.crops import CropReader, pack_crops
+from spinloop.tables.images import read_image
+from spinloop.tables.records import Record, Tally, iterate_records, make_id, save_records
 
 CROP_PX = 224
 

@@ -22,16 +22,16 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from spinloop.body.files import BodyFile, load_body
-from spinloop.body.state import BodyState
-from spinloop.fitting.adam import fit_adam
-from spinloop.fitting.fit import FitResult
+from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
+from spinloop.fitting.solvers import fit_adam
 from spinloop.geometry.camera import project
-from spinloop.geometry.procrustes import align
+from spinloop.geometry.rotations import align
 from spinloop.joints import COMMON24_TO_J14, MODEL49_FROM_SOURCE54, N_OPENPOSE
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section
+from spinloop.tables.fits import FitResult
 
 JOINTS14 = [N_OPENPOSE + joint for joint in COMMON24_TO_J14]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from spinloop.annotations.record import Record, make_id, save_records
+from spinloop.tables.records import Record, make_id, save_records
 
 _FRAMES = 500
 PARAMS = """

@@ -14,19 +14,18 @@ import cv2
 import numpy as np
 import torch
 
-from spinloop.annotations.crops import pack_crop
-from spinloop.annotations.table import count_rows
 from spinloop.body.files import load_body
 from spinloop.fitting.offline import keypoint_batches
 from spinloop.fitting.smplify import Fitter
 from spinloop.motion.mixture import load_mixture
-from spinloop.params.annotations import CropsParams
+from spinloop.params.datasets import CropsParams
 from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_section, load_yaml
 from spinloop.params.training import NetworkParams
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import mean_from_prior
+from spinloop.regression.hmr import Hmr, mean_from_prior
 from spinloop.stages import fit_initial, merge, preprocess
+from spinloop.tables.crops import pack_crop
+from spinloop.tables.table import count_rows
 
 BODY, PRIOR = Path("data/body/neutral.npz"), Path("data/prior/mixture.npz")
 PEOPLE = 64

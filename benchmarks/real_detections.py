@@ -18,20 +18,20 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from spinloop.annotations.box import box_around
-from spinloop.annotations.openpose import merge_joints
 from spinloop.body.files import BodyFile, load_body
-from spinloop.body.state import BodyState
-from spinloop.fitting.fit import FitResult
+from spinloop.body.pose import BodyState
 from spinloop.fitting.initial import mean_start
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
-from spinloop.geometry.procrustes import align
+from spinloop.geometry.rotations import align
 from spinloop.joints import COMMON24, LIMB12, N_OPENPOSE, index_map
-from spinloop.lifting.lift import lift, load_lifter
+from spinloop.keypoints.openpose import merge_joints
+from spinloop.lifting.network import lift, load_lifter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
+from spinloop.tables.fits import FitResult
+from spinloop.tables.records import box_around
 
 _LIMBS = [N_OPENPOSE + joint for joint in index_map(COMMON24, LIMB12)]
 _HIPS = list(index_map(LIMB12, ["right_hip", "left_hip"]))

@@ -19,7 +19,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from spinloop.body.files import BodyFile, load_body
-from spinloop.rendering.person import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import draw_labels, draw_labels_as_published
 from spinloop.rendering.raycast import render
 
 # A person of 1.7 m fills nine tenths of the picture's height from three metres away.

@@ -20,9 +20,8 @@ import networkx
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
-from spinloop.dag import StageRule, read_edges, read_pipeline
-from spinloop.params.loader import load_yaml
-from spinloop.params.overlay import lay_over
+from spinloop.params.loader import lay_over, load_yaml
+from spinloop.pipeline.dag import StageRule, read_edges, read_pipeline
 
 ROOT = Path(__file__).parents[1]
 # What one worker has: the share of an eight-GPU machine that goes with one GPU.

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import torch
 
-from spinloop.params.body import PosingParams
-from spinloop.params.fitting import FittingParams
+from spinloop.params.fitting import FittingParams, PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
 from spinloop.regression.weights import OFFICIAL
+from spinloop.training.distributed import Processes
 from spinloop.training.loop import Run, stream
-from spinloop.training.processes import Processes
 from spinloop.training.setup import Folders, Inputs, Sections, prepare_run
 from spinloop.training.step import take_step
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.safe_pickle import load_pickle
+from spinloop.pickles import load_pickle
 
 
 class _Runs:

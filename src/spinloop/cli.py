@@ -170,8 +170,7 @@ def _limit_threads(params: Path) -> None:
     """
     if not params.is_file():
         return
-    from spinloop.params.loader import load_section
-    from spinloop.params.runtime import RuntimeParams
+    from spinloop.params.loader import RuntimeParams, load_section
 
     threads = load_section(params, "runtime", RuntimeParams).threads
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.annotations.record import Record, make_id
-from spinloop.params.annotations import CocoSource, CropsParams, MergeParams, Pw3dSource
+from spinloop.params.datasets import CocoSource, CropsParams, MergeParams, Pw3dSource
+from spinloop.tables.records import Record, make_id
 
 COCO_NAMES = [
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",

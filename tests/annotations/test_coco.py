@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.annotations.coco import read_coco
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.coco import read_coco
 from spinloop.errors import UserError
+from spinloop.tables.records import Tally
 
 # COCO's 17 joints in the 24, as the published preprocessing lists them.
 PUBLISHED = [19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0]

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from spinloop.annotations.crops import CropReader, pack_crop, pack_crops
-from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
+from spinloop.tables.crops import CropReader, pack_crop, pack_crops
+from spinloop.tables.records import Tally
 
 
 def _dots(folder, name: str, places: list[tuple[int, int]]) -> None:

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.annotations.detections import open_detections, openpose_from_coco
-from spinloop.annotations.merge import merge_records
-from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
+from spinloop.keypoints.merge import merge_records, open_detections, openpose_from_coco
+from spinloop.tables.records import Tally
 
 # COCO's joints in BODY_25, by hand: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 COCO_IN_25 = [0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11]

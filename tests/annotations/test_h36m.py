@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from spinloop.annotations.h36m import read_h36m
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.h36m import read_h36m
 from spinloop.errors import UserError
-from spinloop.params.annotations import H36mSource
+from spinloop.params.datasets import H36mSource
 from spinloop.stages import preprocess
+from spinloop.tables.records import Tally
 
 CAMERAS = ["54138969", "60457274"]
 N_FRAMES = 11

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spinloop.annotations.images import UnreadableImage, read_image, read_size
 from spinloop.errors import UserError
+from spinloop.tables.images import UnreadableImage, read_image, read_size
 
 
 def test_size_is_height_then_width(tmp_path, write_jpeg):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from spinloop.annotations.lsp import read_lsp, read_lspet
-from spinloop.annotations.mpii import read_mpii
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.lsp import read_lsp, read_lspet
+from spinloop.datasets.mpii import read_mpii
 from spinloop.errors import UserError
-from spinloop.params.annotations import LspetSource, LspSource, MpiiSource
+from spinloop.params.datasets import LspetSource, LspSource, MpiiSource
+from spinloop.tables.records import Tally
 
 RULES = {"raw": "", "openpose": None, "box_factor": 1.2, "min_limb_joints": 6}
 # MPII's 16 in the 24, as the published preprocessing lists them.

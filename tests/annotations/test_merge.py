@@ -3,11 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.annotations.detections import open_detections
-from spinloop.annotations.merge import KEYPOINTS, load_keypoints, merge_records
-from spinloop.annotations.table import save_table
-from spinloop.annotations.tally import Tally
 from spinloop.errors import UserError
+from spinloop.keypoints.merge import KEYPOINTS, load_keypoints, merge_records, open_detections
+from spinloop.tables.records import Tally
+from spinloop.tables.table import save_table
 
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
 

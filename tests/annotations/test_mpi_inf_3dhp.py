@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from spinloop.annotations.mpi_inf_3dhp import read_mpi_inf_3dhp
-from spinloop.annotations.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
+from spinloop.datasets.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
 from spinloop.errors import UserError
-from spinloop.params.annotations import MpiInf3dhpSource, MpiInf3dhpTestSource
+from spinloop.params.datasets import MpiInf3dhpSource, MpiInf3dhpTestSource
 from spinloop.stages import preprocess
+from spinloop.tables.records import Tally
 
 N_FRAMES = 12
 RULES = {

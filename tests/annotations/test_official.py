@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spinloop.annotations.merge import KEYPOINTS, load_keypoints
-from spinloop.annotations.official import Extras
-from spinloop.annotations.record import load_records, save_records
-from spinloop.annotations.table import save_table
+from spinloop.datasets.spin import Extras
 from spinloop.errors import UserError
 from spinloop.joints import MODEL49
+from spinloop.keypoints.merge import KEYPOINTS, load_keypoints
 from spinloop.stages import export_official, import_official
+from spinloop.tables.records import load_records, save_records
+from spinloop.tables.table import save_table
 
 IMAGES = ["train/b.jpg", "train/a.jpg", "train/b.jpg", "train/b.jpg"]
 

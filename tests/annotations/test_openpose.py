@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinloop.annotations.openpose import (
+from spinloop.errors import UserError
+from spinloop.keypoints.openpose import (
     detections_path,
     match_as_published,
     match_people,
     merge_joints,
     read_openpose,
 )
-from spinloop.errors import UserError
 
 # BODY_25's limb joints in the order of the first twelve of the 24: ankle, knee, hip, … as published.
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from spinloop.annotations.photos import read_photos
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.photos import read_photos
 from spinloop.errors import UserError
-from spinloop.params.annotations import PhotosSource
+from spinloop.params.datasets import PhotosSource
+from spinloop.tables.records import Tally
 
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
 

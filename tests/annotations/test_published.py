@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from spinloop.annotations.detections import open_detections
-from spinloop.annotations.merge import merge_records
-from spinloop.annotations.readers import reader
-from spinloop.annotations.tally import Tally
+from spinloop.datasets import reader
+from spinloop.keypoints.merge import merge_records, open_detections
+from spinloop.tables.records import Tally
 
 RULES = {"raw": "", "box_factor": 1.2}
 JOINTS = {**RULES, "openpose": None, "min_limb_joints": 1}

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.annotations.pw3d import read_pw3d
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.pw3d import read_pw3d
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
+from spinloop.tables.records import Tally
 
 
 def _read(raw, source, is_official=False):

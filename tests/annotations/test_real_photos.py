@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.merge import load_keypoints
-from spinloop.annotations.record import load_records
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
-from spinloop.fitting.store import FitStore
 from spinloop.joints import MODEL49
+from spinloop.keypoints.merge import load_keypoints
 from spinloop.stages import fit_initial, merge, pack_crops, prepare_body, preprocess
+from spinloop.tables.fits import FitStore
+from spinloop.tables.records import load_records
 
 SOURCES = """
 sources:

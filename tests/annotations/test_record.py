@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spinloop.annotations.record import (
+from spinloop.errors import UserError
+from spinloop.tables.records import (
     RECORD,
     Record,
     column_array,
@@ -15,8 +16,7 @@ from spinloop.annotations.record import (
     make_id,
     save_records,
 )
-from spinloop.annotations.table import ROWS_PER_GROUP, Layout, count_rows, save_table
-from spinloop.errors import UserError
+from spinloop.tables.table import ROWS_PER_GROUP, Layout, count_rows, save_table
 
 
 def _full(make_record, number: int) -> Record:

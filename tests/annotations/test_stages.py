@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spinloop.annotations.crops import CropReader
-from spinloop.annotations.merge import load_keypoints
-from spinloop.annotations.record import load_records
 from spinloop.errors import UserError
+from spinloop.keypoints.merge import load_keypoints
 from spinloop.stages import merge, pack_crops, preprocess
+from spinloop.tables.crops import CropReader
+from spinloop.tables.records import load_records
 
 PARAMS = """
 sources:

@@ -4,12 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.annotations.record import save_records
-from spinloop.annotations.tally import Tally
-from spinloop.annotations.validate import validate_records
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
 from spinloop.stages import validate
+from spinloop.tables.records import Tally, save_records
+from spinloop.tables.validation import validate_records
 
 # A person who faces the camera, m, y down: right side of the body at smaller x.
 STANDING = {

@@ -2,9 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.annotations.images import UnreadableImage, is_present, read_image, read_size
-from spinloop.annotations.video import frame_name, open_video, split_frame
 from spinloop.errors import UserError
+from spinloop.tables.images import (
+    UnreadableImage,
+    frame_name,
+    is_present,
+    open_video,
+    read_image,
+    read_size,
+    split_frame,
+)
 
 
 def grey_of(image) -> float:

@@ -73,7 +73,7 @@ def generator() -> torch.Generator:
 @pytest.fixture(scope="session")
 def free_source():
     """Anny; its first load on a machine takes about a minute."""
-    from spinloop.body.free.source import load_source
+    from spinloop.freebody.anny import load_source
 
     return load_source()
 
@@ -81,7 +81,7 @@ def free_source():
 @pytest.fixture(scope="session")
 def free_bodies(free_source):
     """The three free bodies from a small population, built once."""
-    from spinloop.body.free.assemble import Sizes, build_free_bodies
+    from spinloop.freebody.bodies import Sizes, build_free_bodies
 
     return build_free_bodies(free_source, Sizes(32, 24, 10), (18.0, 80.0), np.random.default_rng(0))
 

@@ -4,8 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from spinloop.body.doctor import body_assets, examine, named_asset
-from spinloop.body.smpl import SPIN_FILES
+from spinloop.body.smpl import SPIN_FILES, body_assets, examine, named_asset
 from spinloop.errors import UserError
 from spinloop.stages import doctor
 

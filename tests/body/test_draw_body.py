@@ -1,6 +1,6 @@
 import cv2
 
-from spinloop.body import reference
+from spinloop.body import model as reference
 from spinloop.body.files import save_body
 from spinloop.stages.draw_body import run
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.engine import make_body_model
-from spinloop.body.model import BodyModel
-from spinloop.body.reference import SmplxBodyModel
+from spinloop.body.model import BodyModel, SmplxBodyModel, make_body_model
 
 
 @pytest.mark.parametrize("form", ["axis_angle", "matrices"])

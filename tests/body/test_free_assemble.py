@@ -11,9 +11,9 @@ from scipy.spatial import KDTree
 from smplx.utils import Struct
 
 from spinloop.body.files import load_body, save_body
-from spinloop.body.free.assemble import Sizes, build_free_bodies
 from spinloop.body.model import BodyModel
-from spinloop.body.symmetry import mirror_pose
+from spinloop.body.pose import mirror_pose
+from spinloop.freebody.bodies import Sizes, build_free_bodies
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_MIRROR, VERTEX_JOINTS
 
 GENDERS = ("neutral", "female", "male")

@@ -5,11 +5,10 @@ import pytest
 import trimesh
 from scipy.spatial import KDTree
 
-from spinloop.body.free.decimation import thin_symmetric
-from spinloop.body.free.numbering import number_faces, number_vertices
-from spinloop.body.free.regressors import AT_REST, POSED, fit_row
-from spinloop.body.free.shape_space import like, principal_shapes, volume
-from spinloop.body.free.skeleton import joint_of_bone, merge_weights
+from spinloop.freebody.decimation import thin_symmetric
+from spinloop.freebody.joints import AT_REST, POSED, fit_row, joint_of_bone, merge_weights
+from spinloop.freebody.shapes import like, principal_shapes, volume
+from spinloop.freebody.surface import number_faces, number_vertices
 
 
 @pytest.fixture(scope="module")

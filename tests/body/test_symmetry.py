@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
+from spinloop.body.pose import mirror_pose, rotate_pose
 from spinloop.body.skinning import chain, pose_to_matrices
-from spinloop.body.symmetry import mirror_pose, rotate_pose
 from spinloop.geometry.crop import crop_affine, transform_points
 from spinloop.joints import SMPL24_MIRROR, SMPL_PARENTS
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from spinloop.body.unpickle import load_arrays
 from spinloop.errors import UserError
+from spinloop.pickles import load_arrays
 
 
 @contextmanager

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from spinloop.evaluation.compare import Scored, load_scored, paired_change, paired_changes
-from spinloop.evaluation.masks import PixelCounts, mask_metrics
-from spinloop.evaluation.predict import Predictions, save_predictions
+from spinloop.evaluation.metrics import PixelCounts, mask_metrics
+from spinloop.evaluation.predict import (
+    Predictions,
+    Scored,
+    load_scored,
+    paired_change,
+    paired_changes,
+    save_predictions,
+)
 from spinloop.evaluation.protocols import MaskProtocol, find_joint_protocol, find_protocol
 from spinloop.evaluation.scores import MaskScores, score_joints
 

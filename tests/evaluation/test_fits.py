@@ -8,7 +8,7 @@ import torch
 
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
-from spinloop.evaluation.fits import (
+from spinloop.evaluation.dictionary import (
     Snapshots,
     dictionary_table,
     fit_errors,

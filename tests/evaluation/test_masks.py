@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinloop.body.files import PART_NAMES
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.evaluation.masks import IGNORE, PixelCounts, class_f1, count_pixels, mask_metrics
 from spinloop.evaluation.measure import Reference, score_masks
+from spinloop.evaluation.metrics import IGNORE, PixelCounts, class_f1, count_pixels, mask_metrics
+from spinloop.evaluation.offline_fits import as_predictions
 from spinloop.evaluation.protocols import MaskProtocol, find_protocol
-from spinloop.evaluation.refits import as_predictions
 from spinloop.evaluation.scores import MaskScores
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.rendering.person import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import draw_labels, draw_labels_as_published
 
 
 def _images(seed: int, n: int = 4, has_parts: bool = True):

@@ -20,8 +20,7 @@ from spinloop.evaluation.predict import (
 from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.geometry.crop import crop_affine, warp
 from spinloop.params.training import NetworkParams
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import MeanParameters
+from spinloop.regression.hmr import Hmr, MeanParameters
 
 PROTOCOL = find_joint_protocol("pw3d@1")
 

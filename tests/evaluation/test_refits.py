@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
-from spinloop.evaluation.protocols import find_joint_protocol
-from spinloop.evaluation.refits import (
+from spinloop.body.pose import BodyState
+from spinloop.evaluation.offline_fits import (
     Way,
     as_predictions,
     as_state,
@@ -16,6 +15,7 @@ from spinloop.evaluation.refits import (
     summarize_refits,
     take,
 )
+from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.evaluation.scores import score_joints
 from spinloop.joints import COMMON24, MODEL49
 

@@ -6,9 +6,9 @@ import torch
 
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
-from spinloop.evaluation.fits import posed_joints
+from spinloop.evaluation.dictionary import posed_joints
+from spinloop.evaluation.offline_fits import Attempt, Bodies, compare_starts, measure_attempt
 from spinloop.evaluation.protocols import find_protocol
-from spinloop.evaluation.starts import Attempt, Bodies, compare_starts, measure_attempt
 
 STATUSES = ("none", "converged", "rejected")
 

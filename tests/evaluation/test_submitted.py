@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.evaluation.comparison import load_contest, score_contest
 from spinloop.evaluation.protocols import find_joint_protocol
-from spinloop.evaluation.submitted import read_submitted
+from spinloop.evaluation.submission import read_submitted
+from spinloop.evaluation.submission_scores import load_contest, score_contest
 from spinloop.joints import H36M17, PROTOCOL17
 from spinloop.stages import score as stage
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.record import Record, save_records
 from spinloop.errors import UserError
-from spinloop.evaluation.meshes import batches, gendered_vertices, load_body_files
-from spinloop.evaluation.truth import load_truth, rows_of
+from spinloop.evaluation.truth import batches, gendered_vertices, load_body_files, load_truth, rows_of
+from spinloop.tables.records import Record, save_records
 
 
 def _record(name, rng, **more):
@@ -53,7 +52,7 @@ def test_each_person_stands_on_the_body_of_its_gender(bodies, truth):
 
 
 def test_bodies_given_under_the_wrong_gender_are_refused(body_files, tmp_path, monkeypatch):
-    monkeypatch.setattr("spinloop.evaluation.meshes.load_body", lambda path: body_files[path.name])
+    monkeypatch.setattr("spinloop.evaluation.truth.load_body", lambda path: body_files[path.name])
     assert set(load_body_files(*(tmp_path / name for name in ("neutral", "female", "male")))) == set(
         body_files
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.camera import project
 from spinloop.motion.mixture import Mixture

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
+from spinloop.body.users import REGRESSED_JOINTS, load_users_body, refuse_regressed_joints
 from spinloop.errors import UserError
-from spinloop.fitting.bodies import REGRESSED_JOINTS, load_users_body, refuse_regressed_joints
 from spinloop.joints import MODEL49, SMPL_PARENTS
 
 KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")

@@ -5,10 +5,9 @@ import threading
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
-from spinloop.fitting.chunks import solve_in_chunks
-from spinloop.fitting.fit import FitResult
-from spinloop.fitting.smplify import Fitter
+from spinloop.body.pose import BodyState
+from spinloop.fitting.smplify import Fitter, solve_in_chunks
+from spinloop.tables.fits import FitResult
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.energy import Torso, camera_energy, reprojection, robust, torso, usable
 from spinloop.fitting.prior import PosePrior, angle_prior, shape_prior
 from spinloop.joints import FIT_IGNORED, MODEL49

@@ -5,7 +5,7 @@ import pytest
 import scipy.optimize
 import torch
 
-from spinloop.fitting.lm import Quadratic, damped_step, minimize
+from spinloop.fitting.solvers import Quadratic, damped_step, minimize
 
 
 class Rosenbrock:

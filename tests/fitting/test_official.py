@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.record import Record, make_id, save_records
-from spinloop.annotations.table import save_table
 from spinloop.errors import UserError
-from spinloop.fitting.official import OfficialFits, save_official_fits
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.spin_fits import OfficialFits, save_official_fits
 from spinloop.geometry.camera import project
+from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.stages import export_official_fits
+from spinloop.tables.fits import FitStore
+from spinloop.tables.records import Record, make_id, save_records
+from spinloop.tables.table import save_table
 
 IDS = [make_id("s", f"images/{number}.jpg", 0) for number in range(12)]
 

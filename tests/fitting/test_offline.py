@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.table import save_table
 from spinloop.fitting.offline import (
     crop_keypoints,
     fingerprint,
@@ -14,9 +12,11 @@ from spinloop.fitting.offline import (
     keypoint_batches,
     shard_rows,
 )
-from spinloop.fitting.store import STATUSES, FitStore
 from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams, LiftedStartParams
+from spinloop.tables.fits import STATUSES, FitStore
+from spinloop.tables.table import save_table
 
 
 @pytest.fixture(scope="module")

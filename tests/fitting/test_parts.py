@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.fitting.fit import Better
-from spinloop.fitting.parts import join_parts, part_files
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.offline import join_parts, part_files
+from spinloop.tables.fits import Better, FitStore
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.engine import make_body_model
 from spinloop.body.files import BodyFile
-from spinloop.body.state import BodyState
+from spinloop.body.model import make_body_model
+from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.photographs import draw_overlays, read_photographs
-from spinloop.geometry.crop import crop_affine, transform_points
-from spinloop.geometry.crop_frame import CENTER_PX
+from spinloop.geometry.crop import CENTER_PX, crop_affine, transform_points
 
 
 def _write(path, people):

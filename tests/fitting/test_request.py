@@ -6,7 +6,7 @@ import torch
 
 from spinloop.errors import UserError
 from spinloop.fitting.request import read_request, read_start, save_fits
-from spinloop.fitting.store import STATUSES
+from spinloop.tables.fits import STATUSES
 
 
 @pytest.fixture

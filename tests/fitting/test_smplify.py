@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.body_problem import BodyProblem, FittedBody, body_evidence
 from spinloop.fitting.camera_problem import PlacedPoints, TorsoProblem, TranslationProblem
 from spinloop.fitting.energy import torso
-from spinloop.fitting.fit import Fit
 from spinloop.fitting.prior import PosePrior
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.geometry.camera import project
 from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.joints import FIT_IGNORED
+from spinloop.tables.fits import Fit
 
 
 def _flat(result):

@@ -7,14 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState, View, from_view, to_view
 from spinloop.errors import UserError
-from spinloop.fitting.fit import Better
-from spinloop.fitting.store import STATUSES, FitStore
-from spinloop.fitting.view import View, from_view, to_view
 from spinloop.geometry.camera import project
-from spinloop.geometry.crop import crop_affine, transform_points
-from spinloop.geometry.crop_frame import CENTER_PX
+from spinloop.geometry.crop import CENTER_PX, crop_affine, transform_points
+from spinloop.tables.fits import STATUSES, Better, FitStore
 
 IDS = [f"coco_train/{number}.jpg#0" for number in range(6)]
 

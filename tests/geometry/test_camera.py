@@ -10,7 +10,7 @@ from spinloop.geometry.camera import (
     project,
     translation_to_camera,
 )
-from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
 
 
 def tensor(values):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
-from spinloop.geometry.procrustes import align, similarity
+from spinloop.geometry.rotations import align, similarity
 
 
 def _random_case(seed, n_joints, noise=0.0):

@@ -7,7 +7,7 @@ import pytest
 
 from spinloop.lifting.training import LifterTraining
 from spinloop.motion.mixture import Mixture
-from spinloop.params.lifting import (
+from spinloop.params.fitting import (
     LifterKeypointsParams,
     LifterLossParams,
     LifterNetworkParams,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spinloop.geometry.camera import project
-from spinloop.lifting.frame import decode_camera, encode, encode_camera, own_frame
+from spinloop.lifting.network import decode_camera, encode, encode_camera, own_frame
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spinloop.errors import UserError
-from spinloop.lifting.lift import lift, load_lifter, save_lifter
+from spinloop.lifting.network import lift, load_lifter, save_lifter
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import torch
 from spinloop.body.joints_only import JointsOnly
 from spinloop.geometry.camera import project
 from spinloop.joints import MODEL49, N_OPENPOSE
-from spinloop.lifting.detector import detect
-from spinloop.lifting.people import draw_people
+from spinloop.lifting.training import detect, draw_people
 from spinloop.params.mirror import Range
 
 

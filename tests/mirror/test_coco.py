@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.coco import read_coco
-from spinloop.annotations.tally import Tally
-from spinloop.body import reference
+from spinloop.body import model as reference
 from spinloop.body.model import BodyModel
+from spinloop.datasets.coco import read_coco
 from spinloop.errors import UserError
 from spinloop.joints import COCO17, MODEL49
-from spinloop.mirror.truth import load_truth
-from spinloop.params.annotations import CocoSource
+from spinloop.mirror.people import load_truth
+from spinloop.params.datasets import CocoSource
 from spinloop.stages import mirror_coco
+from spinloop.tables.records import Tally
 
 # COCO's published spreads of human annotations, as in its evaluation code.
 OKS_SIGMA = np.repeat(

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from spinloop.joints import OPENPOSE25
-from spinloop.mirror.annotator import OPENPOSE_SIGMA, person_size
-from spinloop.mirror.detector import Seen, detect, detect_person, openpose_json
+from spinloop.keypoints.simulated import (
+    OPENPOSE_SIGMA,
+    Seen,
+    detect,
+    detect_person,
+    openpose_json,
+    person_size,
+)
 from spinloop.params.mirror import DetectorParams
 
 SIZE = (400, 300)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.h36m import read_h36m
-from spinloop.annotations.tally import Tally
 from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
-from spinloop.mirror.truth import load_truth
-from spinloop.params.annotations import H36mSource
+from spinloop.datasets.h36m import read_h36m
+from spinloop.mirror.people import load_truth
+from spinloop.params.datasets import H36mSource
 from spinloop.params.loader import load_section
-from spinloop.params.mirror_lab import H36mParams
+from spinloop.params.mirror import H36mParams
 from spinloop.stages import mirror_h36m
+from spinloop.tables.records import Tally
 
 CAMERAS = ["54138969", "55011271", "58860488", "60457274"]
 # The published preprocessing: which of the 32 joints are used, and where each goes among the 24.

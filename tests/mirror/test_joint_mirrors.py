@@ -12,13 +12,13 @@ import trimesh
 from ruamel.yaml import YAML
 from scipy.io import loadmat
 
-from spinloop.annotations.readers import read_source
-from spinloop.annotations.tally import Tally
 from spinloop.body.model import BodyModel
-from spinloop.mirror.truth import load_truth
-from spinloop.params.annotations import SourcesParams
+from spinloop.datasets import read_source
+from spinloop.mirror.people import load_truth
+from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import load_section
 from spinloop.stages import mirror_lsp, mirror_lspet, mirror_mpii
+from spinloop.tables.records import Tally
 
 # The first fourteen of the 24, and MPII's 16, by their places in the 49.
 LSP_IN_49 = [25 + place for place in range(14)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from spinloop.mirror.motion import sample_motion
+from spinloop.mirror.people import sample_motion
 from spinloop.params.mirror import PeopleParams
 
 PEOPLE = PeopleParams(

@@ -10,16 +10,16 @@ import pytest
 import torch
 from scipy.io import loadmat
 
-from spinloop.annotations.mpi_inf_3dhp import read_mpi_inf_3dhp
-from spinloop.annotations.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
-from spinloop.annotations.tally import Tally
 from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
-from spinloop.mirror.truth import load_truth
-from spinloop.params.annotations import MpiInf3dhpSource, MpiInf3dhpTestSource
+from spinloop.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
+from spinloop.datasets.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
+from spinloop.mirror.people import load_truth
+from spinloop.params.datasets import MpiInf3dhpSource, MpiInf3dhpTestSource
 from spinloop.params.loader import load_section
-from spinloop.params.mirror_lab import MpiInf3dhpParams
+from spinloop.params.mirror import MpiInf3dhpParams
 from spinloop.stages import mirror_mpi_inf_3dhp
+from spinloop.tables.records import Tally
 
 # The published preprocessing: which joints are used, and where each goes among the 24.
 PLACES = [14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6]

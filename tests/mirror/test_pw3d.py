@@ -9,13 +9,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from spinloop.annotations.pw3d import read_pw3d
-from spinloop.annotations.tally import Tally
 from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
+from spinloop.datasets.pw3d import read_pw3d
 from spinloop.joints import MODEL49, OPENPOSE18
-from spinloop.mirror.truth import load_truth
-from spinloop.params.annotations import Pw3dSource
+from spinloop.mirror.people import load_truth
+from spinloop.params.datasets import Pw3dSource
+from spinloop.tables.records import Tally
 
 KEYS = {
     "sequence", "genders", "betas", "poses", "trans", "jointPositions", "poses2d", "campose_valid",

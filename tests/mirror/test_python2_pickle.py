@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from spinloop.mirror.python2_pickle import dumps_python2
-from spinloop.safe_pickle import load_pickle
+from spinloop.mirror.pw3d import dumps_python2
+from spinloop.pickles import load_pickle
 
 NUMBERS = st_numpy.arrays(
     st.sampled_from([np.dtype("<f8"), np.dtype("<i8"), np.dtype("<f4"), np.dtype("<i4")]),

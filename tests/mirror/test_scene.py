@@ -5,17 +5,24 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from spinloop.joints import MODEL49
+from spinloop.mirror.background import _CORNERS, BOX_FACES, Box
 from spinloop.mirror.camera import look_at
-from spinloop.mirror.clothes import Outfit
-from spinloop.mirror.occluders import _CORNERS, BOX_FACES, Box
 from spinloop.mirror.people import Character, before_camera, stand
-from spinloop.mirror.scene import FINENESS, NOBODY, THING, Lens, draw
-from spinloop.mirror.staging import Setting, look_for_joints, sample_setting
-from spinloop.mirror.textures import plain
+from spinloop.mirror.scene import (
+    FINENESS,
+    NOBODY,
+    THING,
+    Lens,
+    Setting,
+    draw,
+    look_for_joints,
+    sample_setting,
+)
+from spinloop.mirror.textures import Outfit, plain
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
+from spinloop.rendering.overlay import Light
 from spinloop.rendering.raycast import render
-from spinloop.rendering.shading import Light
 
 SIZE = (160, 128)
 RED, GREEN, BLUE = np.eye(3)

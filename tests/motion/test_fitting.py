@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spinloop.motion.clips import Frames, thin
-from spinloop.motion.fitting import fill_unrecorded, fit_mixture
+from spinloop.motion.mixture_fit import fill_unrecorded, fit_mixture
 
 OPTIONS = {"frames_per_clip": 20, "floor_std_rad": 0.05, "unseen_std_rad": 0.2, "seed": 0}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spinloop.joints import SMPL24, SMPL24_MIRROR
-from spinloop.motion.limits import is_plausible
+from spinloop.motion.mixture import is_plausible
 
 
 def _pose(joint, vector):

@@ -5,8 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from spinloop.errors import UserError
-from spinloop.motion.limits import is_plausible
-from spinloop.motion.mixture import Mixture, load_mixture, save_mixture
+from spinloop.motion.mixture import Mixture, is_plausible, load_mixture, save_mixture
 
 
 @pytest.fixture(scope="module")

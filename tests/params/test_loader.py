@@ -6,7 +6,7 @@ import re
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.params.annotations import SourcesParams
+from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import Section, load_section
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.params.loader import load_yaml, parse_section
-from spinloop.params.sections import SECTIONS
 from spinloop.params.training import TrainParams
+from spinloop.pipeline.configuration import SECTIONS
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from spinloop.configuration import check_project, check_values
 from spinloop.errors import UserError
 from spinloop.params.loader import load_yaml
+from spinloop.pipeline.configuration import check_project, check_values
 
 Edit = Callable[[dict[str, Any]], Any]
 

@@ -11,8 +11,8 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-from spinloop.dag import read_edges, read_pipeline
 from spinloop.params.loader import load_yaml
+from spinloop.pipeline.dag import read_edges, read_pipeline
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spinloop.dag import read_edges, read_pipeline, read_state, stale_stages
 from spinloop.errors import UserError
+from spinloop.pipeline.dag import read_edges, read_pipeline, read_state, stale_stages
 
 UP_TO_DATE = "Data and pipelines are up to date."
 NOTHING_TO_DO = "Nothing to be done"
@@ -195,13 +195,16 @@ def test_stages_started_at_once_all_get_into_the_lock_file(small_project, run):
 def test_a_job_reads_no_record_but_its_own(copy_of_finished, run):
     ran(copy_of_finished)
     edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
-    assert "didn't change" in run("python", "-m", "spinloop.record", "first", cwd=copy_of_finished).stdout
+    assert (
+        "didn't change"
+        in run("python", "-m", "spinloop.pipeline.record", "first", cwd=copy_of_finished).stdout
+    )
     assert ran(copy_of_finished) == []
 
 
 def test_a_damaged_record_is_told_in_one_line(copy_of_finished, run):
     edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
-    done = run("python", "-m", "spinloop.record", "last", cwd=copy_of_finished, check=False)
+    done = run("python", "-m", "spinloop.pipeline.record", "last", cwd=copy_of_finished, check=False)
     assert done.returncode == 1
     assert re.fullmatch("last: .*dvc.lock.*\n", done.stdout)
 

@@ -14,7 +14,7 @@ import pytest
 from dvc.fs import localfs
 from dvc.lock import LockError
 
-from spinloop.locks import drop_locks_of_the_dead, only_maker, respect_other_machines, stages_running
+from spinloop.pipeline.locks import drop_locks_of_the_dead, only_maker, respect_other_machines, stages_running
 
 
 @pytest.fixture

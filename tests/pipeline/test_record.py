@@ -5,7 +5,7 @@ import shutil
 import pytest
 from dvc.utils.serialize import dumps_yaml, load_yaml, modify_yaml, parse_yaml
 
-from spinloop.record import lines_of, splice
+from spinloop.pipeline.record import lines_of, splice
 
 STAGE = {
     "cmd": "echo  'two  words' # no comment",

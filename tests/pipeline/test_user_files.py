@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from spinloop.dag import StageRule
 from spinloop.params.loader import load_yaml
-from spinloop.user_files import leading_to, list_missing, missing_files, read_by
+from spinloop.pipeline.dag import StageRule
+from spinloop.pipeline.user_files import leading_to, list_missing, missing_files, read_by
 
 
 def stage(name: str, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> StageRule:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from spinloop.dag import read_pipeline
 from spinloop.params.loader import load_yaml
+from spinloop.pipeline.dag import read_pipeline
 
 pytestmark = pytest.mark.slow
 

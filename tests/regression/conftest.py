@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from spinloop.params.training import NetworkParams
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import MeanParameters
+from spinloop.regression.hmr import Hmr, MeanParameters
 
 
 @pytest.fixture(scope="session")

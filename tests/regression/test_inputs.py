@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from spinloop.geometry.crop import crop_affine, transform_points, warp
-from spinloop.regression.inputs import crop_from_packed, normalize_images, visible_images
+from spinloop.regression.hmr import crop_from_packed, normalize_images, visible_images
 
 
 def _spot_image(at: np.ndarray) -> np.ndarray:

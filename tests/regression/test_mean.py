@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
-from spinloop.regression.mean import load_mean, mean_from_prior
+from spinloop.regression.hmr import load_mean, mean_from_prior
 
 
 def test_mean_of_the_prior_is_upright_and_weighted():

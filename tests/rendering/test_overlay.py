@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from spinloop.rendering.masks import contour, part_labels
-from spinloop.rendering.overlay import downsample, overlay, shaded
+from spinloop.rendering.overlay import Light, downsample, lambert, overlay, shade, shaded, vertex_normals
 from spinloop.rendering.raycast import render
-from spinloop.rendering.shading import Light, lambert, shade, vertex_normals
 
 CAMERA = (90.0, (32.0, 24.0))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.rendering.person import draw_labels, draw_labels_as_published, uncrop_nearest
+from spinloop.rendering.masks import draw_labels, draw_labels_as_published, uncrop_nearest
 from spinloop.rendering.raycast import render
 
 CENTER, SCALE, SIZE = np.array([150.25, 90.5]), 0.8, (200, 260)

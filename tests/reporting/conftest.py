@@ -9,15 +9,13 @@ import pandas as pd
 import pytest
 
 from spinloop.body.files import PART_NAMES
+from spinloop.reporting.benchmarks import Published, load_published
 from spinloop.reporting.comparisons import Comparison, pairs
 from spinloop.reporting.contents import Material, Pictures, lineage_table
-from spinloop.reporting.occlusion import Occlusion
-from spinloop.reporting.people import Person, Sheet, Tile
-from spinloop.reporting.prose import recipe
-from spinloop.reporting.published import Published, load_published
-from spinloop.reporting.results import Counted, Setting, Split
-from spinloop.reporting.verdict import Change
-from spinloop.reporting.viewer import Layer, Model, Viewer
+from spinloop.reporting.pages import Layer, Model, Viewer
+from spinloop.reporting.pictures import Person, Sheet, Tile
+from spinloop.reporting.results import Counted, Occlusion, Setting, Split
+from spinloop.reporting.sentences import Change, recipe
 
 
 def _interval(name: str, mean: float, half: float) -> dict[str, float]:

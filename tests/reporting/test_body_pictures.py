@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from spinloop.reporting.body_pictures import View, draw, to_camera
-from spinloop.reporting.picture_page import page
+from spinloop.reporting.pages import page
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 import trimesh
 
 from spinloop.reporting.contents import build_report
-from spinloop.reporting.pages import html_page
-from spinloop.reporting.viewer import Layer, Model, Viewer
+from spinloop.reporting.pages import Layer, Model, Viewer, html_page
 
 pytestmark = pytest.mark.slow
 BROWSER = next(

@@ -6,7 +6,7 @@ import pytest
 
 from spinloop.params.training import SettingParams
 from spinloop.reporting.comparisons import pairs
-from spinloop.reporting.inputs import load_settings
+from spinloop.reporting.results import load_settings
 
 
 @pytest.mark.parametrize(

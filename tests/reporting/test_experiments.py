@@ -1,6 +1,6 @@
 import pytest
 
-from spinloop.reporting.experiments import Trial, difference, estimate, markdown
+from spinloop.reporting.comparisons import Trial, difference, estimate, markdown
 
 TRIALS = [
     Trial(variant, seed, {"fits": fits, "network": 100.0 + seed})

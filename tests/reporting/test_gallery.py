@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.annotations.record import Record, save_records
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
 from spinloop.reporting.gallery import choose, draw_joints, draw_parts, gallery_page
 from spinloop.stages import validate
+from spinloop.tables.records import Record, save_records
 
 PARAMS = "validate: {n_people: 3, seed: 0}\n"
 

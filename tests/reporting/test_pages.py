@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.manifest import Summary
+from spinloop.datasets.raw_files import Summary
 from spinloop.reporting.contents import Pictures, build_report, lineage_table
 from spinloop.reporting.pages import html_page, markdown_page, write_report
 from spinloop.reporting.results import Split
-from spinloop.reporting.table import Estimate
-from spinloop.reporting.writers import to_latex
+from spinloop.reporting.table import Estimate, to_latex
 
 GOLDEN = Path(__file__).parent / "golden"
 

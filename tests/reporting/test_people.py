@@ -9,8 +9,8 @@ from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.geometry.camera import project
 from spinloop.joints import SMPL_PARENTS
-from spinloop.reporting.people import at_quantiles, contact_sheet, draw_body, quantile_name
-from spinloop.reporting.picture_page import encode_jpeg
+from spinloop.reporting.pages import encode_jpeg
+from spinloop.reporting.pictures import at_quantiles, contact_sheet, draw_body, quantile_name
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.evaluation.protocols import PROTOCOLS
-from spinloop.reporting.published import load_published
+from spinloop.reporting.benchmarks import load_published
 
 
 def test_table_1_of_the_paper_is_there(published):

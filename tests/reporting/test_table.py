@@ -5,8 +5,7 @@ import io
 
 import pytest
 
-from spinloop.reporting.table import Column, Estimate, Row, Table
-from spinloop.reporting.writers import to_csv, to_html, to_latex, to_markdown
+from spinloop.reporting.table import Column, Estimate, Row, Table, to_csv, to_html, to_latex, to_markdown
 
 COLUMNS = (Column("method", "Method"), Column("theirs_mm", "Theirs, mm"), Column("ours_mm", "Ours, mm", 2))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spinloop.reporting.verdict import Change, change_in_words, compare_on, signed
+from spinloop.reporting.sentences import Change, change_in_words, compare_on, signed
 
 
 @pytest.mark.parametrize(

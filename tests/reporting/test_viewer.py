@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.reporting.viewer import Layer, Model, Viewer, viewer_json, viewer_script
+from spinloop.reporting.pages import Layer, Model, Viewer, viewer_json, viewer_script
 
 
 def _decoded(text: str) -> np.ndarray:

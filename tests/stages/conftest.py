@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.table import save_table
 from spinloop.body.files import BodyFile, save_body
 from spinloop.joints import SMPL_PARENTS
-from spinloop.lifting.lift import save_lifter
-from spinloop.lifting.network import N_ANSWERS, Lifter
+from spinloop.keypoints.merge import KEYPOINTS
+from spinloop.lifting.network import N_ANSWERS, Lifter, save_lifter
 from spinloop.motion.mixture import Mixture, save_mixture
-from spinloop.params.lifting import LifterNetworkParams
+from spinloop.params.fitting import LifterNetworkParams
+from spinloop.tables.table import save_table
 
 
 @pytest.fixture(scope="session")

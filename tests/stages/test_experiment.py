@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
-from spinloop.params.experiment import Experiment
+from spinloop.params.evaluation import Experiment
 from spinloop.stages import _trial, experiment
 
 REPOSITORY = Path(__file__).parents[2]

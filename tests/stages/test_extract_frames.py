@@ -2,10 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.annotations.images import read_image
-from spinloop.annotations.record import Record, make_id, save_records
 from spinloop.errors import UserError
 from spinloop.stages import extract_frames
+from spinloop.tables.images import read_image
+from spinloop.tables.records import Record, make_id, save_records
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.fitting.store import STATUSES
 from spinloop.stages import fit
+from spinloop.tables.fits import STATUSES
 
 PROMISED = {
     "ids",

@@ -3,8 +3,8 @@
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.fitting.store import FitStore
 from spinloop.stages import collect_fits, fit_initial
+from spinloop.tables.fits import FitStore
 
 
 def _inputs(world):

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from spinloop.datasets.raw_files import Entry, compare, count_files, hash_files, load_entries, walk
 from spinloop.errors import UserError
 from spinloop.files import read_json
-from spinloop.manifest import Entry, compare, count_files, hash_files, load_entries, walk
 from spinloop.stages import check_raw, list_raw
 
 FILES = {"a-b/1.jpg": b"one", "a/2.jpg": b"two", "a.txt": b"", "joints.mat": b"joints"}

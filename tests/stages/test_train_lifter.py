@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from spinloop.lifting.lift import load_lifter
+from spinloop.lifting.network import load_lifter
 from spinloop.lifting.training import LifterTraining
 from spinloop.params.loader import load_yaml
 from spinloop.stages import train_lifter

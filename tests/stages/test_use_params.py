@@ -9,8 +9,8 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.params.loader import load_section, load_yaml
-from spinloop.params.mirror_lab import LabParams
-from spinloop.params.sections import SECTIONS
+from spinloop.params.mirror import LabParams
+from spinloop.pipeline.configuration import SECTIONS
 from spinloop.stages import use_params
 
 REPOSITORY = Path(__file__).parents[2]

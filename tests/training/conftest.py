@@ -11,9 +11,8 @@ import torch
 from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import BodyModel
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter, keep_better
-from spinloop.fitting.store import FitStore
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import SMPL24, SMPL_PARENTS, VERTEX_JOINTS
@@ -29,19 +28,15 @@ from spinloop.params.training import (
     TrainParams,
     WatchParams,
 )
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import mean_from_prior
-from spinloop.training.anchor import Anchor
+from spinloop.regression.hmr import Hmr, mean_from_prior
+from spinloop.tables.fits import FitStore
 from spinloop.training.checkpoint import Checkpoint
 from spinloop.training.data import Look, Split
-from spinloop.training.history import History
-from spinloop.training.loader import Batches
-from spinloop.training.loop import Run, weights_stream
-from spinloop.training.machine import Machine
+from spinloop.training.distributed import Machine, Processes
+from spinloop.training.loop import Batches, Run, weights_stream
 from spinloop.training.mixture import SampleStream
-from spinloop.training.processes import Processes
-from spinloop.training.step import Apparatus
-from spinloop.training.watch import Watch
+from spinloop.training.monitor import History, Watch
+from spinloop.training.step import Anchor, Apparatus
 
 UNWATCHED = WatchParams(sheet_every=0, sheet_people=2, tensorboard=False, dvclive=False)
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
-from spinloop.training.anchor import FREE_EVERY, Anchor
+from spinloop.training.distributed import Processes
 from spinloop.training.loop import train
-from spinloop.training.processes import Processes
+from spinloop.training.step import FREE_EVERY, Anchor
 
 
 @pytest.fixture(scope="session")

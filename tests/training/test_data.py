@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spinloop.body.joints_only import JointsOnly
-from spinloop.fitting.view import to_view
+from spinloop.body.pose import to_view
 from spinloop.geometry.camera import project
 from spinloop.params.training import AugmentationParams
 from spinloop.training.data import Look, make_batch

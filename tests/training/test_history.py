@@ -1,4 +1,4 @@
-from spinloop.training.history import History
+from spinloop.training.monitor import History
 
 
 def test_rows_are_means_of_their_windows(tmp_path):

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.symmetry import mirror_pose, rotate_pose
+from spinloop.body.pose import mirror_pose, rotate_pose
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine, transform_points, warp
 from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.joints import COMMON24, MODEL49
 from spinloop.params.training import AugmentationParams
-from spinloop.regression.inputs import crop_from_packed
-from spinloop.training.images import (
+from spinloop.regression.hmr import crop_from_packed
+from spinloop.training.augmentation import (
     UNCHANGED,
     Augmentation,
     augment_joints_3d,

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from spinloop.regression.hmr import Hmr, Share
+from spinloop.training.distributed import Machine, Processes
 from spinloop.training.loop import stream, train
-from spinloop.training.machine import Machine
-from spinloop.training.processes import Processes
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from spinloop.body.model import BodyModel
-from spinloop.body.state import BodyState
-from spinloop.fitting.fit import Fit
+from spinloop.body.pose import BodyState
 from spinloop.geometry.camera import camera_to_translation, denormalize_keypoints, project
 from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.joints import COMMON24
 from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import Prediction
+from spinloop.tables.fits import Fit
 from spinloop.training.data import Annotated, Batch, Look, make_batch
 from spinloop.training.loop import Run, stream
 from spinloop.training.step import Target, from_fit, prefer_annotated, supervise, take_step, weigh

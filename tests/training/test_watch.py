@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from spinloop.body.model import BodyModel
-from spinloop.fitting.view import to_view
+from spinloop.body.pose import to_view
 from spinloop.params.training import WatchParams
 from spinloop.training.loop import Run, train
-from spinloop.training.sheets import Sheets, zoomed
+from spinloop.training.monitor import Sheets, zoomed
 from spinloop.training.step import unzoom_state
 
 ALL = WatchParams(sheet_every=2, sheet_people=2, tensorboard=True, dvclive=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-from spinloop.configuration import check_project
-from spinloop.dag import read_pipeline, read_state
+from spinloop.pipeline.configuration import check_project
+from spinloop.pipeline.dag import read_pipeline, read_state
 from spinloop.errors import UserError
-from spinloop.locks import drop_locks_of_the_dead
-from spinloop.user_files import leading_to, list_missing, missing_files, read_by
+from spinloop.pipeline.locks import drop_locks_of_the_dead
+from spinloop.pipeline.user_files import leading_to, list_missing, missing_files, read_by
 
 # The commands of the stages are those of the environment that runs Snakemake, activated or not. The prefix takes
 # the place of Snakemake's own, without which a failed stage would count as done, for `tee` succeeds.
@@ -81,4 +81,4 @@ for stage in STAGES:
         message:
             f"{stage.name}: {stage.description}"
         shell:
-            "python -m spinloop.record {params.stage:q} 2>&1 | tee {log:q}"
+            "python -m spinloop.pipeline.record {params.stage:q} 2>&1 | tee {log:q}"

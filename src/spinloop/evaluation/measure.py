@@ -13,14 +13,21 @@ from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.errors import UserError
 from spinloop.evaluation import metrics
-from spinloop.evaluation.masks import PixelCounts, count_pixels
-from spinloop.evaluation.meshes import NEUTRAL, batches, gendered_vertices
+from spinloop.evaluation.metrics import PixelCounts, count_pixels
 from spinloop.evaluation.predict import Predictions
 from spinloop.evaluation.protocols import AnyProtocol, MaskProtocol, Protocol
 from spinloop.evaluation.scores import MaskScores, Scores, score_joints
-from spinloop.evaluation.truth import Masks, Truth, annotated_joints, truth_of
+from spinloop.evaluation.truth import (
+    NEUTRAL,
+    Masks,
+    Truth,
+    annotated_joints,
+    batches,
+    gendered_vertices,
+    truth_of,
+)
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.rendering.person import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import draw_labels, draw_labels_as_published
 
 
 @dataclass(frozen=True)

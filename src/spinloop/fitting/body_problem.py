@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from spinloop.body.joints_only import JointsOnly, PosedPoints
 from spinloop.body.moments import BodyArrays
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.energy import FITTED_JOINTS, usable
-from spinloop.fitting.lm import Quadratic
 from spinloop.fitting.prior import ANGLE_SIGNS, ANGLES, PosePrior
-from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
+from spinloop.fitting.solvers import Quadratic
+from spinloop.geometry.crop import CENTER_PX, FOCAL_PX
 from spinloop.params.fitting import StageWeights
 
 N_UNKNOWNS = 85

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinloop.body.joints_only import rotation_and_turn
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.energy import BodyEnergy, Torso, camera_energy, torso
-from spinloop.fitting.lm import Quadratic
-from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
+from spinloop.fitting.solvers import Quadratic
+from spinloop.geometry.crop import CENTER_PX, FOCAL_PX
 from spinloop.geometry.rotations import axis_angle_to_matrix
 
 # As in `fitting.body_problem`.

@@ -15,15 +15,10 @@ from torch import Tensor, nn
 
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.moments import BodyArrays
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.prior import PosePrior, angle_prior, shape_prior
 from spinloop.geometry.camera import project
-from spinloop.joints import (
-    CAMERA_JOINTS_ANNOTATED,
-    CAMERA_JOINTS_OPENPOSE,
-    FIT_IGNORED,
-    MODEL49,
-)
+from spinloop.joints import CAMERA_JOINTS_ANNOTATED, CAMERA_JOINTS_OPENPOSE, FIT_IGNORED, MODEL49
 from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import StageWeights
 

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.fitting.energy import BodyEnergy, Torso, fitted_only, torso
 from spinloop.geometry.camera import estimate_translation
-from spinloop.geometry.crop_frame import CENTER_PX, FOCAL_PX
+from spinloop.geometry.crop import CENTER_PX, FOCAL_PX
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_about_z
 
 # Positions in the torso, right side first.

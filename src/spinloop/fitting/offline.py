@@ -1,29 +1,68 @@
-"""Fits of a whole split, a batch at a time, that can be stopped and go on where they were.
+"""What became of a person's fit.
+
+Fits of a whole split, a batch at a time, that can be stopped and go on where they were.
 
 Each finished batch is a file of its own in a folder of state, named after everything that decides the fits;
 the same command finds them there. Nothing but one batch is held in memory until the batches are joined.
+
+Parts of a split's fits, joined on disk; no more than one part is in memory.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.table import iterate_table
-from spinloop.body.state import BodyState
-from spinloop.fitting.fit import Better, Fit, FitResult
+from spinloop.body.pose import BodyState
+from spinloop.errors import UserError
+from spinloop.files import atomic
+from spinloop.fitting.energy import fitted_only
 from spinloop.fitting.smplify import Fitter, keep_better
-from spinloop.fitting.status import fit_status
-from spinloop.fitting.store import STATUSES, FitStore
-from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX
+from spinloop.geometry.crop import BOX_UNIT_PX, CENTER_PX, CROP_PX
+from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams
+from spinloop.tables.fits import FIELDS, STATUSES, Better, Fit, FitResult, FitStore
+from spinloop.tables.table import iterate_table
+
+
+def fit_status(
+    result: FitResult, keypoints: Float[Tensor, "B 49 3"], params: FitInitialParams
+) -> Int[Tensor, " B"]:
+    """Status of each fit, as a position in `STATUSES`.
+
+    Args:
+        result: the fits.
+        keypoints: what was fitted to.
+        params: the limits.
+    """
+    status = torch.where(result.converged, STATUSES.index("converged"), STATUSES.index("max_iterations"))
+    trust = fitted_only(keypoints)[..., 2].to(result.reprojection)
+    seen = (trust > 0).sum(-1)
+    per_joint = result.reprojection.sum(-1) / trust.square().sum(-1).clamp(min=1e-12)
+    for name, applies in (
+        ("rejected_reprojection", per_joint > params.max_reprojection),
+        ("shape_out_of_range", (result.state.betas.abs() > params.max_beta).any(-1)),
+        ("too_few_joints", seen < params.min_joints),
+    ):
+        status = torch.where(applies.to(status.device), STATUSES.index(name), status)
+    return status
+
+
+def count_statuses(status: Integer[Tensor, " B"]) -> str:
+    """How many people have each status, in words."""
+    return name_statuses(torch.bincount(status.cpu().long(), minlength=len(STATUSES)).tolist())
+
+
+def name_statuses(counts: Iterable[int]) -> str:
+    """Counts in the order of `STATUSES`, in words; those that nobody has are left out."""
+    named = (f"{n} {name}" for n, name in zip(counts, STATUSES, strict=True) if n)
+    return ", ".join(named) or "nobody"
 
 
 class KeypointBatch(NamedTuple):
@@ -132,3 +171,72 @@ def _batch(rows: list[dict[str, Any]]) -> KeypointBatch:
     center, scale = np.stack([row["center"] for row in rows]), np.array([row["scale"] for row in rows])
     moved = crop_keypoints(keypoints, center.astype(np.float64), scale.astype(np.float64))
     return KeypointBatch([row["id"] for row in rows], torch.from_numpy(moved.astype(np.float32)))
+
+
+class Joined:
+    """What became of everybody in joined parts."""
+
+    def __init__(self) -> None:
+        """Nobody yet."""
+        self.n_people = 0
+        self.n_known = 0
+        self.statuses: Int[np.ndarray, " S"] = np.zeros(len(STATUSES), np.int64)
+
+    def add(self, part: FitStore) -> None:
+        """Count the people of a part."""
+        self.n_people += len(part)
+        self.n_known += int(part.is_known.sum())
+        self.statuses += np.bincount(part.array("status"), minlength=len(STATUSES))
+
+
+def part_files(places: Sequence[Path]) -> list[Path]:
+    """Files as they are given, folders as the files in them: those named by numbers by number, others after.
+
+    Raises:
+        UserError: a folder holds no part.
+    """
+    files = []
+    for place in places:
+        found = sorted(place.glob("*.h5"), key=_by_number) if place.is_dir() else [place]
+        if not found:
+            raise UserError(f"{place}: no part (*.h5) there; make them with `spinloop fit_initial`")
+        files += found
+    return files
+
+
+def join_parts(files: Sequence[Path], out: Path) -> Joined:
+    """Write one store with everybody of all parts, in their order; atomically.
+
+    Args:
+        files: the parts.
+        out: the store.
+
+    Raises:
+        UserError: a part is absent or faulty, or an id is in two parts.
+    """
+    joined, where = Joined(), {}
+    with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+        ids = file.create_dataset("ids", (0,), maxshape=(None,), dtype=h5py.string_dtype())
+        fields = {}
+        for name, (dtype, shape, unit) in FIELDS.items():
+            fields[name] = file.create_dataset(
+                name, (0, *shape), maxshape=(None, *shape), dtype=dtype, chunks=(1024, *shape)
+            )
+            fields[name].attrs["unit"] = unit
+        for path in files:
+            part = FitStore.open(path)
+            for id_ in part.ids:
+                if where.setdefault(id_, path) != path:
+                    raise UserError(f"{path}: {id_}: also in {where[id_]}; give every part once")
+            first = joined.n_people
+            joined.add(part)
+            ids.resize(joined.n_people, axis=0)
+            ids[first:] = list(part.ids)
+            for name, field in fields.items():
+                field.resize(joined.n_people, axis=0)
+                field[first:] = part.array(name)
+    return joined
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    return (int(path.stem), "") if path.stem.isdigit() else (1 << 62, path.name)

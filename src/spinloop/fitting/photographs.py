@@ -10,18 +10,17 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from spinloop.annotations.box import Box, box_around
-from spinloop.annotations.images import UnreadableImage, read_size
-from spinloop.annotations.openpose import merge_joints, read_openpose
 from spinloop.body.model import BodyModel
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.request import Request
-from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.geometry.crop_frame import CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX, FOCAL_PX
+from spinloop.keypoints.openpose import merge_joints, read_openpose
 from spinloop.rendering.overlay import Color, overlay
+from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.records import Box, box_around
 
 _ENDING = "_keypoints.json"
 _SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from spinloop.body.files import read_npz
-from spinloop.body.state import BodyState
+from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic
-from spinloop.fitting.fit import FitResult
-from spinloop.fitting.store import STATUSES
-from spinloop.geometry.crop_frame import CROP_PX
+from spinloop.files import atomic, read_npz
+from spinloop.geometry.crop import CROP_PX
 from spinloop.joints import MODEL49
+from spinloop.tables.fits import STATUSES, FitResult
 
 _CURE = "see `spinloop fit --help` for what the file must hold"
 _WIDTHS = {"pose": 72, "betas": 10, "cam_t": 3}

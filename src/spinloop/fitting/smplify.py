@@ -1,4 +1,10 @@
-"""Fitting bodies to 2D keypoints, in batches.
+"""A batch solved in chunks, side by side on the processor's cores.
+
+Fits are made of many small operations. Threads inside each operation wait for each other longer than they
+work, so every chunk has one thread. The chunks and their order do not depend on the number of threads, and
+neither does a bit of the result.
+
+Fitting bodies to 2D keypoints, in batches.
 
 The camera: with `camera: free` the translation is fitted together with the body, its depth held near the
 start by a quadratic term; with `camera: staged` root and translation are first fitted to the torso, then
@@ -7,25 +13,62 @@ get the translation that reprojects their pose and shape best, so neither profit
 about.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spinloop.body.moments import BodyArrays
-from spinloop.body.state import BodyState
-from spinloop.fitting.adam import fit_adam
+from spinloop.body.pose import BodyState
 from spinloop.fitting.body_problem import BodyProblem, FittedBody, body_evidence
 from spinloop.fitting.camera_problem import PlacedPoints, TranslationProblem, torso_problem
-from spinloop.fitting.chunks import solve_in_chunks
 from spinloop.fitting.energy import BodyEnergy, Terms, fitted_only
-from spinloop.fitting.fit import Better, Fit, FitResult
 from spinloop.fitting.initial import mean_start, sane_start, turned_around
-from spinloop.fitting.lm import Minimum, minimize
+from spinloop.fitting.solvers import Minimum, fit_adam, minimize
 from spinloop.geometry.camera import estimate_translation
 from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FittingParams, MeanStage, StageWeights
+from spinloop.tables.fits import Better, Fit, FitResult, join_results
+
+
+def solve_in_chunks(solve: Callable[..., FitResult], tensors: list[Tensor], size: int) -> FitResult:
+    """Solve rows of a batch chunk by chunk; on a processor by as many threads as torch has here.
+
+    Args:
+        solve: a chunk of each tensor to its fits; without gradients.
+        tensors: all with the same number of rows, on one device.
+        size: rows of a chunk; the last one may be smaller.
+    """
+    chunks = list(zip(*(tensor.split(size) for tensor in tensors), strict=True))
+    if tensors[0].device.type != "cpu":
+        return join_results([solve(*chunk) for chunk in chunks])
+    with _one_thread_each() as n_threads:
+        n_workers = min(n_threads, len(chunks))
+        if n_workers == 1:
+            return join_results([solve(*chunk) for chunk in chunks])
+        # Settings of torch belong to a thread: new ones must be told both.
+        with ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return join_results(list(pool.map(lambda chunk: _without_gradients(solve, chunk), chunks)))
+
+
+def _without_gradients(solve: Callable[..., FitResult], chunk: tuple[Tensor, ...]) -> FitResult:
+    with torch.no_grad():
+        return solve(*chunk)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """One thread for every operation; gives the number there was before, and sets it again."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield n_threads
+    finally:
+        torch.set_num_threads(n_threads)
+
 
 _PLACING_ITERATIONS, _PLACING_TOLERANCE = 8, 1e-3
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinloop.geometry.crop_frame import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
 
 
 def project(

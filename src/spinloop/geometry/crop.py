@@ -1,4 +1,9 @@
-"""The square crop of a person: its affine map, its pixels.
+"""The numbers of SPIN's camera over a crop; apart, so that reading a dataset need not load torch.
+
+Source:
+    SPIN's `constants.py`.
+
+The square crop of a person: its affine map, its pixels.
 
 A box is a center (px of the original image) and a scale (side of the square in units of 200 px, as in MPII).
 Sub-pixel throughout: the affine map takes a point to a point. The published code's integer rounding is a
@@ -9,7 +14,13 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from spinloop.geometry.crop_frame import CROP_PX
+FOCAL_PX = 5000.0
+"""Focal length of the crop's camera, the same on both axes."""
+CROP_PX = 224.0
+"""Side of the crop in which keypoints and cameras are described, whatever size the network sees."""
+CENTER_PX = CROP_PX / 2
+"""Principal point, the same on both axes."""
+
 
 BOX_UNIT_PX = 200.0
 

@@ -3,8 +3,13 @@
 All are differentiable, batched, and right at no rotation and at half a turn. roma has the first two as well,
 and the tests compare with it. It is not used here because importing it loads PyTorch's compiler, which takes
 longer than the work of most stages.
+
+Similarity alignment of point sets (Procrustes analysis), reflections excluded.
 """
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -87,3 +92,45 @@ def rotation_about_z(angle: Float[Tensor, "*B"]) -> Float[Tensor, "*B 3 3"]:
     cos, sin = angle.cos(), angle.sin()
     rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+
+class Similarity(NamedTuple):
+    """x ↦ scale · rotation · x + translation, one per sample."""
+
+    rotation: Float[np.ndarray, "N 3 3"]
+    scale: Float[np.ndarray, " N"]
+    translation: Float[np.ndarray, "N 3"]
+
+    def apply(self, points: Float[np.ndarray, "N J 3"]) -> Float[np.ndarray, "N J 3"]:
+        """Move points of each sample."""
+        turned = np.einsum("nij,nkj->nki", self.rotation, points)
+        return self.scale[:, None, None] * turned + self.translation[:, None]
+
+
+def similarity(source: Float[np.ndarray, "N J 3"], target: Float[np.ndarray, "N J 3"]) -> Similarity:
+    """The similarity that brings each source nearest to its target in least squares.
+
+    A source whose points coincide cannot be scaled; it is only moved onto the target's mean.
+
+    Source:
+        Umeyama 1991; SPIN's `utils/pose_utils.py` gives the same result for non-degenerate input.
+    """
+    source, target = source.astype(np.float64), target.astype(np.float64)
+    source_mean, target_mean = source.mean(1), target.mean(1)
+    centered, wanted = source - source_mean[:, None], target - target_mean[:, None]
+    left, singular, right = np.linalg.svd(np.einsum("nki,nkj->nij", wanted, centered))
+    signs = np.ones_like(singular)
+    signs[:, -1] = np.sign(np.linalg.det(left @ right))
+    rotation = (left * signs[:, None]) @ right
+    spread = (centered**2).sum((1, 2))
+    flat = spread < np.finfo(np.float64).tiny
+    scale = np.where(flat, 1.0, (singular * signs).sum(-1) / np.where(flat, 1.0, spread))
+    translation = target_mean - scale[:, None] * np.einsum("nij,nj->ni", rotation, source_mean)
+    return Similarity(rotation, scale, translation)
+
+
+def align(
+    source: Float[np.ndarray, "N J 3"], target: Float[np.ndarray, "N J 3"]
+) -> Float[np.ndarray, "N J 3"]:
+    """Each source after the similarity that brings it nearest to its target; float64."""
+    return similarity(source, target).apply(source.astype(np.float64))

@@ -1,14 +1,95 @@
-"""The network: residual layers of one width from keypoints to pose, shape and camera."""
+"""The frame of a person's own keypoints, in which the network reads and answers.
 
+Its origin is the mean of the keypoints that are seen, its unit their spread, so that where in the crop and
+how large a person is makes no difference.
+
+The network: residual layers of one width from keypoints to pose, shape and camera.
+
+The lifter in use, and its file: `{"lifter": state dict, "network": sizes}`, read with `weights_only`.
+"""
+
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from spinloop.geometry.rotations import rot6d_to_matrix
-from spinloop.lifting.frame import N_INPUTS
-from spinloop.params.lifting import LifterNetworkParams
+from spinloop.body.pose import BodyState
+from spinloop.errors import UserError
+from spinloop.files import atomic, read_weights
+from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.rotations import matrix_to_axis_angle, rot6d_to_matrix
+from spinloop.params.fitting import LifterNetworkParams
+
+N_INPUTS = 3 * 49
+# Somebody of whom less than two keypoints are seen is taken to fill the crop.
+_DEFAULT_SPREAD_PX = CROP_PX / 4
+_LEAST_SPREAD_PX = 1.0
+# Outliers further off say no more than that they are outliers.
+_FARTHEST = 4.0
+# Neither a pixel nor a confidence (as in the fit).
+_ABSURD = 1e6
+# Bounds of the logarithm of the spread per metre: people from 0.05 to 3.5 m of spread.
+_LOG_SCALE = (-1.2, 3.0)
+
+
+class Frame(NamedTuple):
+    """Where the keypoints of each person lie, and how far apart."""
+
+    middle: Float[Tensor, "B 2"]
+    """Pixels of the crop."""
+    spread: Float[Tensor, " B"]
+    """Root mean square distance from the middle along one axis, pixels."""
+
+
+def own_frame(keypoints: Float[Tensor, "B 49 3"]) -> Frame:
+    """The frame of each person's keypoints; finite whatever they hold.
+
+    Args:
+        keypoints: pixels and confidence; 0, or a number that is not finite, leaves a keypoint out.
+    """
+    points, seen = _seen(keypoints)
+    count = seen.sum(1)
+    middle = (points * seen).sum(1) / count.clamp(min=1)
+    square = ((points - middle[:, None]).square() * seen).sum((1, 2)) / (2 * count[:, 0].clamp(min=1))
+    spread = torch.where(count[:, 0] >= 2, square.sqrt().clamp(min=_LEAST_SPREAD_PX), _DEFAULT_SPREAD_PX)
+    return Frame(torch.where(count > 0, middle, CENTER_PX), spread)
+
+
+def encode(keypoints: Float[Tensor, "B 49 3"], frame: Frame) -> Float[Tensor, "B 147"]:
+    """What the network reads: places in the frame and confidences, zeros where nothing is seen."""
+    points, seen = _seen(keypoints)
+    places = (points - frame.middle[:, None]) / frame.spread[:, None, None]
+    confidence = torch.where(seen > 0, keypoints[..., 2:], 0.0).clamp(max=1)
+    return torch.cat([places.clamp(-_FARTHEST, _FARTHEST) * seen, confidence], dim=-1).flatten(1)
+
+
+def encode_camera(translation: Float[Tensor, "B 3"], frame: Frame) -> Float[Tensor, "B 3"]:
+    """A translation as the network answers it: log of the scale, and the place of the body's origin.
+
+    Args:
+        translation: metres, of the 5000 px camera of the crop.
+        frame: of the person's keypoints.
+    """
+    px_per_m = FOCAL_PX / translation[:, 2:]
+    place = (translation[:, :2] * px_per_m + CENTER_PX - frame.middle) / frame.spread[:, None]
+    return torch.cat([(px_per_m / frame.spread[:, None]).log(), place], dim=1)
+
+
+def decode_camera(camera: Float[Tensor, "B 3"], frame: Frame) -> Float[Tensor, "B 3"]:
+    """The inverse of `encode_camera`; scales beyond those of people are clipped."""
+    px_per_m = camera[:, :1].clamp(*_LOG_SCALE).exp() * frame.spread[:, None]
+    place = camera[:, 1:] * frame.spread[:, None] + frame.middle - CENTER_PX
+    return torch.cat([place / px_per_m, FOCAL_PX / px_per_m], dim=1)
+
+
+def _seen(keypoints: Float[Tensor, "B 49 3"]) -> tuple[Float[Tensor, "B 49 2"], Float[Tensor, "B 49 1"]]:
+    # NaN is not less than anything.
+    known = (keypoints.abs() < _ABSURD).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
+    return torch.where(known, keypoints[..., :2], 0.0), known.to(keypoints.dtype)
+
 
 _SIZES = (24 * 6, 10, 3)
 N_ANSWERS = sum(_SIZES)
@@ -83,3 +164,49 @@ def _draw_weights(network: Lifter, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             layer.bias.zero_()
     network.leave.weight.mul_(0.01)
+
+
+_CURE = "make it with `spinloop train_lifter`"
+
+
+@torch.no_grad()
+def lift(lifter: Lifter, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
+    """The bodies that keypoints suggest; finite whatever they hold, and each by its own keypoints alone.
+
+    Args:
+        lifter: a trained network.
+        keypoints: pixels of the 224 px crop, confidence; 0, or a number that is not finite, leaves a joint
+            out.
+    """
+    frame = own_frame(keypoints)
+    found = lifter(encode(keypoints, frame))
+    pose = matrix_to_axis_angle(found.rotations).flatten(1)
+    return BodyState(pose, found.betas, decode_camera(found.camera, frame))
+
+
+def save_lifter(path: Path, lifter: Lifter, params: LifterNetworkParams) -> None:
+    """Write weights and sizes, atomically; the same network gives the same bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        torch.save({"lifter": state, "network": params.model_dump()}, stream)
+
+
+def load_lifter(path: Path) -> Lifter:
+    """Read a file of `save_lifter`; the network is in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: the file is absent, damaged, not a lifter, or its weights do not fit its sizes.
+    """
+    saved = read_weights(path, _CURE)
+    if not isinstance(saved, dict) or set(saved) != {"lifter", "network"}:
+        raise UserError(f"{path}: not a lifter's file; {_CURE}")
+    try:
+        params = LifterNetworkParams.model_validate(saved["network"])
+        lifter = Lifter(params, torch.zeros(N_ANSWERS), torch.Generator())
+        lifter.load_state_dict(saved["lifter"])
+    except ValidationError as error:
+        raise UserError(f"{path}: network: {error.errors()[0]['msg']}; {_CURE}") from None
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: weights do not fit the sizes ({reason}); {_CURE}") from None
+    return lifter.eval()

@@ -1,29 +1,126 @@
-"""A mirror of COCO's person keypoints: photographs, one annotation file, OpenPose files beside."""
+"""What COCO's annotation file says of people: boxes, outlines, joints and their visibility.
 
-from collections.abc import Iterator, Sequence
+A mirror of COCO's person keypoints: photographs, one annotation file, OpenPose files beside.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+from jaxtyping import Bool
 
-from spinloop.annotations.record import make_id
 from spinloop.files import write_json
-from spinloop.mirror.coco_annotation import annotate, annotate_crowd, annotation_file
-from spinloop.mirror.crowd import sample_crowd
-from spinloop.mirror.people import Cast, Stance
+from spinloop.joints import COCO17
+from spinloop.keypoints.simulated import COCO_FROM_MODEL49, COCO_SIGMA, inside_image
+from spinloop.mirror.background import sample_crowd
+from spinloop.mirror.people import Cast, Stance, truth_row
 from spinloop.mirror.photographs import (
     LEAST_AREA_PX,
     Photograph,
     Piece,
+    Studio,
     photographs,
     pieces,
+    run_pieces,
     write_openpose,
 )
-from spinloop.mirror.pool import Studio, run_pieces
-from spinloop.mirror.scene import encode_jpeg
-from spinloop.mirror.truth import truth_row
+from spinloop.mirror.scene import Marks, encode_jpeg
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import CocoParams
+from spinloop.tables.records import make_id
+
+# Pairs of keypoints that are drawn as limbs, counted from 1, as in the original file.
+_SKELETON = (
+    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10),
+    (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
+)  # fmt: skip
+
+
+def annotation_file(
+    images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], year: int
+) -> dict[str, Any]:
+    """The content of `person_keypoints_<subset>.json`."""
+    about = f"rendered mirror of COCO {year} person keypoints"
+    info = {"description": about, "version": "1.0", "year": year}
+    category = {
+        "supercategory": "person",
+        "id": 1,
+        "name": "person",
+        "keypoints": list(COCO17),
+        "skeleton": [list(pair) for pair in _SKELETON],
+    }
+    return {
+        "info": info,
+        "licenses": [{"id": 1, "name": "rendered; no photograph", "url": ""}],
+        "images": list(images),
+        "annotations": list(annotations),
+        "categories": [category],
+    }
+
+
+def annotate(
+    marks: Marks,
+    mask: Bool[np.ndarray, "H W"],
+    params: CocoParams,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """What an annotator would write about a person: box, outline, area, 17 joints with their visibility.
+
+    Args:
+        marks: the true joints.
+        mask: the pixels that show the person; at least one.
+        params: how exactly the annotator works.
+        rng: generator.
+    """
+    area = int(mask.sum())
+    order = list(COCO_FROM_MODEL49)
+    error = rng.standard_normal((17, 2)) * (params.annotation_noise * COCO_SIGMA * np.sqrt(area))[:, None]
+    points = marks.pixels[order] + error
+    flag = np.where(marks.is_visible[order], 2, 1)
+    left_out = (flag == 1) & (rng.random(17) < params.hidden_not_annotated)
+    flag[left_out | ~inside_image(points, mask.shape) | (area < params.least_keypoints_px)] = 0
+    keypoints = [
+        value
+        for (mark_x, mark_y), state in zip(points.tolist(), flag.tolist(), strict=True)
+        for value in ((round(mark_x, 2), round(mark_y, 2), state) if state else (0, 0, 0))
+    ]
+    return {
+        "bbox": _box(mask),
+        "area": area,
+        "num_keypoints": int((flag > 0).sum()),
+        "keypoints": keypoints,
+        "segmentation": _outline(mask),
+    }
+
+
+def annotate_crowd(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
+    """What COCO says of a crowd: no joints, and a mask in runs, background and crowd in turn, by columns."""
+    flat = mask.T.reshape(-1)
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
+    return {
+        "bbox": _box(mask),
+        "area": int(mask.sum()),
+        "num_keypoints": 0,
+        "keypoints": [0] * (3 * len(COCO17)),
+        "segmentation": {"counts": [0, *counts] if flat[0] else counts, "size": list(mask.shape)},
+    }
+
+
+def _box(mask: Bool[np.ndarray, "H W"]) -> list[int]:
+    """x, y, width and height of the mask."""
+    rows, columns = np.nonzero(mask)
+    x, y = int(columns.min()), int(rows.min())
+    return [x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y]
+
+
+def _outline(mask: Bool[np.ndarray, "H W"]) -> list[list[float]]:
+    """Polygons around the mask, x and y in turn, as COCO writes them."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour.reshape(-1).astype(np.float64).tolist() for contour in contours if len(contour) >= 3]
+
 
 _MIRROR = 1  # second entry of every seed; 3DPW's mirror has 2
 _CROWD = 2
@@ -31,7 +128,7 @@ _CROWD = 2
 _FIRST_CROWD_ID = 900_000_000_000
 
 
-class Drawn(NamedTuple):
+class CocoPicture(NamedTuple):
     """What a picture adds to the annotation file and to the truth."""
 
     image: dict[str, Any]
@@ -41,7 +138,7 @@ class Drawn(NamedTuple):
 
 def write_coco(
     params: CocoParams, studio: Studio, images: Path, openpose: Path, workers: int
-) -> Iterator[list[Drawn]]:
+) -> Iterator[list[CocoPicture]]:
     """Draw all pictures.
 
     Args:
@@ -59,14 +156,14 @@ def write_coco(
     yield from run_pieces(draw_piece, tasks, workers)
 
 
-def save_annotations(root: Path, drawn: Sequence[Drawn], params: CocoParams) -> None:
+def save_annotations(root: Path, drawn: Sequence[CocoPicture], params: CocoParams) -> None:
     """Write the annotation file."""
     annotations = [annotation for one in drawn for annotation in one.annotations]
     content = annotation_file([one.image for one in drawn], annotations, int(params.subset[-4:]))
     write_json(root / "annotations" / f"person_keypoints_{params.subset}.json", content)
 
 
-def draw_piece(piece: Piece[CocoParams]) -> list[Drawn]:
+def draw_piece(piece: Piece[CocoParams]) -> list[CocoPicture]:
     """Draw some pictures and write their files."""
 
     def behind(number: int, cast: Cast, mixture: Mixture) -> Sequence[Stance]:
@@ -77,7 +174,7 @@ def draw_piece(piece: Piece[CocoParams]) -> list[Drawn]:
     return [_write(piece, photograph) for photograph in photographs(piece, _MIRROR, behind)]
 
 
-def _write(piece: Piece[CocoParams], photograph: Photograph) -> Drawn:
+def _write(piece: Piece[CocoParams], photograph: Photograph) -> CocoPicture:
     params, rng, scene = piece.params, photograph.rng, photograph.scene
     # Ids that are no row numbers: whoever joins files by row is found out.
     image_id = 7 * (photograph.number + 1)
@@ -88,7 +185,7 @@ def _write(piece: Piece[CocoParams], photograph: Photograph) -> Drawn:
 
     height, width = scene.camera.size
     image = {"id": image_id, "file_name": f"{name}.jpg", "height": height, "width": width, "license": 1}
-    drawn = Drawn(image, [], [])
+    drawn = CocoPicture(image, [], [])
     for number, (person, mark) in enumerate(zip(scene.people, photograph.marks, strict=True)):
         mask = photograph.picture.owner == number
         if number >= photograph.n_in_front or mask.sum() < LEAST_AREA_PX:

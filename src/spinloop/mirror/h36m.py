@@ -9,22 +9,19 @@ from cdflib.cdfwrite import CDF
 from jaxtyping import Float, UInt8
 from scipy.spatial.transform import Rotation
 
-from spinloop.annotations.h36m import CAMERAS, Recording
-from spinloop.annotations.openpose import detections_path
-from spinloop.annotations.record import make_id
-from spinloop.annotations.video import frame_name
+from spinloop.datasets.h36m import CAMERAS, Recording
+from spinloop.datasets.matlab import write_mat73
+from spinloop.keypoints.openpose import detections_path
+from spinloop.keypoints.simulated import detect, write_openpose
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.captured import H36M32, captured_joints
-from spinloop.mirror.detector import detect, write_openpose
-from spinloop.mirror.lab import act, film, sample_lab, step_of
-from spinloop.mirror.matlab import write_mat73
-from spinloop.mirror.people import Person, Stance, before_camera, sample_character
-from spinloop.mirror.pool import Studio, open_studio, run_pieces
-from spinloop.mirror.python2_pickle import dumps_python2
-from spinloop.mirror.staging import Marks
-from spinloop.mirror.truth import truth_row
-from spinloop.params.mirror import DetectorParams
-from spinloop.params.mirror_lab import H36mParams
+from spinloop.mirror.lab import H36M32, act, captured_joints, film, sample_lab, step_of
+from spinloop.mirror.people import Person, Stance, before_camera, sample_character, truth_row
+from spinloop.mirror.photographs import Studio, open_studio, run_pieces
+from spinloop.mirror.pw3d import dumps_python2
+from spinloop.mirror.scene import Marks
+from spinloop.params.mirror import DetectorParams, H36mParams
+from spinloop.tables.images import frame_name
+from spinloop.tables.records import make_id
 
 TRAIN, TEST, TEST_FRONTAL = "h36m_train", "h36m_p1", "h36m_p2"
 FRONTAL = CAMERAS[-1]

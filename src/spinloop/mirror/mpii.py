@@ -8,25 +8,23 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.annotations.mpii import MPII16
-from spinloop.annotations.record import make_id
+from spinloop.datasets.mpii import MPII16
 from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.mirror.annotator import mark_joints
-from spinloop.mirror.people import Person
+from spinloop.keypoints.simulated import inside_image, mark_joints
+from spinloop.mirror.people import Person, truth_row
 from spinloop.mirror.photographs import (
     LEAST_AREA_PX,
     Photograph,
     Piece,
+    Studio,
     photographs,
     pieces,
+    run_pieces,
     write_openpose,
 )
-from spinloop.mirror.pool import Studio, run_pieces
-from spinloop.mirror.scene import encode_jpeg
-from spinloop.mirror.staging import Marks
-from spinloop.mirror.truth import truth_row
-from spinloop.mirror.visibility import inside_image
+from spinloop.mirror.scene import Marks, encode_jpeg
 from spinloop.params.mirror import MpiiParams
+from spinloop.tables.records import make_id
 
 SPLIT = "mpii_train"
 _MIRROR = 14  # second entry of every seed
@@ -35,7 +33,7 @@ _ORDER = 2
 _LOWER_PX, _LARGER = 15.0, 1.25
 
 
-class Drawn(NamedTuple):
+class MpiiPicture(NamedTuple):
     """A person: a row of `train.h5` and of the truth."""
 
     image: str
@@ -48,18 +46,18 @@ class Drawn(NamedTuple):
 
 def write_mpii(
     params: MpiiParams, studio: Studio, root: Path, openpose: Path, workers: int
-) -> Iterator[list[Drawn]]:
+) -> Iterator[list[MpiiPicture]]:
     """Draw all pictures; `images/` is made in both folders. Yields a piece's people."""
     folders = root / "images", openpose / "images"
     yield from run_pieces(draw_piece, pieces(0, params.n_images, params, studio, *folders), workers)
 
 
-def draw_piece(piece: Piece[MpiiParams]) -> list[Drawn]:
+def draw_piece(piece: Piece[MpiiParams]) -> list[MpiiPicture]:
     """Draw some pictures and write their files."""
     return [drawn for photograph in photographs(piece, _MIRROR) for drawn in _write(piece, photograph)]
 
 
-def save_people(root: Path, drawn: Sequence[Drawn], params: MpiiParams) -> list[dict[str, Any]]:
+def save_people(root: Path, drawn: Sequence[MpiiPicture], params: MpiiParams) -> list[dict[str, Any]]:
     """Write `train.h5`, its rows in an order of no meaning as in the original; returns the truth."""
     rng = np.random.default_rng([params.seed, _MIRROR, _ORDER])
     rows = [drawn[index] for index in rng.permutation(len(drawn))]
@@ -73,7 +71,7 @@ def save_people(root: Path, drawn: Sequence[Drawn], params: MpiiParams) -> list[
     ]
 
 
-def _write(piece: Piece[MpiiParams], photograph: Photograph) -> Iterator[Drawn]:
+def _write(piece: Piece[MpiiParams], photograph: Photograph) -> Iterator[MpiiPicture]:
     params, rng = piece.params, photograph.rng
     quality = round(rng.uniform(*params.picture.jpeg_quality.bounds))
     name = f"{7 * (photograph.number + 1):09d}"
@@ -84,7 +82,9 @@ def _write(piece: Piece[MpiiParams], photograph: Photograph) -> Iterator[Drawn]:
             yield _annotate(params, photograph, f"{name}.jpg", person, mark)
 
 
-def _annotate(params: MpiiParams, photograph: Photograph, image: str, person: Person, mark: Marks) -> Drawn:
+def _annotate(
+    params: MpiiParams, photograph: Photograph, image: str, person: Person, mark: Marks
+) -> MpiiPicture:
     rng, camera = photograph.rng, photograph.scene.camera
     places = mark_joints(mark.pixels, MPII16, params.annotation_noise, rng)
     is_known = mark.shown(MPII16) | (rng.random(len(MPII16)) >= params.hidden_not_annotated)
@@ -94,4 +94,4 @@ def _annotate(params: MpiiParams, photograph: Photograph, image: str, person: Pe
     scale = float((high - low)[1]) / BOX_UNIT_PX
     center = (low + high) / 2 + [0.0, _LOWER_PX * scale]
     joints = np.where(is_known[:, None], places, 0.0)
-    return Drawn(image, center, _LARGER * scale, joints, truth_row(image, person, camera))
+    return MpiiPicture(image, center, _LARGER * scale, joints, truth_row(image, person, camera))

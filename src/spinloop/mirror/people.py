@@ -1,19 +1,91 @@
-"""The people of a picture: who they are, how they move, where they stand."""
+"""Somebody who moves: from pose to pose of the mixture, walking where the body faces.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+The people of a picture: who they are, how they move, where they stand.
+
+The truth of a mirror: what made each person's picture. No reader and no training ever sees this table.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
-from spinloop.body.engine import Engine, make_body_model
 from spinloop.body.files import BodyFile
-from spinloop.body.model import BodyModel
+from spinloop.body.model import BodyModel, Engine, make_body_model
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.clothes import Measures, Outfit, sample_outfit
+from spinloop.mirror.textures import Measures, Outfit, sample_outfit
 from spinloop.params.mirror import PeopleParams
+from spinloop.tables.records import GENDERS
+from spinloop.tables.table import Column, Layout, load_table, save_table
+
+_STEP_M = 0.12
+_TURN_RAD = 0.35
+
+
+class Frame(NamedTuple):
+    """Where somebody is at one moment."""
+
+    root: Rotation
+    """Turns the body into world axes."""
+    body: Float[np.ndarray, " 69"]
+    place: Float[np.ndarray, " 2"]
+    """x, z of the world, metres."""
+
+
+def sample_motion(
+    rng: np.random.Generator,
+    poses: Float[np.ndarray, "K 69"],
+    n_frames: int,
+    start: Float[np.ndarray, " 2"],
+    params: PeopleParams,
+) -> list[Frame]:
+    """Frames that lead evenly through the poses, the shortest way for every joint.
+
+    Args:
+        rng: generator.
+        poses: at least two; the first and the last frame have the first and the last of them.
+        n_frames: frames in all.
+        start: x, z of the world where the first frame stands.
+        params: how people stand.
+    """
+    keys = np.linspace(0.0, 1.0, len(poses))
+    moments = np.linspace(0.0, 1.0, n_frames)
+    joints = [
+        Slerp(keys, Rotation.from_rotvec(poses[:, 3 * joint : 3 * joint + 3]))(moments).as_rotvec()
+        for joint in range(poses.shape[1] // 3)
+    ]
+    bodies = np.stack(joints, axis=1).reshape(n_frames, -1)
+    roots = _turning(rng, sample_root(rng, params), keys, moments)
+    return [
+        Frame(root, body, place)
+        for root, body, place in zip(roots, bodies, _walk(rng, roots, start), strict=True)
+    ]
+
+
+def _turning(
+    rng: np.random.Generator,
+    first: Rotation,
+    keys: Float[np.ndarray, " K"],
+    moments: Float[np.ndarray, " F"],
+) -> list[Rotation]:
+    """Orientations that wander about the vertical."""
+    yaws = np.concatenate([[0.0], rng.normal(0, _TURN_RAD, len(keys) - 1)]).cumsum()
+    about_y = np.stack([np.zeros(len(keys)), yaws, np.zeros(len(keys))], axis=1)
+    return list(Slerp(keys, Rotation.from_rotvec(about_y) * first)(moments))
+
+
+def _walk(
+    rng: np.random.Generator, roots: Sequence[Rotation], start: Float[np.ndarray, " 2"]
+) -> list[Float[np.ndarray, " 2"]]:
+    """Steps of one length in the directions that the body faces."""
+    step = rng.uniform(0.0, _STEP_M)
+    ahead = np.array([root.apply([0.0, 0.0, step])[::2] for root in roots])
+    return list(start + np.concatenate([np.zeros((1, 2)), ahead[:-1].cumsum(0)]))
 
 
 class Cast(NamedTuple):
@@ -114,3 +186,48 @@ def before_camera(stance: Stance, camera: Camera) -> Person:
         vertices=camera.to_camera(stance.vertices),
         joints49=camera.to_camera(stance.joints49),
     )
+
+
+TRUTH = Layout(
+    "truth@1",
+    (
+        Column("id", "string", "<split>/<image>#<person>, as the reader of the format names the person"),
+        Column("pose", "float32", "axis-angle of the 24 joints, the root in camera axes", "rad", (72,)),
+        Column("betas", "float32", "shape coefficients", "sd", (10,)),
+        Column("gender", "string", "the body that they belong to", choices=GENDERS),
+        Column("translation", "float64", "added to the model's points, camera axes", "m", (3,)),
+        Column("camera", "float64", "focal length and principal point x, y of the image", "px", (3,)),
+    ),
+)
+
+
+def truth_row(key: str, person: Person, camera: Camera) -> dict[str, Any]:
+    """The row of one person.
+
+    Args:
+        key: `annotations.record.make_id` of the person.
+        person: as drawn.
+        camera: that drew it.
+    """
+    return {
+        "id": key,
+        "pose": person.pose,
+        "betas": person.character.betas,
+        "gender": person.character.gender,
+        "translation": person.translation,
+        "camera": np.array([camera.focal_px, *camera.center_px]),
+    }
+
+
+def save_truth(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write the table, atomically."""
+    save_table(path, TRUTH, rows)
+
+
+def load_truth(path: Path) -> pd.DataFrame:
+    """Read and check the table; array columns hold arrays.
+
+    Raises:
+        UserError: the file is absent, damaged or of another layout.
+    """
+    return load_table(path, TRUTH, "make it with `spinloop mirror_<dataset>`")

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
-from spinloop.motion.recording import Recording, numbers, read_lines
+from spinloop.motion.clips import Recording, numbers, read_lines
 
 # The CMU cameras' rate; the files do not say.
 CMU_FPS = 120.0

@@ -13,8 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
 from spinloop.joints import SMPL24, SMPL_PARENTS
-from spinloop.motion.clips import Clip
-from spinloop.motion.recording import Recording, world_rotations
+from spinloop.motion.clips import Clip, Recording, world_rotations
 
 
 class _Dialect(NamedTuple):

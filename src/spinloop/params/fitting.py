@@ -1,10 +1,76 @@
-"""Sections `fitting` and `fit_initial`: how a body is fitted to keypoints, and how a data set is."""
+"""Parameters of the body.
+
+Parameters of the pose prior.
+
+Sections `fitting` and `fit_initial`: how a body is fitted to keypoints, and how a data set is.
+
+Section `lifter`: the network that lifts 2D keypoints to 3D, and the people that it learns from.
+"""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-from spinloop.params.loader import Count, NotNegative, Positive, Section
+from spinloop.params.loader import Count, NotNegative, Positive, Section, Share
+from spinloop.params.mirror import Range
+
+Engine = Literal["spinloop", "smplx"]
+
+
+class BodyParams(Section):
+    """Section `body`: the free body and the population that it is drawn from."""
+
+    source: Literal["free", "smpl"]
+    """Where the body comes from: `free` builds it from Anny, `smpl` reads your SMPL files."""
+    smpl_folder: str | None
+    """With `smpl`: folder with the three SMPL files (or subfolders with them) and SPIN's regressors."""
+    engine: Engine
+    """Which code poses meshes: ours, or smplx as the reference."""
+    seed: Annotated[int, Field(ge=0)]
+    """Seed of the population."""
+    n_bodies: Annotated[int, Field(ge=50, le=5000)]
+    """Adults drawn of each sex to find the mean and the shape directions."""
+    n_rig_bodies: Annotated[int, Field(ge=50, le=5000)]
+    """Bodies of each sex, of Anny's middle stature, on which the joint regressors are fitted."""
+    n_held_out: Annotated[int, Field(ge=1, le=1000)]
+    """Further bodies of each sex and kind on which the regressors are judged."""
+    youngest_years: Annotated[float, Field(ge=18, le=110)]
+    """Age of the youngest adult, years."""
+    oldest_years: Annotated[float, Field(ge=18, le=110)]
+    """Age of the oldest adult, years."""
+
+    @field_validator("smpl_folder")
+    @classmethod
+    def _is_named_for_smpl(cls, folder: str | None, info: Any) -> str | None:
+        if folder is None and info.data.get("source") == "smpl":
+            raise ValueError("missing; name the folder of the SMPL files")
+        return folder
+
+
+class PosingParams(Section):
+    """Of section `body` what a stage reads that only poses bodies which are there already."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    engine: Engine
+    """As in `BodyParams`, which checks the section's other keys."""
+
+
+class PriorParams(Section):
+    """Section `prior`: the mixture of body poses."""
+
+    motion: list[str] | None
+    """Folders or files of recorded motion to fit on; null takes the mixture that comes with the package."""
+    n_components: Annotated[int, Field(ge=1, le=64)]
+    """Gaussians in the mixture."""
+    frames_per_clip: Annotated[int, Field(ge=1)]
+    """At most so many evenly spaced frames of each clip are used (and their mirror images)."""
+    floor_std_rad: Annotated[float, Field(gt=0, le=1)]
+    """Added in quadrature to every angle's deviation: the error of turning recordings into SMPL's angles."""
+    unseen_std_rad: Annotated[float, Field(gt=0, le=1)]
+    """Deviation of the angles of joints that no recording has (hands, collars)."""
+    seed: Annotated[int, Field(ge=0)]
+    """Seed of the fit and of the clips held out to measure it."""
 
 
 class StageWeights(Section):
@@ -116,3 +182,92 @@ class FitInitialParams(Section):
         if shards != list(range(len(shards))):
             raise ValueError(f"expected 0, 1, 2, … without a gap, got {shards}")
         return shards
+
+
+class LifterNetworkParams(Section):
+    """Sizes of the network."""
+
+    width: Count
+    """Units of every layer."""
+    n_blocks: Count
+    """Residual blocks of two layers each."""
+
+
+class LifterPeopleParams(Section):
+    """Bodies, how they stand, and the cameras that see them."""
+
+    betas_std: NotNegative
+    """Standard deviation of the shape coefficients, in units of the body's own standard deviations."""
+    betas_limit: Positive
+    """Shape coefficients are clipped to this size."""
+    lean_std_deg: NotNegative
+    """Spread of the lean of the whole body from upright; people face every direction."""
+    elevation_std_deg: NotNegative
+    """Spread of the angle from which the camera looks down or up at a person."""
+    roll_std_deg: NotNegative
+    """Spread of the camera's turn about its axis."""
+    any_roll: Share
+    """Share of people at any turn in the image, as those who lie or hang."""
+    distance_m: Range
+    """Distance of the camera from the person; its logarithm is drawn evenly."""
+
+
+class LifterKeypointsParams(Section):
+    """What keypoint files lack and get wrong."""
+
+    noise_px: Range
+    """Deviation of a person's keypoints, pixels of the 224 px crop."""
+    loose_noise: Positive
+    """How many times as far off the joints are that a fit leaves out; SMPL has them elsewhere."""
+    outlier: Share
+    """Share of keypoints that are thrown off by a quarter of the person."""
+    swap: Share
+    """Chance, each for arms and for legs, that OpenPose exchanges left and right."""
+    only_openpose: Share
+    """Share of people without annotated joints."""
+    only_annotated: Share
+    """Share of people without detections."""
+    miss: Share
+    """A person's keypoints are missing at a rate drawn evenly from 0 to this."""
+    lost_limb: Share
+    """Chance, each for both arms, both legs and the head, that all of it is missing."""
+    cut_off: Share
+    """Share of people whom the border of the image cuts: all keypoints beyond a line are missing."""
+
+
+class LifterLossParams(Section):
+    """Weights of the loss."""
+
+    rotation: NotNegative
+    """Of the mean squared difference of rotation matrices."""
+    joints: NotNegative
+    """Of the mean distance of the joints, metres, seen from the pelvis."""
+    shape: NotNegative
+    """Of the mean squared difference of shape coefficients."""
+    camera: NotNegative
+    """Of the mean squared difference of the camera's three numbers."""
+
+
+class LifterParams(Section):
+    """The lifter's training."""
+
+    seed: Annotated[int, Field(ge=0)]
+    """Of weights and people."""
+    n_steps: Count
+    """Training steps; every one sees new people."""
+    batch_size: Count
+    """People in a step."""
+    learning_rate: Positive
+    """At the first step; it falls to zero by a cosine."""
+    checkpoint_every: Count
+    """Steps between two saved states."""
+    n_held_out: Count
+    """People that the finished network is measured on."""
+    network: LifterNetworkParams
+    """Sizes."""
+    people: LifterPeopleParams
+    """Who is seen, from where."""
+    keypoints: LifterKeypointsParams
+    """How well."""
+    loss: LifterLossParams
+    """What is learnt."""

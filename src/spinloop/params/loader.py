@@ -1,13 +1,21 @@
-"""Reading sections of `params.yaml` into strict, frozen models."""
+"""Reading sections of `params.yaml` into strict, frozen models.
+
+Values laid over those of a parameter file.
+
+How a stage uses the machine, and what it asks of a cluster.
+"""
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
 from spinloop.errors import UserError
@@ -138,3 +146,117 @@ def _keys(value: Any, fault: Any) -> Iterator[str]:
             yield str(part)
     if fault["type"] == "missing":
         yield str(fault["loc"][-1])
+
+
+# Sections whose keys are names that a user chooses.
+_OPEN = ("raw", "sources", "settings", "needs")
+
+
+def read_preset(path: Path, project: Path) -> dict[str, Any]:
+    """Parse a file of wanted values.
+
+    Args:
+        path: any part of a parameter file.
+        project: the folder whose `params` holds the presets that come with the project.
+
+    Raises:
+        UserError: there is no such file (the presets are listed), or it is no YAML mapping.
+    """
+    if not path.is_file():
+        presets = ", ".join(str(preset) for preset in sorted((project / "params").glob("*.yaml")))
+        raise UserError(
+            f"{path}: no such file; {f'the presets are {presets}' if presets else 'check the path'}"
+        )
+    return load_yaml(path)
+
+
+def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:
+    """Replace values by wanted ones, in place; sections go into each other.
+
+    A list replaces a whole list, and `{}` a whole section.
+
+    A section that stands in several places (a YAML alias) changes only where it is named.
+
+    Args:
+        values: of a whole parameter file.
+        wanted: any part of one.
+        source: where the wanted values come from, for the message.
+
+    Returns:
+        How many values changed.
+
+    Raises:
+        UserError: a wanted key is not among the values.
+    """
+    counts = Counter(id(section) for section in _sections(values))
+    shared = {key for key, count in counts.items() if count > 1}
+    return _lay(values, wanted, (), source, shared)
+
+
+def _lay(
+    values: MutableMapping[str, Any],
+    wanted: Mapping[str, Any],
+    at: tuple[str, ...],
+    source: Path,
+    shared: set[int],
+) -> int:
+    n_changed = 0
+    for key, value in wanted.items():
+        where = ".".join([*at, key])
+        if key not in values and not (at and at[0] in _OPEN):
+            raise UserError(f"{source}: {where}: params.yaml has no such key; correct its spelling")
+        old = values.get(key)
+        if isinstance(value, Mapping) and value and isinstance(old, MutableMapping):
+            if id(old) in shared:
+                old = values[key] = _separate(old)
+            n_changed += _lay(old, value, (*at, key), source, shared)
+        elif key not in values or old != value:
+            values[key] = value
+            n_changed += 1
+    return n_changed
+
+
+def _sections(values: MutableMapping[str, Any]) -> Iterator[MutableMapping[str, Any]]:
+    """All sections below, each as often as it is named."""
+    for value in values.values():
+        if isinstance(value, MutableMapping):
+            yield value
+            yield from _sections(value)
+
+
+def _separate(section: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A section of its own, with the same values and comments, to which no alias refers."""
+    own = deepcopy(section)
+    for part in (own, *_sections(own)):
+        if isinstance(part, CommentedMap):
+            part.yaml_set_anchor(None)
+    return own
+
+
+class RuntimeParams(Section):
+    """Section `runtime`."""
+
+    threads: Count
+    """Threads of the numerical libraries in each stage; sums are split by it, so last bits depend on it."""
+
+
+class StageNeeds(Section):
+    """What one stage needs; what is not named here stays as it is elsewhere."""
+
+    threads: Count | None = None
+    """Processor cores."""
+    mem_mb: Count | None = None
+    """Memory."""
+    runtime: Count | None = None
+    """Minutes; a cluster ends the job after them."""
+    gpu: Annotated[int, Field(ge=0)] | None = None
+    """GPUs; 0 takes from one stage what all of its name have."""
+
+
+class NeedsParams(RootModel[dict[str, StageNeeds]]):
+    """Section `needs`: what a stage needs in place of its `meta` in dvc.yaml; nothing becomes stale by it.
+
+    A key is a stage's name, without what stands behind its `@` (then it holds for all of them) or with it.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)

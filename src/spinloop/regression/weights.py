@@ -16,8 +16,7 @@ from torch import Tensor
 from spinloop.errors import UserError
 from spinloop.files import atomic, read_weights
 from spinloop.params.training import NetworkParams
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import MeanParameters
+from spinloop.regression.hmr import Hmr, MeanParameters
 
 # The network of the published checkpoint.
 OFFICIAL = NetworkParams(

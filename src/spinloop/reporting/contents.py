@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spinloop.datasets.raw_files import Summary
 from spinloop.files import sha256_of
-from spinloop.manifest import Summary
 from spinloop.reporting import curves, tables
-from spinloop.reporting.benchmarks import BENCHMARKS, Benchmark, benchmark_table, gap_table
+from spinloop.reporting.benchmarks import BENCHMARKS, Benchmark, Published, benchmark_table, gap_table
 from spinloop.reporting.charts import Chart
 from spinloop.reporting.comparisons import Comparison, comparison_sentences, comparisons_table
-from spinloop.reporting.document import Report, Section
-from spinloop.reporting.fits_tables import fits_table, refits_table, starts_table
-from spinloop.reporting.occlusion import Occlusion
-from spinloop.reporting.people import Sheet
-from spinloop.reporting.prose import (
+from spinloop.reporting.pages import Report, Section, Viewer
+from spinloop.reporting.pictures import Sheet
+from spinloop.reporting.results import Counted, Occlusion, Setting, Split
+from spinloop.reporting.sentences import (
     FREE_BODY,
     LICENSED,
     LINEAGE,
@@ -27,10 +26,8 @@ from spinloop.reporting.prose import (
     dictionary_sentence,
     settings_in_words,
 )
-from spinloop.reporting.published import Published
-from spinloop.reporting.results import Counted, Setting, Split
 from spinloop.reporting.table import Column, Row, Table
-from spinloop.reporting.viewer import Viewer
+from spinloop.reporting.tables import fits_table, refits_table, starts_table
 
 
 @dataclass(frozen=True)

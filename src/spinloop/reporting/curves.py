@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from spinloop.joints import PROTOCOL17
 from spinloop.reporting.charts import DotChart, LineChart, Series
-from spinloop.reporting.occlusion import Occlusion
-from spinloop.reporting.results import Setting, Split
+from spinloop.reporting.results import Occlusion, Setting, Split
 
 # Loss terms and states of training, as the history names them.
 _HISTORY = (

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from spinloop.annotations.images import UnreadableImage, read_image
-from spinloop.annotations.record import Record
 from spinloop.geometry.crop import BOX_UNIT_PX, crop_affine, transform_points, warp
 from spinloop.joints import COMMON24
-from spinloop.reporting.picture_page import data_uri, page
+from spinloop.reporting.pages import data_uri, page
+from spinloop.tables.images import UnreadableImage, read_image
+from spinloop.tables.records import Record
 
 _SIDE_PX = 480
 # Room around the box, so that joints outside it are seen too.

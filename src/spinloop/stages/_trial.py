@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from spinloop.files import read_json
-from spinloop.params.experiment import Experiment
+from spinloop.params.evaluation import Experiment
 from spinloop.params.loader import load_section
 from spinloop.params.training import TrainParams
 from spinloop.stages import collect_fits, evaluate, evaluate_fits, train

@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+from spinloop.datasets.raw_files import compare, count_files, hash_files, load_entries
 from spinloop.errors import UserError
-from spinloop.manifest import compare, count_files, hash_files, load_entries
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
 
 SECTIONS: dict[str, type] = {}
 _SHOWN_OF_EACH = 10

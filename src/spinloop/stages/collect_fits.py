@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spinloop.fitting.parts import join_parts, part_files
-from spinloop.stages._progress import say
+from spinloop.fitting.offline import join_parts, part_files
+from spinloop.progress import say
 
 SECTIONS: dict[str, type] = {}
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from rich.table import Column, Table
 from rich.text import Text
 
-from spinloop.body.doctor import Finding, body_assets, examine, named_asset
+from spinloop.body.smpl import Finding, body_assets, examine, named_asset
 from spinloop.motion.mixture import load_mixture
-from spinloop.regression.mean import load_mean
+from spinloop.progress import table_console
+from spinloop.regression.hmr import load_mean
 from spinloop.regression.weights import read_official
-from spinloop.stages._progress import table_console
 
 SECTIONS: dict[str, type] = {}
 _COLORS = {"found": "green", "missing": "yellow", "faulty": "red"}

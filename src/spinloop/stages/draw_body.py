@@ -6,16 +6,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
+from spinloop.body.model import make_body_model
 from spinloop.files import atomic
-from spinloop.motion.folders import read_motion
 from spinloop.motion.mixture import load_mixture
-from spinloop.params.body import BodyParams
+from spinloop.motion.readers import read_motion
+from spinloop.params.fitting import BodyParams
 from spinloop.params.loader import load_section
-from spinloop.reporting.body_closeups import bends_sheet, landmarks_sheet
-from spinloop.reporting.body_pictures import parts_sheet, poses_sheet, rest_sheet, shapes_sheet
-from spinloop.reporting.picture_page import data_uri, page
+from spinloop.reporting.body_pictures import (
+    bends_sheet,
+    landmarks_sheet,
+    parts_sheet,
+    poses_sheet,
+    rest_sheet,
+    shapes_sheet,
+)
+from spinloop.reporting.pages import data_uri, page
 
 SECTIONS = {"body": BodyParams}
 _HEIGHT_PX = 360

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from spinloop.annotations.crops import CropReader
-from spinloop.annotations.record import load_records
-from spinloop.evaluation.lineage import lineage
 from spinloop.evaluation.measure import Reference, measure
-from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
-from spinloop.evaluation.predict import crop_source, predict, save_predictions
+from spinloop.evaluation.predict import crop_source, lineage, predict, save_predictions
 from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.scores import summarize
-from spinloop.evaluation.truth import rows_of
+from spinloop.evaluation.truth import NEUTRAL, load_body_files, pose_with, rows_of
 from spinloop.files import write_json
-from spinloop.params.body import PosingParams
 from spinloop.params.evaluation import EvaluateParams
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.regression.weights import load_network
+from spinloop.tables.crops import CropReader
+from spinloop.tables.records import load_records
 
 SECTIONS = {"evaluate": EvaluateParams, "body": PosingParams}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from spinloop.body.joints_only import JointsOnly
-from spinloop.evaluation.fits import (
+from spinloop.evaluation.dictionary import (
     dictionary_table,
     fit_errors,
     load_snapshots,
@@ -14,10 +14,9 @@ from spinloop.evaluation.fits import (
     save_table,
     summarize_fits,
 )
-from spinloop.evaluation.lineage import lineage
-from spinloop.evaluation.meshes import load_body_files
+from spinloop.evaluation.predict import lineage
 from spinloop.evaluation.protocols import protocol_of_dictionary
-from spinloop.evaluation.truth import load_truth, rows_of
+from spinloop.evaluation.truth import load_body_files, load_truth, rows_of
 from spinloop.files import write_json
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.loader import load_section

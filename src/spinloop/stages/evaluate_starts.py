@@ -5,25 +5,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spinloop.annotations.table import count_rows
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
-from spinloop.evaluation.fits import posed_joints
-from spinloop.evaluation.lineage import lineage, sha256_of_parts
-from spinloop.evaluation.meshes import NEUTRAL, load_body_files
+from spinloop.evaluation.dictionary import posed_joints
+from spinloop.evaluation.offline_fits import Bodies, compare_starts, measure_attempt
+from spinloop.evaluation.predict import lineage, sha256_of_parts
 from spinloop.evaluation.protocols import protocol_of_dictionary
-from spinloop.evaluation.starts import Bodies, compare_starts, measure_attempt
-from spinloop.evaluation.truth import load_truth, rows_of
+from spinloop.evaluation.truth import NEUTRAL, load_body_files, load_truth, rows_of
 from spinloop.files import write_json
-from spinloop.fitting.offline import keypoint_batches
-from spinloop.fitting.parts import part_files
-from spinloop.fitting.store import FAILURES, STATUSES, FitStore
+from spinloop.fitting.offline import keypoint_batches, part_files
+from spinloop.fitting.starts import Start, Workshop, prepare_start
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
-from spinloop.stages._progress import say
-from spinloop.stages._starts import Start, Workshop, prepare_start
+from spinloop.progress import say
+from spinloop.tables.fits import FAILURES, STATUSES, FitStore
+from spinloop.tables.table import count_rows
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "evaluate": EvaluateParams}
 

@@ -10,12 +10,11 @@ from pydantic import ValidationError
 
 from spinloop.errors import UserError
 from spinloop.files import atomic, read_json, write_json
-from spinloop.params.experiment import Experiment
-from spinloop.params.loader import load_yaml
-from spinloop.params.overlay import lay_over
-from spinloop.reporting.experiments import Trial, markdown
+from spinloop.params.evaluation import Experiment
+from spinloop.params.loader import lay_over, load_yaml
+from spinloop.progress import say
+from spinloop.reporting.comparisons import Trial, markdown
 from spinloop.stages import _trial
-from spinloop.stages._progress import say
 
 SECTIONS: dict[str, type] = {}
 

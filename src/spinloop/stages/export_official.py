@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.official import save_extras
-from spinloop.annotations.record import iterate_records
-from spinloop.annotations.table import iterate_table
+from spinloop.datasets.spin import save_extras
 from spinloop.joints import N_OPENPOSE
-from spinloop.stages._progress import say
+from spinloop.keypoints.merge import KEYPOINTS
+from spinloop.progress import say
+from spinloop.tables.records import iterate_records
+from spinloop.tables.table import iterate_table
 
 SECTIONS: dict[str, type] = {}
 

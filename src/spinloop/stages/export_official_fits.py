@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from spinloop.annotations.record import iterate_records
 from spinloop.errors import UserError
-from spinloop.fitting.official import save_official_fits
-from spinloop.fitting.store import FitStore
-from spinloop.stages._progress import say
+from spinloop.fitting.spin_fits import save_official_fits
+from spinloop.progress import say
+from spinloop.tables.fits import FitStore
+from spinloop.tables.records import iterate_records
 
 SECTIONS: dict[str, type] = {}
 

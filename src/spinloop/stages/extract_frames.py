@@ -4,14 +4,12 @@ from pathlib import Path
 
 import cv2
 
-from spinloop.annotations.images import UnreadableImage, read_image
-from spinloop.annotations.record import iterate_records
-from spinloop.annotations.table import count_rows
-from spinloop.annotations.tally import Tally
-from spinloop.annotations.video import split_frame
 from spinloop.errors import UserError
 from spinloop.files import atomic
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
+from spinloop.tables.images import UnreadableImage, read_image, split_frame
+from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.table import count_rows
 
 SECTIONS = {}
 _CURE = "make it with `spinloop preprocess`"

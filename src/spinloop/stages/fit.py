@@ -7,20 +7,19 @@ from typing import Any, Literal
 
 import torch
 
-from spinloop.body.engine import make_body_model
+from spinloop.body.model import make_body_model
+from spinloop.body.users import load_users_body, refuse_regressed_joints
 from spinloop.errors import UserError
-from spinloop.fitting.bodies import load_users_body, refuse_regressed_joints
+from spinloop.fitting.offline import count_statuses, fit_status
 from spinloop.fitting.photographs import Photographs, draw_overlays, read_photographs
 from spinloop.fitting.request import Request, read_request, read_start, save_fits
-from spinloop.fitting.status import count_statuses, fit_status
-from spinloop.fitting.store import STATUSES
+from spinloop.fitting.starts import STARTS, Start, Workshop, given_start, prepare_start, require_device
 from spinloop.motion.mixture import Mixture, load_mixture
-from spinloop.params.body import PosingParams
-from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
 from spinloop.params.loader import load_section
+from spinloop.progress import say
 from spinloop.rendering.overlay import SKY_BLUE
-from spinloop.stages._progress import say
-from spinloop.stages._starts import STARTS, Start, Workshop, given_start, prepare_start, require_device
+from spinloop.tables.fits import STATUSES
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}
 

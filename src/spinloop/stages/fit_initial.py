@@ -3,17 +3,24 @@
 from pathlib import Path
 from shutil import rmtree
 
-from spinloop.annotations.table import count_rows
 from spinloop.body.files import load_body
 from spinloop.errors import UserError
-from spinloop.fitting.offline import fingerprint, finished_batches, fit_batch, keypoint_batches, shard_rows
-from spinloop.fitting.parts import join_parts, part_files
-from spinloop.fitting.status import name_statuses
+from spinloop.fitting.offline import (
+    fingerprint,
+    finished_batches,
+    fit_batch,
+    join_parts,
+    keypoint_batches,
+    name_statuses,
+    part_files,
+    shard_rows,
+)
+from spinloop.fitting.starts import Workshop, prepare_start
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
-from spinloop.stages._progress import rate, say
-from spinloop.stages._starts import Workshop, prepare_start
+from spinloop.progress import rate, say
+from spinloop.tables.table import count_rows
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
 

@@ -6,16 +6,9 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from spinloop.annotations.crops import CropReader
-from spinloop.annotations.record import load_records
-from spinloop.body.state import BodyState
-from spinloop.evaluation.compare import load_scored
-from spinloop.evaluation.lineage import lineage, sha256_of_parts
+from spinloop.body.pose import BodyState
 from spinloop.evaluation.measure import Reference, measure
-from spinloop.evaluation.meshes import NEUTRAL, load_body_files, pose_with
-from spinloop.evaluation.predict import Predictions, save_predictions
-from spinloop.evaluation.protocols import protocol_of_split
-from spinloop.evaluation.refits import (
+from spinloop.evaluation.offline_fits import (
     Way,
     as_predictions,
     as_state,
@@ -25,16 +18,19 @@ from spinloop.evaluation.refits import (
     summarize_refits,
     take,
 )
+from spinloop.evaluation.predict import Predictions, lineage, load_scored, save_predictions, sha256_of_parts
+from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.scores import sequence_labels
-from spinloop.evaluation.truth import MaskRows, rows_of
+from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
 from spinloop.files import atomic, write_json
+from spinloop.fitting.starts import STARTS, Workshop, given_start, prepare_start
 from spinloop.motion.mixture import load_mixture
-from spinloop.params.body import PosingParams
 from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import SettingsParams
-from spinloop.stages._starts import STARTS, Workshop, given_start, prepare_start
+from spinloop.tables.crops import CropReader
+from spinloop.tables.records import load_records
 
 SECTIONS = {
     "evaluate": EvaluateParams,

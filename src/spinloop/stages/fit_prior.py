@@ -8,12 +8,11 @@ import numpy as np
 
 from spinloop.errors import UserError
 from spinloop.files import atomic, write_json
-from spinloop.motion.fitting import fit_mixture
-from spinloop.motion.folders import read_motion
-from spinloop.motion.limits import is_plausible
-from spinloop.motion.mixture import load_log_likelihood, load_mixture, save_mixture
+from spinloop.motion.mixture import is_plausible, load_log_likelihood, load_mixture, save_mixture
+from spinloop.motion.mixture_fit import fit_mixture
+from spinloop.motion.readers import read_motion
+from spinloop.params.fitting import PriorParams
 from spinloop.params.loader import load_section
-from spinloop.params.prior import PriorParams
 
 SECTIONS = {"prior": PriorParams}
 _N_SAMPLES = 10_000

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.official import Extras, keypoint_row, read_people
-from spinloop.annotations.record import RECORD
-from spinloop.annotations.table import open_writer
-from spinloop.annotations.tally import Tally
+from spinloop.datasets.spin import Extras, keypoint_row, read_people
 from spinloop.errors import UserError
 from spinloop.files import write_json
-from spinloop.stages._progress import progress, say
+from spinloop.keypoints.merge import KEYPOINTS
+from spinloop.progress import progress, say
+from spinloop.tables.records import RECORD, Tally
+from spinloop.tables.table import open_writer
 
 SECTIONS: dict[str, type] = {}
 

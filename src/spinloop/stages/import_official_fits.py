@@ -3,17 +3,17 @@
 from functools import partial
 from pathlib import Path
 
-from spinloop.annotations.official import Extras
-from spinloop.annotations.table import count_rows
 from spinloop.body.files import load_body
-from spinloop.fitting.official import OfficialFits
+from spinloop.datasets.spin import Extras
 from spinloop.fitting.offline import KeypointBatch, fit_batch, keypoint_batches
 from spinloop.fitting.smplify import Fitter
-from spinloop.fitting.store import FitStore
+from spinloop.fitting.spin_fits import OfficialFits
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
+from spinloop.tables.fits import FitStore
+from spinloop.tables.table import count_rows
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
 

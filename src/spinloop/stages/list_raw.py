@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from spinloop.datasets.raw_files import count_files, hash_files, save_entries
 from spinloop.files import write_json
-from spinloop.manifest import count_files, hash_files, save_entries
-from spinloop.stages._progress import progress
+from spinloop.progress import progress
 
 SECTIONS: dict[str, type] = {}
 

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from spinloop.annotations.detections import open_detections
-from spinloop.annotations.merge import KEYPOINTS, merge_records
-from spinloop.annotations.record import iterate_records
-from spinloop.annotations.table import count_rows, save_table
-from spinloop.annotations.tally import Tally
 from spinloop.files import write_json
-from spinloop.params.annotations import MergeParams
+from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections
+from spinloop.params.datasets import MergeParams
 from spinloop.params.loader import load_section
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
+from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.table import count_rows, save_table
 
 SECTIONS = {"merge": MergeParams}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from spinloop.files import atomic
 from spinloop.mirror.coco import save_annotations, write_coco
-from spinloop.mirror.pool import PIECE, Studio
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import PIECE, Studio
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
-from spinloop.stages._progress import progress
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_coco": CocoParams, "body": PosingParams}
 

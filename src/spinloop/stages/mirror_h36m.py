@@ -4,12 +4,12 @@ from pathlib import Path
 
 from spinloop.files import atomic
 from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, performances, write_h36m
-from spinloop.mirror.pool import Studio
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import Studio
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
-from spinloop.params.mirror_lab import H36mParams
-from spinloop.stages._progress import progress
+from spinloop.params.mirror import H36mParams
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_h36m": H36mParams, "body": PosingParams}
 

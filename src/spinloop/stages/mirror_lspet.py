@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.lspet import save_joints, write_lspet
-from spinloop.mirror.pool import Studio
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.mirror.lsp import save_lspet_joints as save_joints
+from spinloop.mirror.lsp import write_lspet
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import Studio
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import LspetParams
-from spinloop.stages._progress import progress
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_lspet": LspetParams, "body": PosingParams}
 

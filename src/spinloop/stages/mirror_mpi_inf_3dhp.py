@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.mpi_inf_3dhp import write_train
-from spinloop.mirror.mpi_inf_3dhp_test import write_test
-from spinloop.mirror.pool import Studio
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.mirror.mpi_inf_3dhp import write_test, write_train
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import Studio
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
-from spinloop.params.mirror_lab import MpiInf3dhpParams
-from spinloop.stages._progress import progress
+from spinloop.params.mirror import MpiInf3dhpParams
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams, "body": PosingParams}
 

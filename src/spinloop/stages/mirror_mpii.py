@@ -4,12 +4,12 @@ from pathlib import Path
 
 from spinloop.files import atomic
 from spinloop.mirror.mpii import save_people, write_mpii
-from spinloop.mirror.pool import Studio
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import Studio
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiiParams
-from spinloop.stages._progress import progress
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_mpii": MpiiParams, "body": PosingParams}
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.pool import Studio
+from spinloop.mirror.people import save_truth
+from spinloop.mirror.photographs import Studio
 from spinloop.mirror.pw3d import write_pw3d
-from spinloop.mirror.truth import save_truth
-from spinloop.params.body import PosingParams
+from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import Pw3dParams
-from spinloop.stages._progress import progress
+from spinloop.progress import progress
 
 SECTIONS = {"mirror_pw3d": Pw3dParams, "body": PosingParams}
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from spinloop.annotations.crops import pack_crops
-from spinloop.annotations.record import iterate_records
-from spinloop.annotations.table import count_rows
-from spinloop.annotations.tally import Tally
 from spinloop.files import write_json
-from spinloop.params.annotations import CropsParams
+from spinloop.params.datasets import CropsParams
 from spinloop.params.loader import load_section
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
+from spinloop.tables.crops import pack_crops
+from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.table import count_rows
 
 SECTIONS = {"crops": CropsParams}
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from spinloop.body.files import BodyFile, save_body
-from spinloop.body.free.assemble import Sizes, build_free_bodies
-from spinloop.body.free.source import load_source
 from spinloop.body.smpl import convert_folder
 from spinloop.files import write_json
-from spinloop.params.body import BodyParams
+from spinloop.freebody.anny import load_source
+from spinloop.freebody.bodies import Sizes, build_free_bodies
+from spinloop.params.fitting import BodyParams
 from spinloop.params.loader import load_section
 
 SECTIONS = {"body": BodyParams}

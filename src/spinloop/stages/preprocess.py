@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from spinloop.annotations.readers import read_source, reader
-from spinloop.annotations.record import save_records
-from spinloop.annotations.tally import Tally
+from spinloop.datasets import read_source, reader
 from spinloop.files import write_json
-from spinloop.params.annotations import SourcesParams
+from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import load_section, require_choice
-from spinloop.stages._progress import progress, say
+from spinloop.progress import progress, say
+from spinloop.tables.records import Tally, save_records
 
 SECTIONS = {"sources": SourcesParams}
 

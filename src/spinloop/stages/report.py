@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-from spinloop.evaluation.lineage import sha256_of_parts
-from spinloop.evaluation.meshes import load_bodies
-from spinloop.params.annotations import RawParams, SourcesParams
-from spinloop.params.body import BodyParams
+from spinloop.evaluation.predict import sha256_of_parts
+from spinloop.evaluation.truth import load_bodies
+from spinloop.params.datasets import RawParams, SourcesParams
 from spinloop.params.evaluation import EvaluateParams, ReportParams
+from spinloop.params.fitting import BodyParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
+from spinloop.reporting.benchmarks import load_published
 from spinloop.reporting.contents import Material, build_report, lineage_table
-from spinloop.reporting.inputs import load_raw_lists, load_refits, load_settings, load_starts, load_stats
-from spinloop.reporting.pages import write_report
-from spinloop.reporting.prose import recipe
-from spinloop.reporting.published import load_published
-from spinloop.stages._figures import draw_pictures
-from spinloop.stages._gather import (
+from spinloop.reporting.figures import draw_pictures
+from spinloop.reporting.gather import (
     TrainFolders,
     compare_settings,
     files_in,
@@ -24,6 +21,9 @@ from spinloop.stages._gather import (
     occlusion_of,
     split_of,
 )
+from spinloop.reporting.pages import write_report
+from spinloop.reporting.results import load_raw_lists, load_refits, load_settings, load_starts, load_stats
+from spinloop.reporting.sentences import recipe
 
 SECTIONS = {
     "evaluate": EvaluateParams,

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spinloop.annotations.crops import CropReader
-from spinloop.annotations.record import load_records
 from spinloop.body.files import load_body
 from spinloop.errors import UserError
-from spinloop.evaluation.comparison import load_contest, score_contest
 from spinloop.evaluation.protocols import find_protocol
 from spinloop.evaluation.scores import summarize
+from spinloop.evaluation.submission_scores import load_contest, score_contest
 from spinloop.evaluation.truth import MaskRows, rows_of
 from spinloop.files import write_json
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.loader import load_section
+from spinloop.tables.crops import CropReader
+from spinloop.tables.records import load_records
 
 SECTIONS = {"evaluate": EvaluateParams}
 

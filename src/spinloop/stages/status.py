@@ -5,11 +5,11 @@ from pathlib import Path
 from rich.table import Column, Table
 from rich.text import Text
 
-from spinloop.configuration import check_project
-from spinloop.dag import StageRule, read_state
 from spinloop.files import read_json
-from spinloop.locks import stages_running
-from spinloop.stages._progress import table_console
+from spinloop.pipeline.configuration import check_project
+from spinloop.pipeline.dag import StageRule, read_state
+from spinloop.pipeline.locks import stages_running
+from spinloop.progress import table_console
 
 SECTIONS: dict[str, type] = {}
 _COLORS = {"fresh": "green", "stale": "yellow", "running": "cyan"}

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from spinloop.params.body import PosingParams
-from spinloop.params.fitting import FittingParams
+from spinloop.params.fitting import FittingParams, PosingParams
 from spinloop.params.loader import load_section, require_choice
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.progress import Pace, rate, say
 from spinloop.regression.weights import save_network
-from spinloop.stages._progress import Pace, rate, say
+from spinloop.training.distributed import joined_processes
 from spinloop.training.loop import Run, train
-from spinloop.training.processes import joined_processes
 from spinloop.training.setup import Folders, Inputs, Sections, prepare_run, save_fits
 
 SECTIONS = {

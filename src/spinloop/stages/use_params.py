@@ -6,12 +6,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from spinloop.configuration import check_values
 from spinloop.errors import UserError
 from spinloop.files import atomic
-from spinloop.params.loader import load_yaml
-from spinloop.params.overlay import lay_over, read_preset
-from spinloop.stages._progress import say
+from spinloop.params.loader import lay_over, load_yaml, read_preset
+from spinloop.pipeline.configuration import check_values
+from spinloop.progress import say
 
 SECTIONS: dict[str, type] = {}
 _WIDTH = 4096

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spinloop.annotations.record import iterate_records
-from spinloop.annotations.table import count_rows
-from spinloop.annotations.tally import Tally
-from spinloop.annotations.validate import FATAL, validate_records
 from spinloop.errors import UserError
 from spinloop.files import atomic, write_json
-from spinloop.params.annotations import ValidateParams
+from spinloop.params.datasets import ValidateParams
 from spinloop.params.loader import load_section
+from spinloop.progress import progress, say
 from spinloop.reporting.gallery import choose, gallery_page
-from spinloop.stages._progress import progress, say
+from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.table import count_rows
+from spinloop.tables.validation import FATAL, validate_records
 
 SECTIONS = {"validate": ValidateParams}
 _CURE = "make it with `spinloop preprocess`"

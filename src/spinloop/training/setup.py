@@ -7,33 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from spinloop.body.engine import make_body_model
 from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
+from spinloop.body.model import make_body_model
 from spinloop.errors import UserError
 from spinloop.files import atomic, require_file
 from spinloop.fitting.smplify import Fitter
-from spinloop.fitting.store import FitStore
 from spinloop.motion.mixture import Mixture, load_mixture
-from spinloop.params.body import PosingParams
-from spinloop.params.fitting import FittingParams
+from spinloop.params.fitting import FittingParams, PosingParams
 from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
-from spinloop.regression.hmr import Hmr
-from spinloop.regression.mean import load_mean, mean_from_prior
+from spinloop.regression.hmr import Hmr, load_mean, mean_from_prior
 from spinloop.regression.weights import load_imagenet, load_start
-from spinloop.training.anchor import Anchor
-from spinloop.training.checkpoint import Checkpoint, fingerprint
-from spinloop.training.data import Look, Split
-from spinloop.training.history import History
-from spinloop.training.load import SplitFiles, load_split
-from spinloop.training.loader import Batches
-from spinloop.training.loop import Run, snapshot_steps, weights_stream
-from spinloop.training.machine import Machine
+from spinloop.tables.fits import FitStore
+from spinloop.training.checkpoint import Checkpoint, collect_snapshots, fingerprint
+from spinloop.training.data import Look, Split, SplitFiles, load_split
+from spinloop.training.distributed import Machine, Processes
+from spinloop.training.loop import Batches, Run, snapshot_steps, weights_stream
 from spinloop.training.mixture import SampleStream, split_shares
-from spinloop.training.processes import Processes
-from spinloop.training.snapshots import collect_snapshots
-from spinloop.training.step import Apparatus
-from spinloop.training.watch import Watch
+from spinloop.training.monitor import History, Watch
+from spinloop.training.step import Anchor, Apparatus
 
 
 @dataclass(frozen=True)

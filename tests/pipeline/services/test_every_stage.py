@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from spinloop.dag import read_pipeline
 from spinloop.params.loader import load_yaml
+from spinloop.pipeline.dag import read_pipeline
 
 pytestmark = pytest.mark.slow
 

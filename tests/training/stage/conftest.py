@@ -13,13 +13,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from spinloop.annotations.merge import KEYPOINTS
-from spinloop.annotations.table import save_table
 from spinloop.body.files import save_body
-from spinloop.body.state import BodyState
-from spinloop.fitting.store import FitStore
+from spinloop.body.pose import BodyState
+from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.motion.mixture import save_mixture
 from spinloop.stages import train
+from spinloop.tables.fits import FitStore
+from spinloop.tables.table import save_table
 from spinloop.training.data import Split
 
 MIXTURE = [

@@ -16,11 +16,11 @@ import torch
 from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
-from spinloop.fitting.store import FitStore
 from spinloop.regression.weights import load_network
 from spinloop.stages import train as stage
+from spinloop.tables.fits import FitStore
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.processes import Processes, joined_processes
+from spinloop.training.distributed import Processes, joined_processes
 
 # Small, so that steps of Adam do not make much of rounding.
 RATE = 1e-5

@@ -15,9 +15,9 @@ import torch
 from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
-from spinloop.fitting.store import FitStore
 from spinloop.regression.weights import load_network
 from spinloop.stages import train as stage
+from spinloop.tables.fits import FitStore
 from spinloop.training.checkpoint import Checkpoint
 
 FITS = "fits/stick_train.h5"

@@ -1,0 +1,71 @@
+"""Photographs with OpenPose's detections and no annotation → records that hold a box only.
+
+Expected tree: images anywhere below the folder, each with OpenPose's file beside it (`a.jpg`,
+`a_keypoints.json`). Merging with the same folder gives the detected joints to the record they came from.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spinloop.errors import UserError
+from spinloop.keypoints.openpose import count_limbs, detections_path, read_openpose
+from spinloop.params.datasets import PhotosSource
+from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.records import Record, Tally, box_around, make_id
+
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+def read_photos(
+    raw: Path, split: str, source: PhotosSource, is_official: bool, tally: Tally
+) -> Iterator[Record]:
+    """A record per detected person, by image name and place in OpenPose's file.
+
+    Args:
+        raw: folder of the photographs and detections.
+        split: the split's key, first part of the ids.
+        source: the rules.
+        is_official: must be False: the published code has no such reader.
+        tally: counts what is left out: images with `no_file`, `no_person` or `unreadable_image`; people with
+            `too_few_limb_joints` or `empty_box`.
+
+    Raises:
+        UserError: there is no image, or a detection file is not OpenPose's.
+    """
+    if is_official:
+        raise UserError(
+            "--compat official: the published code reads no photos without annotation; leave it out"
+        )
+    images = sorted(path for path in raw.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not images:
+        raise UserError(f"{raw}: no photographs (*.jpg, *.png) there; correct sources.{split}.raw")
+    for path in images:
+        image = path.relative_to(raw).as_posix()
+        found = _look(raw, image)
+        if isinstance(found, str):
+            tally.leave_out(found, f"{split}/{image}")
+            continue
+        height, width, people = found
+        for person, joints in enumerate(people):
+            name = make_id(split, image, person)
+            box = box_around(joints[joints[:, 2] > 0, :2], source.box_factor) if joints.any() else None
+            if count_limbs(joints) < source.min_limb_joints or box is None:
+                tally.leave_out("empty_box" if box is None else "too_few_limb_joints", name)
+                continue
+            tally.keep()
+            yield Record(name, image, height, width, box.center, box.scale, person=person)
+
+
+def _look(raw: Path, image: str) -> tuple[int, int, np.ndarray] | str:
+    """Height, width and detected people; or the reason why there are none."""
+    people = read_openpose(detections_path(raw, image))
+    if people is None:
+        return "no_file"
+    if not len(people):
+        return "no_person"
+    try:
+        return *read_size(raw / image), people
+    except UnreadableImage:
+        return "unreadable_image"

@@ -1,0 +1,216 @@
+"""SPIN's own files of annotations, `dataset_extras/*.npz`, to and from our tables.
+
+A row of theirs is a person; the image's name is all that identifies it. Ids come from that name and from how
+many rows of the same image came before, unless the file has an array `id`, which ours have beside the
+published arrays. Zeros stand for "not annotated" there; what is zero in all rows is left out of the file.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from spinloop.errors import UserError
+from spinloop.files import atomic, read_npz
+from spinloop.joints import N_OPENPOSE
+from spinloop.keypoints.openpose import merge_joints
+from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.records import N_COMMON, Record, Tally, make_id
+
+_CURE = "download SPIN's dataset_extras again, or write it with `spinloop export_official`"
+_MASKS = "data/lsp/"
+_LETTERS = {"m": "male", "f": "female", "n": "neutral"}
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "imgname": (), "center": (2,), "scale": (), "part": (N_COMMON, 3), "openpose": (N_OPENPOSE, 3),
+    "S": (N_COMMON, 4), "pose": (72,), "shape": (10,), "has_smpl": (), "gender": (), "maskname": (),
+    "partname": (), "id": (),
+}  # fmt: skip
+_NEEDED = ("imgname", "center", "scale")
+_WORDS = {"imgname", "gender", "maskname", "partname", "id"}
+
+
+class Extras:
+    """One file of SPIN's, checked."""
+
+    def __init__(self, path: Path, split: str) -> None:
+        """Read it.
+
+        Args:
+            path: the npz.
+            split: the split's key, first part of the ids.
+
+        Raises:
+            UserError: the file is absent, damaged or no such file, or its ids are another split's.
+        """
+        arrays = read_npz(path, _CURE, keys=_SHAPES)
+        for key in _NEEDED:
+            if key not in arrays:
+                raise UserError(f"{path}: {key}: array missing, so this is no file of SPIN's; {_CURE}")
+        count = len(np.atleast_1d(arrays["imgname"]))
+        for key, array in arrays.items():
+            # `has_smpl` and `scale` are columns in some files.
+            flat = array.reshape(len(array), -1)[:, 0] if array.ndim == 2 and not _SHAPES[key] else array
+            if flat.shape != (count, *_SHAPES[key]):
+                wanted = (count, *_SHAPES[key])
+                raise UserError(f"{path}: {key}: expected shape {wanted}, found {array.shape}; {_CURE}")
+            arrays[key] = flat
+        self.path, self._arrays = path, arrays
+        self.images = [str(name) for name in arrays["imgname"]]
+        self.occurrences = _occurrences(self.images)
+        self.ids = self._ids(split)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The arrays' entries of a person."""
+        return {key: array[index] for key, array in self._arrays.items()}
+
+    def _ids(self, split: str) -> list[str]:
+        if "id" not in self._arrays:
+            pairs = zip(self.images, self.occurrences, strict=True)
+            return [make_id(split, image, number) for image, number in pairs]
+        ids = [str(name) for name in self._arrays["id"]]
+        for name in ids:
+            if not name.startswith(f"{split}/"):
+                raise UserError(f"{self.path}: id: {name!r} is not of split {split}; give its --split")
+        return ids
+
+
+def read_people(
+    extras: Extras, raw: Path, masks: str, tally: Tally
+) -> Iterator[tuple[Record, Float[np.ndarray, "25 3"]]]:
+    """The records of a file, each with the detected joints (zeros where there are none).
+
+    Args:
+        extras: the file.
+        raw: the dataset's folder, for the sizes of the images.
+        masks: folder of UPi-S1h below it.
+        tally: counts `unreadable_image`.
+
+    Raises:
+        UserError: an image is absent.
+    """
+    known: tuple[str, tuple[int, int] | None] = ("", None)
+    for index, image in enumerate(extras.images):
+        if known[0] != image:
+            known = image, _size(raw / image)
+        if known[1] is None:
+            tally.leave_out("unreadable_image", extras.ids[index])
+            continue
+        tally.keep()
+        row = extras.row(index)
+        fields = {**_annotation(row), **_body(row), **_masks(row, masks)}
+        number, (height, width) = extras.occurrences[index], known[1]
+        center, scale = np.asarray(row["center"], np.float64), float(row["scale"])
+        detected = _clean(row["openpose"]) if "openpose" in row else np.zeros((N_OPENPOSE, 3))
+        yield (
+            Record(extras.ids[index], image, height, width, center, scale, person=number, **fields),
+            detected,
+        )
+
+
+def keypoint_row(record: Record, detected: Float[np.ndarray, "25 3"]) -> dict[str, Any]:
+    """The row of a person in the table of merged keypoints (`merge.KEYPOINTS`).
+
+    The file does not say why a person has no detection; such rows say `no_person`.
+    """
+    return {
+        "id": record.id,
+        "center": record.center,
+        "scale": record.scale,
+        "keypoints": merge_joints(record.keypoints, detected),
+        "provenance": "matched" if detected.any() else "no_person",
+    }
+
+
+def save_extras(
+    path: Path, records: Iterable[Record], detections: Mapping[str, Float[np.ndarray, "25 3"]] | None
+) -> int:
+    """Write records as SPIN's code reads them; returns how many there were.
+
+    Args:
+        path: the npz.
+        records: people, in the order that the file shall have.
+        detections: detected joints by id; who is not in it gets zeros. None leaves `openpose` out.
+    """
+    rows = [_official_row(record, detections) for record in records]
+    arrays = {key: _array(key, rows) for key in _SHAPES if _is_needed(key, rows)}
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+    return len(rows)
+
+
+def _array(key: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    return np.array([row[key] for row in rows], dtype=np.str_ if key in _WORDS else np.float64)
+
+
+def _official_row(
+    record: Record, detections: Mapping[str, Float[np.ndarray, "25 3"]] | None
+) -> dict[str, Any]:
+    letters = {name: letter for letter, name in _LETTERS.items()}
+    values: dict[str, Any] = {
+        "imgname": record.image, "center": record.center, "scale": record.scale, "part": record.keypoints,
+        "openpose": None if detections is None else detections.get(record.id), "S": record.joints_3d,
+        "pose": record.pose, "shape": record.betas, "has_smpl": None if record.pose is None else 1.0,
+        "gender": None if record.gender is None else letters[record.gender],
+        "maskname": record.mask and _MASKS + record.mask.rpartition(_MASKS)[2],
+        "partname": record.parts and _MASKS + record.parts.rpartition(_MASKS)[2], "id": record.id,
+    }  # fmt: skip
+    return {key: _blank(key) if value is None else value for key, value in values.items()}
+
+
+def _blank(key: str) -> Any:
+    """What stands for "not annotated"."""
+    return "" if key in _WORDS else np.zeros(_SHAPES[key])
+
+
+def _is_needed(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any row says something under a key; of `has_smpl`, whether the rows say different things."""
+    has = [bool(row[key]) if key in _WORDS else bool(np.any(row[key])) for row in rows]
+    if key == "has_smpl":
+        return any(has) and not all(has)
+    return key in _NEEDED or any(has)
+
+
+def _occurrences(images: Sequence[str]) -> list[int]:
+    seen: Counter[str] = Counter()
+    numbers = []
+    for image in images:
+        numbers.append(seen[image])
+        seen[image] += 1
+    return numbers
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        return read_size(path)
+    except UnreadableImage:
+        return None
+
+
+def _annotation(row: Mapping[str, Any]) -> dict[str, Any]:
+    found = {"keypoints": _clean(row["part"]) if "part" in row else None,
+             "joints_3d": _clean(row["S"]) if "S" in row else None}  # fmt: skip
+    return {key: value if value is not None and value[:, -1].any() else None for key, value in found.items()}
+
+
+def _body(row: Mapping[str, Any]) -> dict[str, Any]:
+    gender = _LETTERS.get(str(row.get("gender", "")))
+    if "pose" not in row or not row.get("has_smpl", 1):
+        return {"gender": gender}
+    return {"pose": row["pose"], "betas": row.get("shape"), "gender": gender}
+
+
+def _masks(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    names = {"mask": str(row.get("maskname", "")), "parts": str(row.get("partname", ""))}
+    return {key: f"{folder}/{name}" for key, name in names.items() if name}
+
+
+def _clean(joints: Float[np.ndarray, "J C"]) -> Float[np.ndarray, "J C"]:
+    """Confidences in [0, 1], and zeros where there is none."""
+    confidence = np.clip(np.nan_to_num(joints[:, -1:].astype(np.float64)), 0.0, 1.0)
+    return np.concatenate([np.where(confidence > 0, joints[:, :-1], 0.0), confidence], axis=1)

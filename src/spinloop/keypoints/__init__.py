@@ -1,0 +1,1 @@
+"""2D keypoints: what detectors report in their own formats, matched with and merged into annotations."""

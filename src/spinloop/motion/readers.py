@@ -1,0 +1,138 @@
+"""Reader of AMASS files: SMPL-H or SMPL-X poses in npz.
+
+Many clips in one npz file, already in SMPL's angles.
+
+All recorded motion under a folder, whatever its format.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from spinloop.errors import UserError
+from spinloop.files import read_npz
+from spinloop.motion.asf import read_amc, skeleton_of
+from spinloop.motion.bvh import read_bvh
+from spinloop.motion.clips import Clip
+from spinloop.motion.retarget import to_clip
+
+# Root and 21 body joints, then fingers (SMPL-H) or face and fingers (SMPL-X); SMPL alone ends with two hands.
+_N_BODY = 66
+_WIDTHS = (72, 156, 165)
+_RATES = ("mocap_framerate", "mocap_frame_rate")
+AMASS_KEYS = ("poses", *_RATES)
+
+
+def is_amass(keys: set[str]) -> bool:
+    """Whether an npz with these keys is an AMASS recording."""
+    return "poses" in keys and any(rate in keys for rate in _RATES)
+
+
+def read_amass(path: Path, arrays: dict[str, np.ndarray]) -> Clip:
+    """The body's poses; hands are left at zero unless the file is plain SMPL.
+
+    AMASS stands its world on z; here it is turned to y up.
+
+    Args:
+        path: the file, for the name of the clip and the messages.
+        arrays: its content.
+
+    Raises:
+        UserError: the poses have another width or are not finite.
+    """
+    poses = arrays["poses"]
+    if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or not len(poses):
+        raise UserError(
+            f"{path}: poses: expected (F, 72), (F, 156) or (F, 165), found {poses.shape}; restore it"
+        )
+    if not np.isfinite(poses).all():
+        raise UserError(f"{path}: poses: not all entries are finite numbers; restore the file")
+    rate = next(float(arrays[key]) for key in _RATES if key in arrays)
+    full = np.zeros((len(poses), 72))
+    kept = 72 if poses.shape[1] == 72 else _N_BODY
+    full[:, :kept] = poses[:, :kept]
+    upright = Rotation.from_euler("x", -90, degrees=True) * Rotation.from_rotvec(full[:, :3])
+    full[:, :3] = upright.as_rotvec()
+    return Clip(path.stem, rate, full)
+
+
+_NEEDED = ("poses", "clip_name", "clip_start", "clip_len", "fps")
+BUNDLE_KEYS = (*_NEEDED, "ok")
+
+
+def read_bundle(path: Path, arrays: dict[str, np.ndarray]) -> list[Clip]:
+    """The clips of a bundle.
+
+    Args:
+        path: the file, for the messages.
+        arrays: `poses` (F, 72) of all clips, one after the other; for each clip `clip_name`, `clip_start`,
+            `clip_len` (frames) and `fps`; optionally `ok` (F,), false for rows to be left out.
+
+    Raises:
+        UserError: a key is missing, the shapes do not fit together, or a pose is not finite.
+    """
+    for key in _NEEDED:
+        if key not in arrays:
+            raise UserError(f"{path}: {key}: missing; expected the keys {', '.join(_NEEDED)}")
+    poses, starts, lengths = arrays["poses"], arrays["clip_start"], arrays["clip_len"]
+    fine = arrays.get("ok", np.ones(len(poses), dtype=bool)).astype(bool)
+    if poses.ndim != 2 or poses.shape[1] != 72 or fine.shape != poses.shape[:1]:
+        raise UserError(
+            f"{path}: poses: expected shape (F, 72) and ok (F,), found {poses.shape}, {fine.shape}"
+        )
+    if not np.isfinite(poses[fine]).all():
+        raise UserError(f"{path}: poses: not all entries are finite numbers; restore the file")
+    if len({len(arrays[key]) for key in _NEEDED[1:]}) != 1 or (starts + lengths).max(initial=0) > len(poses):
+        raise UserError(f"{path}: clip_len: the clips do not fit into {len(poses)} poses; restore the file")
+    clips = []
+    for name, fps, start, length in zip(arrays["clip_name"], arrays["fps"], starts, lengths, strict=True):
+        span = slice(int(start), int(start + length))
+        kept = poses[span][fine[span]].astype(np.float64)
+        if len(kept):
+            clips.append(Clip(str(name), float(fps), kept))
+    return clips
+
+
+FORMATS = ".bvh, .amc with its .asf, AMASS .npz, or the npz of SMPL poses"
+
+
+def read_motion(place: Path) -> list[Clip]:
+    """Every clip of a file, or of all files under a folder in the order of their names.
+
+    Raises:
+        UserError: there is no such file or folder, it holds no motion, or a file is damaged.
+    """
+    if not place.exists():
+        raise UserError(f"{place}: no such file or folder; name that of the recordings in prior.motion")
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    clips = [clip for path in files if path.is_file() for clip in read_file(path)]
+    if not clips:
+        raise UserError(f"{place}: holds no recorded motion; give {FORMATS}")
+    return clips
+
+
+def read_file(path: Path) -> list[Clip]:
+    """The clips of one file; none if it is not motion.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if kind == "bvh":
+        return [to_clip(read_bvh(path), _stem(path), str(path))]
+    if kind == "amc":
+        return [to_clip(read_amc(path, skeleton_of(path)), _stem(path), str(path))]
+    return _read_npz(path) if kind == "npz" else []
+
+
+def _read_npz(path: Path) -> list[Clip]:
+    # Other arrays of the file are not touched; some published ones are pickles.
+    arrays = read_npz(path, "restore the file", {*AMASS_KEYS, *BUNDLE_KEYS})
+    if "clip_start" in arrays:
+        return read_bundle(path, arrays)
+    return [read_amass(path, arrays)] if is_amass(set(arrays)) else []
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0]

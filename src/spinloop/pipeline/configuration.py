@@ -1,0 +1,193 @@
+"""Every section of `params.yaml` and what it must look like.
+
+`params.yaml` as a whole: every section is what its stage expects, and none contradicts another.
+
+A stage reads its own sections when it starts, so a mistake in those of the last one would show after hours.
+Whoever reads the pipeline, or writes `params.yaml`, looks at all of it first.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from spinloop.errors import UserError
+from spinloop.evaluation.protocols import MaskProtocol, protocol_of_dictionary, protocol_of_split
+from spinloop.params.datasets import CropsParams, MergeParams, RawParams, SourcesParams, ValidateParams
+from spinloop.params.evaluation import EvaluateParams, ReportParams
+from spinloop.params.fitting import BodyParams, FitInitialParams, FittingParams, LifterParams, PriorParams
+from spinloop.params.loader import NeedsParams, RuntimeParams, load_yaml, parse_section
+from spinloop.params.mirror import (
+    CocoParams,
+    H36mParams,
+    LspetParams,
+    LspParams,
+    MpiInf3dhpParams,
+    MpiiParams,
+    Pw3dParams,
+)
+from spinloop.params.training import NetworkParams, SettingsParams, TrainParams, WatchParams
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "runtime": RuntimeParams,
+    "body": BodyParams,
+    "prior": PriorParams,
+    "mirror_coco": CocoParams,
+    "mirror_pw3d": Pw3dParams,
+    "mirror_h36m": H36mParams,
+    "mirror_mpi_inf_3dhp": MpiInf3dhpParams,
+    "mirror_lsp": LspParams,
+    "mirror_lspet": LspetParams,
+    "mirror_mpii": MpiiParams,
+    "raw": RawParams,
+    "sources": SourcesParams,
+    "merge": MergeParams,
+    "validate": ValidateParams,
+    "crops": CropsParams,
+    "fitting": FittingParams,
+    "lifter": LifterParams,
+    "fit_initial": FitInitialParams,
+    "evaluate": EvaluateParams,
+    "report": ReportParams,
+    "network": NetworkParams,
+    "train": TrainParams,
+    "watch": WatchParams,
+    "settings": SettingsParams,
+    "needs": NeedsParams,
+}
+"""Section → its model. Those of `raw`, `sources`, `settings` and `needs` hold items that a user names.
+
+A stage takes the models of its own sections from where they are declared, not from here: so an edit of the
+others makes nothing stale that does not read them.
+"""
+
+
+def check_project(root: Path) -> None:
+    """Look at the `params.yaml` of a project; where there is none, the last word is DVC's.
+
+    Raises:
+        UserError: as in `check_values`.
+    """
+    params = root / "params.yaml"
+    if params.is_file():
+        check_values(load_yaml(params), params)
+
+
+def check_values(values: Mapping[str, Any], params: Path) -> None:
+    """Refuse what a stage would refuse when it starts.
+
+    A project whose stages read none of our sections is another's, and is not looked at.
+
+    Args:
+        values: of a whole parameter file.
+        params: the file in which they stand or shall stand; the pipeline, `dvc.yaml`, lies beside it.
+
+    Raises:
+        UserError: a section is unknown, missing or wrong in itself (all of these are named), or says what
+            another contradicts (of these too).
+    """
+    path = params.with_name("dvc.yaml")
+    stages = _stages(load_yaml(path)) if path.is_file() else None
+    read = SECTIONS.keys() - {"needs"} if stages is None else _sections_read(stages)
+    if not read & SECTIONS.keys():
+        return
+    faults = [*_wrong_names(values, read, params)]
+    for name in SECTIONS.keys() & values.keys():
+        faults += _faults(parse_section, values, name, SECTIONS[name], params)
+    if not faults and values.keys() >= {"sources", "evaluate", "train"}:
+        faults = [*_contradictions(Sections.of(values, params), stages or {})]
+    if faults:
+        raise UserError("; ".join(sorted(faults)))
+
+
+class Sections(NamedTuple):
+    """Those that speak of one another."""
+
+    sources: SourcesParams
+    evaluate: EvaluateParams
+    train: TrainParams
+    needs: NeedsParams
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], params: Path) -> "Sections":
+        """The sections of a parameter file; it need not have `needs`."""
+        known = {"needs": {}, **values}
+        return cls(
+            sources=parse_section(known, "sources", SourcesParams, params),
+            evaluate=parse_section(known, "evaluate", EvaluateParams, params),
+            train=parse_section(known, "train", TrainParams, params),
+            needs=parse_section(known, "needs", NeedsParams, params),
+        )
+
+
+def _stages(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """The stages of `dvc.yaml`; those that are none are left to DVC, which reads it next."""
+    stages = pipeline.get("stages") or {}
+    return {name: stage for name, stage in stages.items() if isinstance(stage, Mapping)}
+
+
+def _sections_read(stages: Mapping[str, Any]) -> set[str]:
+    """What the stages list under `params`, and what stands elsewhere in them as `${section…}`."""
+    listed = [key for stage in stages.values() for key in (stage.get("do") or stage).get("params") or ()]
+    named = set(re.findall(r"\$\{(\w+)", repr(stages))) - {"item", "key"}
+    return named | {key.split(".")[0] for key in listed if isinstance(key, str)}
+
+
+def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Iterator[str]:
+    for name in values.keys() - SECTIONS.keys() - read:
+        yield f"{params}: {name}: no stage reads such a section; remove it or correct its spelling"
+    for name in read - values.keys():
+        yield f"{params}: {name}: section missing; copy it from the project's params.yaml"
+
+
+def _contradictions(sections: Sections, stages: Mapping[str, Any]) -> Iterator[str]:
+    yield from _of_training(sections, stages)
+    yield from _of_tests(sections)
+    yield from _of_dictionaries(sections)
+    # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` looks at them.
+    for name in sections.needs.root:
+        if stages and name.split("@")[0] not in stages:
+            yield f"params.yaml: needs.{name}: no such stage; correct its name"
+
+
+def _of_training(sections: Sections, stages: Mapping[str, Any]) -> Iterator[str]:
+    merged = stages.get("merge", {}).get("foreach")
+    merged = merged if isinstance(merged, Mapping | list) else sections.sources.root
+    for split in sections.train.splits:
+        if split not in sections.sources.root:
+            yield f"params.yaml: train.mixture: {split}: no such source; add it to sources or take it out"
+        elif split not in merged:
+            yield (
+                f"params.yaml: train.mixture: {split}: dvc.yaml makes no fits of it; take it out, or add it "
+                "there to the lists of merge, fit_initial, collect_fits and train"
+            )
+
+
+def _of_tests(sections: Sections) -> Iterator[str]:
+    sources = sections.sources.root
+    for split, protocol in sections.evaluate.splits.items():
+        yield from (faults := [*_faults(protocol_of_split, sections.evaluate, split)])
+        key = f"params.yaml: evaluate.splits.{split}"
+        if split not in sources:
+            yield f"{key}: no such source; add it to sources or take it out"
+        elif not faults and isinstance(protocol_of_split(sections.evaluate, split), MaskProtocol):
+            if getattr(sources[split], "masks", None) is None:
+                cure = f"name their folder in sources.{split}.masks, or choose another"
+                yield f"{key}: {protocol!r} compares masks, and the source has none; {cure}"
+
+
+def _of_dictionaries(sections: Sections) -> Iterator[str]:
+    for split in sections.evaluate.dictionaries:
+        yield from _faults(protocol_of_dictionary, sections.evaluate, split)
+        if split not in sections.train.splits:
+            key = f"params.yaml: evaluate.dictionaries.{split}"
+            yield f"{key}: nothing is trained on it; name it in train.mixture or take it out"
+
+
+def _faults(check: Callable[..., Any], *arguments: Any) -> Iterator[str]:
+    try:
+        check(*arguments)
+    except UserError as error:
+        yield str(error)

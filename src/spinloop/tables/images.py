@@ -1,0 +1,186 @@
+"""Image files: their size without decoding, and their pixels with every fault noticed.
+
+Pixels are taken as stored: an orientation tag is not obeyed, because annotations refer to the stored raster.
+A path below a video file names one of its frames (`annotations.video`).
+
+Frames of videos as if a video were a folder of images: `walk.mp4/000001.jpg` is the first frame.
+
+Nothing is extracted: whoever opens such a path through `annotations.images` has the frame decoded. Frames are
+decoded one after the other, because jumping to a frame is not exact in every format; a reader that goes
+forward through a video decodes it once.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from spinloop.errors import UserError
+
+
+class UnreadableImage(Exception):
+    """An image file that is there but is no image, or is cut off; a person in it is left out and counted."""
+
+
+def is_present(path: Path) -> bool:
+    """Whether there is such an image, or a video that should hold such a frame."""
+    frame = split_frame(path)
+    return (frame[0] if frame else path).is_file()
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width, px, from the file's header.
+
+    Raises:
+        UserError: there is no such file.
+        UnreadableImage: the header is not that of an image.
+    """
+    if frame := split_frame(path):
+        video = open_video(frame[0])
+        video.require(frame[1])
+        return video.height, video.width
+    with _open(path) as image:
+        return image.height, image.width
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB pixels; a grey image has three equal channels.
+
+    Raises:
+        UserError: there is no such file.
+        UnreadableImage: it cannot be decoded to its last row.
+    """
+    if frame := split_frame(path):
+        try:
+            return open_video(frame[0]).read(frame[1])
+        except DamagedVideo as error:
+            raise UnreadableImage(str(error)) from None
+    with _open(path) as image:
+        try:
+            return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UnreadableImage(f"{path}: {error}") from None
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except FileNotFoundError:
+        message = f"{path}: no such image, but the annotation lists it; complete the download of the images"
+        raise UserError(message) from None
+    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise UnreadableImage(f"{path}: {error}") from None
+
+
+# FFmpeg prints what it thinks of a damaged file, where a user error says it in one line. OpenCV reads this
+# variable once, when it first opens or writes a video.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+SUFFIXES = (".avi", ".mp4")
+_CURE = "download the video again"
+
+
+class DamagedVideo(Exception):
+    """A frame that the video's header announces cannot be decoded."""
+
+
+def frame_name(video: str, index: int) -> str:
+    """Path of a frame.
+
+    Args:
+        video: path of the video, / between its parts.
+        index: 0-based; the name counts from 1, as extracted frames usually do.
+    """
+    return f"{video}/{index + 1:06d}.jpg"
+
+
+def split_frame(path: Path) -> tuple[Path, int] | None:
+    """The video and the 0-based frame that a path names; None if it names no frame of a video file."""
+    video = path.parent
+    if video.suffix.lower() not in SUFFIXES or not path.stem.isdecimal() or video.is_dir():
+        return None
+    return video, int(path.stem) - 1
+
+
+class Video:
+    """An open video; frames are asked for in rising order, or it starts again from the first."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            UserError: there is no such file, or it is no video.
+        """
+        if not path.is_file():
+            raise UserError(f"{path}: no such video; complete the download of the videos")
+        self.path = path
+        self._capture = _capture(path)
+        self._next = 0
+        size = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
+        self.height, self.width = (int(self._capture.get(key)) for key in size)
+        self.n_frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        """As the header says."""
+        if min(self.height, self.width, self.n_frames) < 1:
+            raise UserError(f"{path}: damaged or not a video; {_CURE}")
+
+    def require(self, index: int) -> None:
+        """Check that the video has a frame.
+
+        Raises:
+            UserError: it is too short.
+        """
+        if index >= self.n_frames:
+            raise UserError(
+                f"{self.path}: {self.n_frames} frames, but frame {index + 1} is asked for; {_CURE}"
+            )
+
+    def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """RGB pixels of a frame.
+
+        Raises:
+            UserError: the video has no such frame.
+            DamagedVideo: it should have, but cannot be decoded.
+        """
+        self.require(index)
+        if index < self._next:
+            self._capture, self._next = _capture(self.path), 0
+        while self._next < index:
+            self._step(self._capture.grab())
+        is_decoded, image = self._capture.read()
+        self._step(is_decoded)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    def _step(self, is_decoded: bool) -> None:
+        self._next += 1
+        if not is_decoded:
+            raise DamagedVideo(f"{self.path}: frame {self._next} cannot be decoded")
+
+
+def open_video(path: Path) -> Video:
+    """The video, kept open for the frames that follow.
+
+    Raises:
+        UserError: there is no such file, or it is no video.
+    """
+    if not path.is_file():
+        return Video(path)
+    state = path.stat()
+    return _kept_open(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _kept_open(path: Path, changed: int, size: int) -> Video:
+    """One video at a time; time and size tell a file that was replaced from the one that is open."""
+    return Video(path)
+
+
+def _capture(path: Path) -> cv2.VideoCapture:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
