@@ -35,7 +35,7 @@ def test_the_engine_is_the_one_that_was_named_and_prints_nothing(random_body, ca
     assert capsys.readouterr().out == ""
 
 
-def test_nothing_outside_the_room_poses_meshes_without_asking_for_the_engine(repository):
+def test_other_packages_make_a_body_model_through_the_engine_only(repository):
     package = repository / "src" / "spinloop"
     direct = [
         str(path.relative_to(package))
@@ -43,4 +43,4 @@ def test_nothing_outside_the_room_poses_meshes_without_asking_for_the_engine(rep
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "BodyModel"
     ]
-    assert direct == ["body/engine.py"]
+    assert direct == ["body/model.py"]
