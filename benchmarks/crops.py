@@ -18,7 +18,7 @@ from spinloop.geometry.crop import crop_affine, invert_affine, warp
 from spinloop.params.datasets import CropsParams
 from spinloop.tables.crops import CropReader, pack_crops
 from spinloop.tables.images import read_image
-from spinloop.tables.records import Record, Tally, iterate_records, make_id, save_records
+from spinloop.tables.records import ReadCounts, Record, iterate_records, make_id, save_records
 
 CROP_PX = 224
 
@@ -88,7 +88,7 @@ def main() -> None:
         packed = Path(folder) / "crops.h5"
         params = CropsParams(size_px=options.size_px, margin=1.5, jpeg_quality=92)
         start = time.perf_counter()
-        pack_crops(packed, records, raw, params, Tally())
+        pack_crops(packed, records, raw, params, ReadCounts())
         seconds = time.perf_counter() - start
         images = {record.image for record in records}
         sizes = sum((raw / image).stat().st_size for image in images), packed.stat().st_size

@@ -31,7 +31,7 @@ from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
 from spinloop.tables.fits import FitResult
-from spinloop.tables.records import box_around
+from spinloop.tables.records import bounding_square
 
 _LIMBS = [N_OPENPOSE + joint for joint in index_map(COMMON24, LIMB12)]
 _HIPS = list(index_map(LIMB12, ["right_hip", "left_hip"]))
@@ -113,7 +113,7 @@ def read_views(path: Path) -> Views:
     with np.load(path, allow_pickle=False) as file:
         detected, joints, matrices = file["kp25"].astype(float), file["S"].astype(float), file["K"]
         names = [_name(str(name)) for name in file["S_names"]]
-    boxes = [box_around(person[person[:, 2] > 0, :2], 1.2) for person in detected]
+    boxes = [bounding_square(person[person[:, 2] > 0, :2], 1.2) for person in detected]
     centers = np.array([box.center for box in boxes if box])
     scales = np.array([box.scale for box in boxes if box])
     both = np.stack([merge_joints(None, person) for person in detected])

@@ -1,7 +1,7 @@
 import pytest
 
 from spinloop import joints
-from spinloop.joints import COMMON24, H36M17, MODEL49, OPENPOSE25, SMPL24, index_map, mirror_permutation
+from spinloop.joints import COMMON24, H36M17, MODEL49, OPENPOSE25, SMPL24, flip_permutation, index_map
 
 SETS = {
     name: value
@@ -46,23 +46,23 @@ def test_what_the_documentation_says_of_single_joints_is_so(repository):
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
-def test_the_mirror_is_its_own_inverse_and_keeps_the_midline(name):
-    mirror = mirror_permutation(SETS[name])
-    assert [mirror[mirror[i]] for i in range(len(mirror))] == list(range(len(mirror)))
-    for joint, other in enumerate(mirror):
+def test_a_flip_is_its_own_inverse_and_keeps_the_midline(name):
+    flip = flip_permutation(SETS[name])
+    assert [flip[flip[i]] for i in range(len(flip))] == list(range(len(flip)))
+    for joint, other in enumerate(flip):
         has_side = "left" in SETS[name][joint] or "right" in SETS[name][joint]
         assert (joint != other) == has_side
 
 
 # SPIN's index lists, as they stand in its constants.
-def test_mirrors_equal_the_reference():
-    assert joints.SMPL24_MIRROR == (
+def test_flips_equal_the_reference():
+    assert joints.SMPL24_FLIP == (
         0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22,
     )  # fmt: skip
     common = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13, 14, 15, 16, 17, 18, 19, 21, 20, 23, 22)
     openpose = (0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17, 22, 23, 24, 19, 20, 21)
-    assert joints.COMMON24_MIRROR == common
-    assert joints.MODEL49_MIRROR == openpose + tuple(25 + joint for joint in common)
+    assert joints.COMMON24_FLIP == common
+    assert joints.MODEL49_FLIP == openpose + tuple(25 + joint for joint in common)
 
 
 def test_sources_of_the_49_equal_the_reference():
@@ -90,11 +90,11 @@ def test_parents_come_before_their_children():
     assert all(parent < child for child, parent in enumerate(joints.SMPL_PARENTS))
 
 
-def test_parents_mirror_with_the_joints():
-    mirror = joints.SMPL24_MIRROR
+def test_parents_flip_with_the_joints():
+    flip = joints.SMPL24_FLIP
     for child, parent in enumerate(joints.SMPL_PARENTS):
         if parent >= 0:
-            assert joints.SMPL_PARENTS[mirror[child]] == mirror[parent]
+            assert joints.SMPL_PARENTS[flip[child]] == flip[parent]
 
 
 def test_index_map_selects_by_name_and_refuses_what_is_not_there():

@@ -98,7 +98,7 @@ def index_map(source: Sequence[str], target: Sequence[str]) -> tuple[int, ...]:
     return tuple(list(source).index(name) for name in target)
 
 
-def mirror_permutation(joints: Sequence[str]) -> tuple[int, ...]:
+def flip_permutation(joints: Sequence[str]) -> tuple[int, ...]:
     """For each joint, the position of the same joint on the body's other side (itself if on the midline)."""
     return index_map(joints, [_other_side(name) for name in joints])
 
@@ -116,9 +116,9 @@ def _source_of(name: str) -> str:
 
 MODEL49_FROM_SOURCE54 = index_map(SOURCE54, [_source_of(name) for name in MODEL49])
 
-SMPL24_MIRROR = mirror_permutation(SMPL24)
-COMMON24_MIRROR = mirror_permutation(COMMON24)
-MODEL49_MIRROR = mirror_permutation(MODEL49)
+SMPL24_FLIP = flip_permutation(SMPL24)
+COMMON24_FLIP = flip_permutation(COMMON24)
+MODEL49_FLIP = flip_permutation(MODEL49)
 
 # The 14 joints of the 3DPW and Human3.6M protocols; 17 of MPI-INF-3DHP add pelvis, spine and jaw. The head is
 # Human3.6M's head, not LSP's top of the head.

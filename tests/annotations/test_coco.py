@@ -5,15 +5,15 @@ import pytest
 
 from spinloop.datasets.coco import read_coco
 from spinloop.errors import UserError
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 # COCO's 17 joints in the 24, as the published preprocessing lists them.
 PUBLISHED = [19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0]
 
 
 def _read(raw, source, is_official=False):
-    tally = Tally()
-    return list(read_coco(raw, "coco_train", source, is_official, tally)), tally
+    counts = ReadCounts()
+    return list(read_coco(raw, "coco_train", source, is_official, counts)), counts
 
 
 def _annotation_file(raw):
@@ -69,9 +69,9 @@ def test_everybody_left_out_is_counted_with_the_reason(coco_tree, coco_source):
 
 
 def test_the_published_filter_asks_for_all_twelve_and_keeps_the_order_of_the_file(coco_tree, coco_source):
-    records, tally = _read(coco_tree, coco_source, is_official=True)
+    records, counts = _read(coco_tree, coco_source, is_official=True)
     assert [record.person for record in records] == [50, 31]
-    assert tally.stats()["left_out"]["too_few_limb_joints"] == 2
+    assert counts.stats()["left_out"]["too_few_limb_joints"] == 2
 
 
 def test_the_number_of_limb_joints_is_a_parameter(coco_tree, coco_source):
@@ -97,9 +97,9 @@ def test_an_image_that_is_listed_but_absent_stops_with_the_cure(coco_tree, coco_
 
 def test_an_unreadable_image_is_counted_and_left_out(coco_tree, coco_source):
     (coco_tree / "train2014" / "COCO_train2014_000000000003.jpg").write_bytes(b"not an image")
-    records, tally = _read(coco_tree, coco_source)
+    records, counts = _read(coco_tree, coco_source)
     assert [record.person for record in records] == [12, 50]
-    assert tally.stats()["left_out"]["unreadable_image"] == 1
+    assert counts.stats()["left_out"]["unreadable_image"] == 1
 
 
 def test_an_image_of_another_size_is_counted_and_left_out(coco_tree, coco_source, write_jpeg):

@@ -9,7 +9,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.tables.crops import CropReader, pack_crop, pack_crops
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 
 def _dots(folder, name: str, places: list[tuple[int, int]]) -> None:
@@ -38,9 +38,9 @@ def _packed(tmp_path, make_record, params, count=5):
         center = rng.uniform([100, 80], [220, 160])
         records.append(make_record(number, image, center=center, scale=rng.uniform(0.3, 0.9)))
         _dots(tmp_path, image, [(160, 120), (130, 100)])
-    tally = Tally()
-    pack_crops(tmp_path / "crops.h5", records, tmp_path, params, tally)
-    return records, tally
+    counts = ReadCounts()
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, params, counts)
+    return records, counts
 
 
 def test_affine_takes_points_of_the_original_to_the_packed_image(tmp_path, make_record, crops_params):
@@ -88,15 +88,15 @@ def test_an_unreadable_or_truncated_image_is_counted_and_left_out(
     (tmp_path / "text.jpg").write_bytes(b"no image")
     names = ["cut.jpg", "cut.jpg", "good.jpg", "text.jpg"]
     records = [make_record(number, name) for number, name in enumerate(names)]
-    tally = Tally()
-    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, tally)
+    counts = ReadCounts()
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, counts)
     assert CropReader(tmp_path / "crops.h5").ids == [records[2].id]
-    assert tally.stats()["left_out"] == {"unreadable_image": 3}
+    assert counts.stats()["left_out"] == {"unreadable_image": 3}
 
 
 def test_an_absent_image_stops_with_the_cure_and_leaves_no_file(tmp_path, make_record, crops_params):
     with pytest.raises(UserError, match=r"images/a\.jpg: no such image, but the annotation lists it"):
-        pack_crops(tmp_path / "out" / "crops.h5", [make_record(1)], tmp_path, crops_params, Tally())
+        pack_crops(tmp_path / "out" / "crops.h5", [make_record(1)], tmp_path, crops_params, ReadCounts())
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -104,7 +104,7 @@ def test_no_readable_image_at_all_is_an_error(tmp_path, make_record, crops_param
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="0 of 1 kept; left out: 1 unreadable image"):
-        pack_crops(tmp_path / "crops.h5", [make_record(1)], tmp_path, crops_params, Tally())
+        pack_crops(tmp_path / "crops.h5", [make_record(1)], tmp_path, crops_params, ReadCounts())
 
 
 def test_the_same_people_give_the_same_bytes(tmp_path, make_record, crops_params):
@@ -156,7 +156,7 @@ def test_masks_are_kept_at_the_originals_resolution(tmp_path, make_record, crops
         make_record(0, "images/0.png"),
         make_record(1, "images/0.png", mask="mask.png", parts="mask.png"),
     ]
-    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, Tally())
+    pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, ReadCounts())
     with CropReader(tmp_path / "crops.h5") as reader:
         assert reader.mask(0, "mask") is None
         for name in ("mask", "parts"):
@@ -165,4 +165,4 @@ def test_masks_are_kept_at_the_originals_resolution(tmp_path, make_record, crops
             np.testing.assert_array_equal(kept, mask)
     records[1] = make_record(1, "images/0.png", mask="absent.png")
     with pytest.raises(UserError, match=r"absent\.png: no such file; restore it"):
-        pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, Tally())
+        pack_crops(tmp_path / "crops.h5", records, tmp_path, crops_params, ReadCounts())

@@ -7,7 +7,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.keypoints.merge import merge_records, open_detections, openpose_from_coco
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 # COCO's joints in BODY_25, by hand: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 COCO_IN_25 = [0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11]
@@ -87,13 +87,13 @@ def test_merging_takes_them_as_it_takes_openposes(tmp_path, make_record, merge_p
         records.append(make_record(number, "images/a.jpg", keypoints=keypoints))
     entries = [{"file_name": "images/a.jpg", "keypoints": people[n].tolist(), "score": 1.0} for n in (2, 1)]
     entries.append({"file_name": "images/b.jpg", "keypoints": people[1].tolist(), "score": 1.0})
-    tally = Tally()
+    counts = ReadCounts()
     detections = _write(tmp_path / "d.json", entries)
-    rows = list(merge_records(records, detections, merge_params, None, tally))
+    rows = list(merge_records(records, detections, merge_params, None, counts))
     assert [row["provenance"] for row in rows] == ["matched", "matched"]
     for row, joints in zip(rows, people.values(), strict=True):
         np.testing.assert_allclose(row["keypoints"][COCO_IN_25], joints)
-    assert tally.stats()["noted"] == {"matched": 2, "detections_for_nobody": 1}
+    assert counts.stats()["noted"] == {"matched": 2, "detections_for_nobody": 1}
 
 
 def test_real_annotations_pass_as_cocos_results(shared_data, tmp_path):

@@ -13,7 +13,7 @@ from spinloop.datasets.h36m import read_h36m
 from spinloop.errors import UserError
 from spinloop.params.datasets import H36mSource
 from spinloop.stages import preprocess
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 CAMERAS = ["54138969", "60457274"]
 N_FRAMES = 11
@@ -83,8 +83,8 @@ def tree(tmp_path, write_video):
 
 
 def read(raw, rules, is_official=False):
-    tally = Tally()
-    return list(read_h36m(raw, "h36m_p1", rules, is_official, tally)), tally.stats()
+    counts = ReadCounts()
+    return list(read_h36m(raw, "h36m_p1", rules, is_official, counts)), counts.stats()
 
 
 def test_rows_are_those_of_the_files_in_the_order_of_their_names(tree):

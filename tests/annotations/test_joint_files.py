@@ -10,7 +10,7 @@ from spinloop.datasets.lsp import read_lsp, read_lspet
 from spinloop.datasets.mpii import read_mpii
 from spinloop.errors import UserError
 from spinloop.params.datasets import LspetSource, LspSource, MpiiSource
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 RULES = {"raw": "", "openpose": None, "box_factor": 1.2, "min_limb_joints": 6}
 # MPII's 16 in the 24, as the published preprocessing lists them.
@@ -18,8 +18,8 @@ MPII_PLACES = [0, 1, 2, 3, 4, 5, 14, 15, 12, 13, 6, 7, 8, 9, 10, 11]
 
 
 def _read(reader, raw, source, is_official=False):
-    tally = Tally()
-    return list(reader(raw, "split", source, is_official, tally)), tally.stats()["left_out"]
+    counts = ReadCounts()
+    return list(reader(raw, "split", source, is_official, counts)), counts.stats()["left_out"]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.keypoints.merge import KEYPOINTS, load_keypoints, merge_records, open_detections
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 from spinloop.tables.table import save_table
 
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
@@ -26,10 +26,10 @@ def _detection(keypoints: np.ndarray) -> np.ndarray:
 
 
 def _merge(records, openpose, params, published=None):
-    tally = Tally()
+    counts = ReadCounts()
     return list(
-        merge_records(records, openpose and open_detections(openpose), params, published, tally)
-    ), tally
+        merge_records(records, openpose and open_detections(openpose), params, published, counts)
+    ), counts
 
 
 def test_each_persons_provenance_is_told_and_counted(tmp_path, make_record, write_openpose, merge_params):
@@ -39,15 +39,15 @@ def test_each_persons_provenance_is_told_and_counted(tmp_path, make_record, writ
     write_openpose(tmp_path / "a" / "x_keypoints.json", np.stack([_detection(people[n]) for n in (2, 1)]))
     write_openpose(tmp_path / "a" / "y_keypoints.json", np.zeros((0, 25, 3)))
     write_openpose(tmp_path / "b" / "x_keypoints.json", np.stack([_detection(people[1])]))
-    rows, tally = _merge(records, tmp_path, merge_params)
+    rows, counts = _merge(records, tmp_path, merge_params)
     assert [row["provenance"] for row in rows] == ["matched", "matched", "no_person", "rejected", "no_file"]
     assert [row["id"] for row in rows] == [record.id for record in records]
     for row, (number, _) in zip(rows, place, strict=True):
         np.testing.assert_array_equal(row["keypoints"][25:], people[number])
         expected = _detection(people[number]) if row["provenance"] == "matched" else np.zeros((25, 3))
         np.testing.assert_array_equal(row["keypoints"][:25], expected)
-    assert tally.stats()["noted"] == {"matched": 2, "no_person": 1, "rejected": 1, "no_file": 1}
-    assert (tally.n_read, tally.n_kept) == (5, 5)
+    assert counts.stats()["noted"] == {"matched": 2, "no_person": 1, "rejected": 1, "no_file": 1}
+    assert (counts.n_read, counts.n_kept) == (5, 5)
 
 
 def test_a_person_without_any_joint_is_counted_and_left_out(tmp_path, make_record, merge_params):
@@ -56,19 +56,19 @@ def test_a_person_without_any_joint_is_counted_and_left_out(tmp_path, make_recor
         make_record(2, keypoints=np.zeros((24, 3))),
         make_record(3, keypoints=_keypoints(9)),
     ]
-    rows, tally = _merge(records, tmp_path, merge_params)
+    rows, counts = _merge(records, tmp_path, merge_params)
     assert [row["id"] for row in rows] == [records[2].id]
-    assert tally.stats()["left_out"] == {"no_visible_joint": 2}
+    assert counts.stats()["left_out"] == {"no_visible_joint": 2}
 
 
 def test_a_detection_file_for_nobody_is_counted_by_name(tmp_path, make_record, write_openpose, merge_params):
     keypoints = _keypoints(50)
     for name in ("images/a", "images/other", "more/a"):
         write_openpose(tmp_path / f"{name}_keypoints.json", np.stack([_detection(keypoints)]))
-    rows, tally = _merge([make_record(1, keypoints=keypoints)], tmp_path, merge_params)
+    rows, counts = _merge([make_record(1, keypoints=keypoints)], tmp_path, merge_params)
     assert [row["provenance"] for row in rows] == ["matched"]
-    assert tally.stats()["noted"] == {"matched": 1, "detections_for_nobody": 2}
-    assert tally.stats()["examples"]["detections_for_nobody"] == [
+    assert counts.stats()["noted"] == {"matched": 1, "detections_for_nobody": 2}
+    assert counts.stats()["examples"]["detections_for_nobody"] == [
         "images/other_keypoints.json",
         "more/a_keypoints.json",
     ]
@@ -91,9 +91,9 @@ def test_files_are_found_in_all_layouts_that_openpose_writes(
     keypoints = _keypoints(70)
     write_openpose(tmp_path / f"{file}_keypoints.json", np.stack([_detection(keypoints)]))
     write_openpose(tmp_path / f"{file}9_keypoints.json", np.stack([_detection(keypoints)]))
-    rows, tally = _merge([make_record(1, image, keypoints=keypoints)], tmp_path, merge_params)
+    rows, counts = _merge([make_record(1, image, keypoints=keypoints)], tmp_path, merge_params)
     np.testing.assert_array_equal(rows[0]["keypoints"][:25], _detection(keypoints))
-    assert tally.stats()["noted"] == {"matched": 1, "detections_for_nobody": 1}
+    assert counts.stats()["noted"] == {"matched": 1, "detections_for_nobody": 1}
 
 
 def test_a_file_of_two_images_is_refused(tmp_path, make_record, write_openpose, merge_params):
@@ -131,15 +131,15 @@ def test_an_empty_folder_and_an_empty_list_say_that_there_are_none(tmp_path, mak
     (tmp_path / "none" / ".gitkeep").touch()
     (tmp_path / "none.json").write_text("[]")
     for name in ("none", "none.json"):
-        rows, tally = _merge([make_record(1, keypoints=_keypoints(3))], tmp_path / name, merge_params)
+        rows, counts = _merge([make_record(1, keypoints=_keypoints(3))], tmp_path / name, merge_params)
         assert len(rows) == 1
-        assert tally.stats()["noted"] == {"no_file": 1}
+        assert counts.stats()["noted"] == {"no_file": 1}
 
 
 def test_without_detections_the_annotation_stands_alone(make_record, merge_params):
-    rows, tally = _merge([make_record(1, keypoints=_keypoints(3))], None, merge_params)
+    rows, counts = _merge([make_record(1, keypoints=_keypoints(3))], None, merge_params)
     assert not rows[0]["keypoints"][:25].any()
-    assert tally.stats()["noted"] == {"no_file": 1}
+    assert counts.stats()["noted"] == {"no_file": 1}
 
 
 def test_the_published_match_can_be_had(tmp_path, make_record, write_openpose, merge_params):

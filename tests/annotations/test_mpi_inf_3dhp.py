@@ -10,7 +10,7 @@ from spinloop.datasets.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
 from spinloop.errors import UserError
 from spinloop.params.datasets import MpiInf3dhpSource, MpiInf3dhpTestSource
 from spinloop.stages import preprocess
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 N_FRAMES = 12
 RULES = {
@@ -60,10 +60,10 @@ def train(tmp_path, write_video):
     return raw, content
 
 
-def read(raw, tally=None, **changes):
-    tally = tally or Tally()
+def read(raw, counts=None, **changes):
+    counts = counts or ReadCounts()
     source = MpiInf3dhpSource(**{**RULES, **changes})
-    return list(read_mpi_inf_3dhp(raw, "train", source, False, tally)), tally.stats()
+    return list(read_mpi_inf_3dhp(raw, "train", source, False, counts)), counts.stats()
 
 
 def test_one_in_ten_of_the_whole_people_is_kept_counted_over_all_videos(train):
@@ -246,9 +246,9 @@ def tests(tmp_path, write_jpeg):
 
 
 def read_test(raw, **changes):
-    tally = Tally()
+    counts = ReadCounts()
     source = MpiInf3dhpTestSource(**{**TEST_RULES, **changes})
-    return list(read_mpi_inf_3dhp_test(raw, "test", source, False, tally)), tally.stats()
+    return list(read_mpi_inf_3dhp_test(raw, "test", source, False, counts)), counts.stats()
 
 
 @pytest.mark.parametrize(("skeleton", "key"), [("universal", "univ_annot3"), ("metric", "annot3")])

@@ -4,7 +4,7 @@ import pytest
 from spinloop.datasets.photos import read_photos
 from spinloop.errors import UserError
 from spinloop.params.datasets import PhotosSource
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 LIMBS25 = [11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7]
 
@@ -32,8 +32,8 @@ def folder(tmp_path, write_jpeg, write_openpose):
 
 def test_a_record_per_detected_person_with_its_box(folder, source):
     raw, people = folder
-    tally = Tally()
-    records = list(read_photos(raw, "mine", source, False, tally))
+    counts = ReadCounts()
+    records = list(read_photos(raw, "mine", source, False, counts))
     assert [record.id for record in records] == ["mine/a/x.jpg#0", "mine/a/x.jpg#2"]
     for record in records:
         joints = people[record.person, :, :2]
@@ -41,16 +41,16 @@ def test_a_record_per_detected_person_with_its_box(folder, source):
         assert record.scale == pytest.approx(1.2 * np.ptp(joints, axis=0).max() / 200)
         assert (record.image_height, record.image_width) == (240, 320)
         assert record.keypoints is None
-    assert tally.stats()["left_out"] == {
+    assert counts.stats()["left_out"] == {
         "too_few_limb_joints": 1, "no_person": 2, "no_file": 1, "unreadable_image": 1,
     }  # fmt: skip
 
 
 def test_a_folder_without_photographs_is_named(tmp_path, source):
     with pytest.raises(UserError, match=r"no photographs \(\*\.jpg, \*\.png\) there; correct sources\.mine"):
-        list(read_photos(tmp_path, "mine", source, False, Tally()))
+        list(read_photos(tmp_path, "mine", source, False, ReadCounts()))
 
 
 def test_there_is_no_published_way_to_read_photographs(folder, source):
     with pytest.raises(UserError, match="--compat official: the published code reads no photos"):
-        list(read_photos(folder[0], "mine", source, True, Tally()))
+        list(read_photos(folder[0], "mine", source, True, ReadCounts()))

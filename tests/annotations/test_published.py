@@ -11,7 +11,7 @@ from scipy.io import loadmat, savemat
 
 from spinloop.datasets import reader
 from spinloop.keypoints.merge import merge_records, open_detections
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 RULES = {"raw": "", "box_factor": 1.2}
 JOINTS = {**RULES, "openpose": None, "min_limb_joints": 1}
@@ -19,7 +19,7 @@ JOINTS = {**RULES, "openpose": None, "min_limb_joints": 1}
 
 def _read(name: str, folder, **source):
     entry = reader(name)
-    return list(entry.read(folder, "s", entry.source(reader=name, **source), True, Tally()))
+    return list(entry.read(folder, "s", entry.source(reader=name, **source), True, ReadCounts()))
 
 
 def _assert_same(records, rows) -> None:
@@ -199,7 +199,7 @@ def test_the_match_of_detections(dataset, threshold, tmp_path, make_record, writ
             person[rng.random(25) < rng.choice([0.0, 0.05])] = 0
         write_openpose(tmp_path / "images" / f"{number}_keypoints.json", people)
         records.append(make_record(number, f"images/{number}.jpg", keypoints=part))
-    rows = list(merge_records(records, open_detections(tmp_path), merge_params, dataset, Tally()))
+    rows = list(merge_records(records, open_detections(tmp_path), merge_params, dataset, ReadCounts()))
     n_taken = 0
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):
         path = tmp_path / "images" / f"{number}_keypoints.json"

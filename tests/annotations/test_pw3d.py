@@ -7,12 +7,12 @@ import pytest
 from spinloop.datasets.pw3d import read_pw3d
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 
 def _read(raw, source, is_official=False):
-    tally = Tally()
-    return list(read_pw3d(raw, "pw3d_test", source, is_official, tally)), tally
+    counts = ReadCounts()
+    return list(read_pw3d(raw, "pw3d_test", source, is_official, counts)), counts
 
 
 def _path(raw, sequence="walk_00"):

@@ -7,7 +7,7 @@ import pytest
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
 from spinloop.stages import validate
-from spinloop.tables.records import Tally, save_records
+from spinloop.tables.records import ReadCounts, save_records
 from spinloop.tables.validation import validate_records
 
 # A person who faces the camera, m, y down: right side of the body at smaller x.
@@ -31,10 +31,10 @@ def standing(make_record):
 
 
 def _found(*records, raw=None, others=frozenset()) -> dict[str, int]:
-    tally = Tally()
-    validate_records(records, raw, set(others), tally)
-    assert tally.n_kept == len(records)
-    return tally.stats()["noted"]
+    counts = ReadCounts()
+    validate_records(records, raw, set(others), counts)
+    assert counts.n_kept == len(records)
+    return counts.stats()["noted"]
 
 
 def _swap(array: np.ndarray, *pairs: str) -> np.ndarray:
@@ -139,7 +139,7 @@ def test_a_sequence_with_more_or_fewer_images_than_frames_is_named(make_record, 
         for frame in range(3):
             image = f"{name}/{frame}.jpg"
             records.append(make_record(frame, image, sequence=name, frame=frame))
-    tally = Tally()
-    validate_records(records, tmp_path, set(), tally)
-    assert tally.stats()["noted"] == {"frame_count_differs": 1}
-    assert tally.stats()["examples"]["frame_count_differs"] == ["run: 3 frames, 4 images"]
+    counts = ReadCounts()
+    validate_records(records, tmp_path, set(), counts)
+    assert counts.stats()["noted"] == {"frame_count_differs": 1}
+    assert counts.stats()["examples"]["frame_count_differs"] == ["run: 3 frames, 4 images"]

@@ -14,7 +14,7 @@ from spinloop.body.files import load_body, save_body
 from spinloop.body.model import BodyModel
 from spinloop.body.pose import mirror_pose
 from spinloop.freebody.bodies import Sizes, build_free_bodies
-from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_MIRROR, VERTEX_JOINTS
+from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_FLIP, VERTEX_JOINTS
 
 GENDERS = ("neutral", "female", "male")
 
@@ -65,7 +65,7 @@ def test_left_and_right_are_mirror_images(body):
     distance, twin = KDTree(body.v_template).query(_mirrored(body.v_template))
     assert distance.max() < 1e-6
     assert (twin[twin] == np.arange(6890)).all()
-    assert np.abs(body.weights[twin][:, SMPL24_MIRROR] - body.weights).max() < 1e-6
+    assert np.abs(body.weights[twin][:, SMPL24_FLIP] - body.weights).max() < 1e-6
     directions = np.moveaxis(body.shapedirs, -1, 1)
     assert np.abs(_mirrored(directions[twin]) - directions).max() < 1e-6
 

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from spinloop.body.pose import mirror_pose, rotate_pose
 from spinloop.body.skinning import chain, pose_to_matrices
 from spinloop.geometry.crop import crop_affine, transform_points
-from spinloop.joints import SMPL24_MIRROR, SMPL_PARENTS
+from spinloop.joints import SMPL24_FLIP, SMPL_PARENTS
 
 poses = arrays(np.float64, (2, 72), elements=st.floats(-1.7, 1.7)).map(torch.tensor)
 angles = arrays(np.float64, 2, elements=st.floats(-180, 180)).map(torch.tensor)
@@ -19,7 +19,7 @@ angles = arrays(np.float64, 2, elements=st.floats(-180, 180)).map(torch.tensor)
 def symmetric_joints():
     """A T-pose whose left and right sides are mirror images."""
     joints = np.random.default_rng(0).normal(size=(24, 3))
-    return torch.tensor((joints + joints[list(SMPL24_MIRROR)] * [-1, 1, 1]) / 2)[None]
+    return torch.tensor((joints + joints[list(SMPL24_FLIP)] * [-1, 1, 1]) / 2)[None]
 
 
 @given(pose=poses)
@@ -50,7 +50,7 @@ def test_a_mirrored_pose_gives_the_mirror_image(symmetric_joints):
     def place(p):
         return chain(pose_to_matrices(p), symmetric_joints, SMPL_PARENTS).translation
 
-    expected = place(pose)[:, list(SMPL24_MIRROR)] * torch.tensor([-1.0, 1.0, 1.0])
+    expected = place(pose)[:, list(SMPL24_FLIP)] * torch.tensor([-1.0, 1.0, 1.0])
     np.testing.assert_allclose(place(mirror_pose(pose)), expected, atol=1e-12)
 
 

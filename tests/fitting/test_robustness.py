@@ -6,7 +6,7 @@ import torch
 
 from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
-from spinloop.joints import MODEL49, MODEL49_MIRROR, N_OPENPOSE
+from spinloop.joints import MODEL49, MODEL49_FLIP, N_OPENPOSE
 
 _SUBSETS = {
     "nothing": (),
@@ -108,7 +108,7 @@ def test_an_outlier_costs_little(fitters, crowd):
 
 def test_swapped_sides_are_fitted_without_harm(fitters, crowd):
     begin, keypoints = crowd
-    swapped = keypoints[:, list(MODEL49_MIRROR)]
+    swapped = keypoints[:, list(MODEL49_FLIP)]
     result = fitters["lm"].fit(begin, swapped)
     assert torch.isfinite(_flat(result)).all()
     assert (result.objective <= fitters["lm"].terms(begin, swapped).total + 1e-2).all()

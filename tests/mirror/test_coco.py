@@ -17,7 +17,7 @@ from spinloop.joints import COCO17, MODEL49
 from spinloop.mirror.people import load_truth
 from spinloop.params.datasets import CocoSource
 from spinloop.stages import mirror_coco
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 # COCO's published spreads of human annotations, as in its evaluation code.
 OKS_SIGMA = np.repeat(
@@ -183,10 +183,10 @@ def test_the_reader_leaves_crowds_and_people_without_joints_out(crowded):
     source = CocoSource(
         reader="coco", raw="", openpose="", subset="val2017", box_factor=1.2, min_limb_joints=1
     )
-    tally = Tally()
-    records = list(read_coco(crowded.out, "coco_val", source, False, tally))
+    counts = ReadCounts()
+    records = list(read_coco(crowded.out, "coco_val", source, False, counts))
     truth = set(load_truth(crowded.truth)["id"])
-    left_out = tally.stats()["left_out"]
+    left_out = counts.stats()["left_out"]
     assert left_out["crowd"] > 0
     assert left_out["no_visible_joint"] > 0
     assert {record.id for record in records} <= truth
@@ -197,7 +197,7 @@ def test_the_reader_knows_the_same_people_by_the_same_ids(coco):
     source = CocoSource(
         reader="coco", raw="", openpose="", subset="train2014", box_factor=1.2, min_limb_joints=1
     )
-    records = list(read_coco(coco.out, "coco_train", source, False, Tally()))
+    records = list(read_coco(coco.out, "coco_train", source, False, ReadCounts()))
     truth = set(load_truth(coco.truth)["id"])
     read = {record.id for record in records}
     assert read <= truth

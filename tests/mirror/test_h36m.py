@@ -20,7 +20,7 @@ from spinloop.params.datasets import H36mSource
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import H36mParams
 from spinloop.stages import mirror_h36m
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 CAMERAS = ["54138969", "55011271", "58860488", "60457274"]
 # The published preprocessing: which of the 32 joints are used, and where each goes among the 24.
@@ -60,7 +60,7 @@ def read(h36m, split, **changes):
     source = load_section(h36m.params, f"sources.{split}", H36mSource)
     known = {"subjects": ["S1"] if split == "h36m_train" else ["S9", "S11"]}
     source = source.model_copy(update={**known, **changes})
-    return list(read_h36m(h36m.root, split, source, changes.pop("is_official", False), Tally()))
+    return list(read_h36m(h36m.root, split, source, changes.pop("is_official", False), ReadCounts()))
 
 
 def split_path(record):

@@ -18,7 +18,7 @@ from spinloop.mirror.people import load_truth
 from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import load_section
 from spinloop.stages import mirror_lsp, mirror_lspet, mirror_mpii
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 # The first fourteen of the 24, and MPII's 16, by their places in the 49.
 LSP_IN_49 = [25 + place for place in range(14)]
@@ -86,7 +86,7 @@ def _pixels(truth, body) -> dict[str, np.ndarray]:
 
 def _records(split: str, mirror, raw) -> dict:
     source = mirror.sources.root[split].model_copy(update={"min_limb_joints": 1})
-    return {one.id: one for one in read_source(source.reader, raw, split, source, False, Tally())}
+    return {one.id: one for one in read_source(source.reader, raw, split, source, False, ReadCounts())}
 
 
 def _assert_truth(records, pixels, count: int) -> None:

@@ -19,7 +19,7 @@ from spinloop.params.datasets import MpiInf3dhpSource, MpiInf3dhpTestSource
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiInf3dhpParams
 from spinloop.stages import mirror_mpi_inf_3dhp
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 # The published preprocessing: which joints are used, and where each goes among the 24.
 PLACES = [14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6]
@@ -51,14 +51,14 @@ def mpi(
 def read_train(mpi, **changes):
     source = load_section(mpi.params, "sources.mpi_inf_3dhp_train", MpiInf3dhpSource)
     source = source.model_copy(update={"subjects": ["S1"], "views": VIEWS, **changes})
-    tally = Tally()
-    return list(read_mpi_inf_3dhp(mpi.root, "mpi_inf_3dhp_train", source, False, tally)), tally.stats()
+    counts = ReadCounts()
+    return list(read_mpi_inf_3dhp(mpi.root, "mpi_inf_3dhp_train", source, False, counts)), counts.stats()
 
 
 def read_test(mpi, **changes):
     source = load_section(mpi.params, "sources.mpi_inf_3dhp_test", MpiInf3dhpTestSource)
     source = source.model_copy(update=changes)
-    return list(read_mpi_inf_3dhp_test(mpi.root, "mpi_inf_3dhp_test", source, False, Tally()))
+    return list(read_mpi_inf_3dhp_test(mpi.root, "mpi_inf_3dhp_test", source, False, ReadCounts()))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from spinloop.datasets.pw3d import read_pw3d
 from spinloop.joints import MODEL49, OPENPOSE18
 from spinloop.mirror.people import load_truth
 from spinloop.params.datasets import Pw3dSource
-from spinloop.tables.records import Tally
+from spinloop.tables.records import ReadCounts
 
 KEYS = {
     "sequence", "genders", "betas", "poses", "trans", "jointPositions", "poses2d", "campose_valid",
@@ -136,8 +136,8 @@ def test_people_stand_on_the_floor_and_upright(sequences, models):
 
 def test_the_reader_knows_the_same_people_by_the_same_ids(pw3d, sequences):
     source = Pw3dSource(reader="pw3d", raw="", subset="test", box_factor=1.2)
-    tally = Tally()
-    read = [record.id for record in read_pw3d(pw3d.out, "pw3d_test", source, False, tally)]
+    counts = ReadCounts()
+    read = [record.id for record in read_pw3d(pw3d.out, "pw3d_test", source, False, counts)]
     truth = list(load_truth(pw3d.truth)["id"])
     assert read == truth
     n_invalid = sum((content["campose_valid"][0] == 0).sum() for content in sequences.values())
@@ -149,6 +149,6 @@ def test_the_reader_knows_the_same_people_by_the_same_ids(pw3d, sequences):
 def test_another_subset_has_its_folder_and_its_split(run_pw3d):
     mirror = run_pw3d(subset="validation", n_sequences=1, n_frames=2, invalid_camera=0.0)
     source = Pw3dSource(reader="pw3d", raw="", subset="validation", box_factor=1.2)
-    read = [record.id for record in read_pw3d(mirror.out, "pw3d_validation", source, False, Tally())]
+    read = [record.id for record in read_pw3d(mirror.out, "pw3d_validation", source, False, ReadCounts())]
     assert read
     assert read == load_truth(mirror.truth)["id"].tolist()

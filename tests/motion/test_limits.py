@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spinloop.joints import SMPL24, SMPL24_MIRROR
+from spinloop.joints import SMPL24, SMPL24_FLIP
 from spinloop.motion.mixture import is_plausible
 
 
@@ -46,7 +46,7 @@ def test_what_everybody_can_do_is(joint, vector):
 
 def test_mirror_images_are_judged_alike():
     poses = 0.5 * np.random.default_rng(0).normal(size=(200, 69))
-    order = np.array(SMPL24_MIRROR[1:]) - 1
+    order = np.array(SMPL24_FLIP[1:]) - 1
     mirrored = (poses.reshape(-1, 23, 3)[:, order] * [1, -1, -1]).reshape(-1, 69)
     np.testing.assert_array_equal(is_plausible(poses), is_plausible(mirrored))
 

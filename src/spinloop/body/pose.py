@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_about_z
-from spinloop.joints import SMPL24_MIRROR
+from spinloop.joints import SMPL24_FLIP
 
 
 class BodyState(NamedTuple):
@@ -40,7 +40,7 @@ class BodyState(NamedTuple):
         return type(self)(*(torch.where(chosen[:, None], mine, theirs) for mine, theirs in pairs))
 
 
-_MIRROR_PERMUTATION = list(SMPL24_MIRROR)
+_MIRROR_PERMUTATION = list(SMPL24_FLIP)
 
 
 def mirror_pose(pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:

@@ -25,7 +25,7 @@ from spinloop.params.datasets import (
     Pw3dSource,
 )
 from spinloop.params.loader import Section
-from spinloop.tables.records import Record, Tally
+from spinloop.tables.records import ReadCounts, Record
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reader:
     source: type[Section]
     """What `sources.<split>` must look like for it."""
     read: Callable[..., Iterator[Record]]
-    """(raw, split, source, is_official, tally) → records."""
+    """(raw, split, source, is_official, counts) → records."""
 
 
 READERS: dict[str, Reader] = {
@@ -63,7 +63,7 @@ def reader(name: str) -> Reader:
 
 
 def read_source(
-    name: str, raw: Path, split: str, source: Section, is_official: bool, tally: Tally
+    name: str, raw: Path, split: str, source: Section, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     """Records of one split.
 
@@ -73,13 +73,15 @@ def read_source(
         split: the split's key.
         source: the reader's rules.
         is_official: the people and the order of the published preprocessing.
-        tally: counts what is left out.
+        counts: what is left out.
 
     Raises:
         UserError: there is no such folder, its content is not the dataset's, or nobody was kept.
     """
     if not raw.is_dir():
         raise UserError(f"{raw}: no such folder; unpack the dataset there or correct sources.{split}.raw")
-    yield from reader(name).read(raw, split, source, is_official, tally)
-    if not tally.n_kept:
-        raise UserError(f"{raw}: {tally.summary()}; check the folder, or loosen the rules in sources.{split}")
+    yield from reader(name).read(raw, split, source, is_official, counts)
+    if not counts.n_kept:
+        raise UserError(
+            f"{raw}: {counts.summary()}; check the folder, or loosen the rules in sources.{split}"
+        )

@@ -17,14 +17,16 @@ from spinloop.files import read_json
 from spinloop.joints import COCO17, COMMON24, LIMB12, index_map
 from spinloop.params.datasets import CocoSource
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import N_COMMON, Box, Record, Tally, box_around, make_id
+from spinloop.tables.records import N_COMMON, Box, ReadCounts, Record, bounding_square, make_id
 
 _TO_COMMON = list(index_map(COMMON24, COCO17))
 _LIMBS = list(index_map(COCO17, LIMB12))
 _CURE = "download COCO's annotations and unpack them there"
 
 
-def read_coco(raw: Path, split: str, source: CocoSource, is_official: bool, tally: Tally) -> Iterator[Record]:
+def read_coco(
+    raw: Path, split: str, source: CocoSource, is_official: bool, counts: ReadCounts
+) -> Iterator[Record]:
     """Records of one subset, by image name and annotation id.
 
     Args:
@@ -33,7 +35,7 @@ def read_coco(raw: Path, split: str, source: CocoSource, is_official: bool, tall
         source: subset and rules.
         is_official: keep only people with all twelve joints of arms and legs, in the file's order, as the
             published preprocessing does.
-        tally: counts what is left out: `crowd`, `no_visible_joint`, `too_few_limb_joints`, `empty_box`,
+        counts: what is left out: `crowd`, `no_visible_joint`, `too_few_limb_joints`, `empty_box`,
             `unreadable_image`, `image_size_differs`.
 
     Raises:
@@ -57,9 +59,9 @@ def read_coco(raw: Path, split: str, source: CocoSource, is_official: bool, tall
         name = make_id(split, image, person.number)
         reason = person.reject(limbs_needed) or sizes.reject(image, listed)
         if reason or person.box is None:
-            tally.leave_out(reason or "empty_box", name)
+            counts.leave_out(reason or "empty_box", name)
             continue
-        tally.keep()
+        counts.keep()
         yield Record(
             id=name,
             image=image,
@@ -161,7 +163,7 @@ def _parse(path: Path, annotation: Mapping[str, Any], box_factor: float) -> _Per
     visible = joints[:, 2] > 0
     joints = np.where(visible[:, None], joints, 0.0)
     joints[:, 2] = visible
-    box = box_around(np.array([[left, top], [left + width, top + height]]), box_factor)
+    box = bounding_square(np.array([[left, top], [left + width, top + height]]), box_factor)
     return _Person(number, bool(annotation.get("iscrowd", 0)), joints, box)
 
 

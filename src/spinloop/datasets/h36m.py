@@ -32,7 +32,7 @@ from spinloop.joints import JointSet
 from spinloop.params.datasets import H36mSource
 from spinloop.pickles import load_pickle
 from spinloop.tables.images import UnreadableImage, frame_name, open_video, read_size
-from spinloop.tables.records import Box, Record, Tally, box_around, make_id
+from spinloop.tables.records import Box, ReadCounts, Record, bounding_square, make_id
 
 N_JOINTS = 32
 _CURE = "download Human3.6M's poses again"
@@ -172,7 +172,9 @@ class Recording(NamedTuple):
         return f"images/{self.subject}_{action}.{self.camera}_{index + 1:06d}.jpg"
 
 
-def read_h36m(raw: Path, split: str, source: H36mSource, is_official: bool, tally: Tally) -> Iterator[Record]:
+def read_h36m(
+    raw: Path, split: str, source: H36mSource, is_official: bool, counts: ReadCounts
+) -> Iterator[Record]:
     """Records by subject, action, camera and frame.
 
     Args:
@@ -180,7 +182,7 @@ def read_h36m(raw: Path, split: str, source: H36mSource, is_official: bool, tall
         split: the split's key, first part of the ids.
         source: subjects, cameras, frames.
         is_official: the picture of a frame is the video's next one, as the published preprocessing saves it.
-        tally: counts what is left out: `empty_box`, `not_finite`, `video_ended`, `unreadable_image`.
+        counts: what is left out: `empty_box`, `not_finite`, `video_ended`, `unreadable_image`.
 
     Raises:
         UserError: a file is absent, damaged or not Human3.6M's, or a video is shorter than its poses.
@@ -190,7 +192,7 @@ def read_h36m(raw: Path, split: str, source: H36mSource, is_official: bool, tall
         raise UserError(f"sources.{split}.cameras: {unknown[0]} is none of {', '.join(CAMERAS)}; correct it")
     for subject in source.subjects:
         for recording in _recordings(raw, subject, split, source):
-            yield from _read_recording(raw, split, recording, source, is_official, tally)
+            yield from _read_recording(raw, split, recording, source, is_official, counts)
 
 
 def _recordings(raw: Path, subject: str, split: str, source: H36mSource) -> list[Recording]:
@@ -266,7 +268,7 @@ class _Files:
 
 
 def _read_recording(
-    raw: Path, split: str, recording: Recording, source: H36mSource, is_official: bool, tally: Tally
+    raw: Path, split: str, recording: Recording, source: H36mSource, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     files = _Files(raw, split, recording, source)
     with Hdf5Mat(raw / recording.file("MySegmentsMat/ground_truth_bb", ".mat"), _CURE_h36m) as file:
@@ -281,11 +283,11 @@ def _read_recording(
             found = _fields(files, masks, index, source.box_factor, files.size(shown))
             name = make_id(split, image, 0)
             if isinstance(found, str):
-                tally.leave_out(found, name)
+                counts.leave_out(found, name)
                 continue
             if source.mosh is not None and "pose" not in found:
-                tally.note("no_smpl_parameters", name)
-            tally.keep()
+                counts.flag("no_smpl_parameters", name)
+            counts.keep()
             title, activity = recording.title, recording.activity
             yield Record(name, image, sequence=title, activity=activity, frame=index, person=0, **found)
 
@@ -322,4 +324,4 @@ def _box(mask: np.ndarray, factor: float) -> Box | None:
     if not len(columns):
         return None
     corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], dtype=np.float64)
-    return box_around(corners, factor)
+    return bounding_square(corners, factor)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from spinloop.joints import COMMON24, LIMB12, JointSet, index_map
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import N_COMMON, Box, Record, box_around, make_id
+from spinloop.tables.records import N_COMMON, Box, Record, bounding_square, make_id
 
 
 def common_joints(
@@ -77,7 +77,7 @@ def make_record(
         return "no_visible_joint"
     if seen[: len(LIMB12)].sum() < min_limb_joints:
         return "too_few_limb_joints"
-    box = box or box_around(keypoints[seen, :2], box_factor)
+    box = box or bounding_square(keypoints[seen, :2], box_factor)
     if box is None:
         return "empty_box"
     name = make_id(split, image, person)

@@ -24,7 +24,7 @@ from spinloop.files import require_file
 from spinloop.joints import LSP14
 from spinloop.params.datasets import LspetSource, LspSource
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Record, Tally, make_id
+from spinloop.tables.records import ReadCounts, Record, make_id
 
 _CURE = "download the dataset again"
 # What scipy raises when bytes are missing or wrong.
@@ -45,7 +45,9 @@ _Read = Record | tuple[str, str]
 """A person's record, or why and under which id the person is left out."""
 
 
-def read_lsp(raw: Path, split: str, source: LspSource, is_official: bool, tally: Tally) -> Iterator[Record]:
+def read_lsp(
+    raw: Path, split: str, source: LspSource, is_official: bool, counts: ReadCounts
+) -> Iterator[Record]:
     """Records of one half of LSP, by number of the image.
 
     Args:
@@ -53,7 +55,7 @@ def read_lsp(raw: Path, split: str, source: LspSource, is_official: bool, tally:
         split: the split's key, first part of the ids.
         source: the half, the masks and the rules.
         is_official: keep joints outside the image; every joint counts as visible in any case.
-        tally: counts what is left out: `mask_differs` (a mask is no image of the image's size), and see
+        counts: what is left out: `mask_differs` (a mask is no image of the image's size), and see
             `joint_rows.make_record`.
 
     Raises:
@@ -72,11 +74,11 @@ def read_lsp(raw: Path, split: str, source: LspSource, is_official: bool, tally:
     records = _records(raw, split, rows, source, is_official, needs_flag=False)
     if source.masks is not None:
         records = _with_masks(raw, source.masks, records)
-    yield from _kept(records, tally)
+    yield from _kept(records, counts)
 
 
 def read_lspet(
-    raw: Path, split: str, source: LspetSource, is_official: bool, tally: Tally
+    raw: Path, split: str, source: LspetSource, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     """Records of LSPET, by name of the image.
 
@@ -85,7 +87,7 @@ def read_lspet(
         split: the split's key, first part of the ids.
         source: the rules.
         is_official: count every joint as annotated, also those marked as not, as the published preprocessing.
-        tally: counts what is left out: see `joint_rows.make_record`.
+        counts: what is left out: see `joint_rows.make_record`.
 
     Raises:
         UserError: `joints.mat` is absent or of another shape, or the number of images is another.
@@ -97,7 +99,7 @@ def read_lspet(
             f"{raw}: {len(joints)} people in joints.mat, but {len(images)} images (*.png); {_CURE}"
         )
     rows = zip(images, joints, strict=True)
-    yield from _kept(_records(raw, split, rows, source, is_official, needs_flag=True), tally)
+    yield from _kept(_records(raw, split, rows, source, is_official, needs_flag=True), counts)
 
 
 def _records(
@@ -141,12 +143,12 @@ def _size(mask: Path) -> tuple[int, int] | None:
         return None
 
 
-def _kept(records: Iterable[_Read], tally: Tally) -> Iterator[Record]:
+def _kept(records: Iterable[_Read], counts: ReadCounts) -> Iterator[Record]:
     for record in records:
         if isinstance(record, tuple):
-            tally.leave_out(*record)
+            counts.leave_out(*record)
             continue
-        tally.keep()
+        counts.keep()
         yield record
 
 

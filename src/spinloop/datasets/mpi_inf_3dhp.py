@@ -23,7 +23,7 @@ from spinloop.files import read_npz
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiInf3dhpSource
 from spinloop.tables.images import UnreadableImage, frame_name, open_video, read_size
-from spinloop.tables.records import Record, Tally, box_around, make_id
+from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
 
 _CURE = "get SPIN's static fits again, or set sources.<split>.fits to null"
 _OTHER = "they belong to other frames; give a file with imgname, or set sources.<split>.fits to null"
@@ -119,7 +119,7 @@ class Take(NamedTuple):
 
 
 def read_mpi_inf_3dhp(
-    raw: Path, split: str, source: MpiInf3dhpSource, is_official: bool, tally: Tally
+    raw: Path, split: str, source: MpiInf3dhpSource, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     """Records by subject, sequence, camera and frame.
 
@@ -128,7 +128,7 @@ def read_mpi_inf_3dhp(
         split: the split's key, first part of the ids.
         source: subjects, cameras, frames.
         is_official: changes nothing: the published order of frames is that of an unsorted listing.
-        tally: counts what is left out: `joint_outside`, `not_finite`, `thinned_out` (not one in `every`),
+        counts: what is left out: `joint_outside`, `not_finite`, `thinned_out` (not one in `every`),
             `video_ended`, `unreadable_image`.
 
     Raises:
@@ -143,17 +143,17 @@ def read_mpi_inf_3dhp(
             name = make_id(split, pictures.image(index), 0)
             fault = pictures.fault(index) or _fault(joints[index], pixels[index], pictures.size)
             if fault:
-                tally.leave_out(fault, name)
+                counts.leave_out(fault, name)
                 continue
             row, rest = divmod(n_whole, source.every)
             n_whole += 1
             if rest or not _is_readable(raw / pictures.image(index)):
-                tally.leave_out("thinned_out" if rest else "unreadable_image", name)
+                counts.leave_out("thinned_out" if rest else "unreadable_image", name)
                 continue
             body = {} if fits is None else fits.body(row, take.extracted(index))
             if fits is not None and not body:
-                tally.note("no_smpl_parameters", name)
-            tally.keep()
+                counts.flag("no_smpl_parameters", name)
+            counts.keep()
             yield _record(name, take, index, pictures, joints[index], pixels[index], source.box_factor, body)
     if fits is not None:
         fits.require_rows(-(-n_whole // source.every))
@@ -267,7 +267,7 @@ def _record(
     box_factor: float,
     body: dict[str, Any],
 ) -> Record:
-    box = box_around(pixels, box_factor)
+    box = bounding_square(pixels, box_factor)
     if box is None:
         raise UserError(f"{name}: all joints stand in one place; {_RESTORE}")
     everyone = np.ones(len(_NAMES), dtype=bool)

@@ -17,7 +17,7 @@ from spinloop.datasets.matlab import Hdf5Mat
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiInf3dhpTestSource
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Record, Tally, box_around, make_id
+from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
 
 FOLDER = "mpi_inf_3dhp_test_set"
 # The test set's 17 joints by the names of the 24, in its own order.
@@ -44,7 +44,7 @@ class _Sequence(NamedTuple):
 
 
 def read_mpi_inf_3dhp_test(
-    raw: Path, split: str, source: MpiInf3dhpTestSource, is_official: bool, tally: Tally
+    raw: Path, split: str, source: MpiInf3dhpTestSource, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     """Records by sequence and frame.
 
@@ -53,7 +53,7 @@ def read_mpi_inf_3dhp_test(
         split: the split's key, first part of the ids.
         source: sequences, size of the skeleton.
         is_official: changes nothing.
-        tally: counts what is left out: `not_valid` (the dataset says so), `not_finite`, `unreadable_image`,
+        counts: what is left out: `not_valid` (the dataset says so), `not_finite`, `unreadable_image`,
             `joint_outside`, `empty_box`.
 
     Raises:
@@ -65,9 +65,9 @@ def read_mpi_inf_3dhp_test(
             image = f"{FOLDER}/{name}/imageSequence/img_{index + 1:06d}.jpg"
             found = _record(raw, make_id(split, image, 0), image, sequence, index, source.box_factor)
             if isinstance(found, str):
-                tally.leave_out(found, make_id(split, image, 0))
+                counts.leave_out(found, make_id(split, image, 0))
                 continue
-            tally.keep()
+            counts.keep()
             yield found
 
 
@@ -86,7 +86,7 @@ def _record(
         return "unreadable_image"
     if not ((pixels >= 0) & (pixels < [width, height])).all():
         return "joint_outside"
-    box = box_around(pixels, box_factor)
+    box = bounding_square(pixels, box_factor)
     if box is None:
         return "empty_box"
     everyone = np.ones(len(MPI17), dtype=bool)

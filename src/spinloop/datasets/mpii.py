@@ -18,7 +18,7 @@ from spinloop.errors import UserError
 from spinloop.files import require_file
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiiSource
-from spinloop.tables.records import Box, Record, Tally, make_id
+from spinloop.tables.records import Box, ReadCounts, Record, make_id
 
 # MPII's 16 joints by the names of the 24; its upper neck and head top are LSP's neck and top of the head.
 MPII16: JointSet = (
@@ -36,7 +36,9 @@ class _Rows(NamedTuple):
     joints: Float[np.ndarray, "N 16 2"]
 
 
-def read_mpii(raw: Path, split: str, source: MpiiSource, is_official: bool, tally: Tally) -> Iterator[Record]:
+def read_mpii(
+    raw: Path, split: str, source: MpiiSource, is_official: bool, counts: ReadCounts
+) -> Iterator[Record]:
     """Records of the training set, by image and row of the file.
 
     Args:
@@ -44,7 +46,7 @@ def read_mpii(raw: Path, split: str, source: MpiiSource, is_official: bool, tall
         split: the split's key, first part of the ids.
         source: the rules.
         is_official: keep only people with all 16 joints, in the file's order, as the published preprocessing.
-        tally: counts what is left out: `joint_missing` (official only), and see `joint_rows.make_record`.
+        counts: what is left out: `joint_missing` (official only), and see `joint_rows.make_record`.
 
     Raises:
         UserError: `train.h5` is absent or of another shape, or an image is absent.
@@ -56,16 +58,16 @@ def read_mpii(raw: Path, split: str, source: MpiiSource, is_official: bool, tall
         # A joint that nobody annotated stands at (0, 0) or below.
         is_annotated = rows.joints[number].min(axis=1) > 0
         if is_official and not is_annotated.all():
-            tally.leave_out("joint_missing", make_id(split, image, number))
+            counts.leave_out("joint_missing", make_id(split, image, number))
             continue
         keypoints = common_joints(rows.joints[number], is_annotated, MPII16)
         box = Box(rows.centers[number], float(rows.scales[number])) if rows.scales[number] > 0 else None
         rules = source.box_factor, source.min_limb_joints, is_official
         record = make_record(raw, split, image, number, keypoints, box, *rules)
         if isinstance(record, str):
-            tally.leave_out(record, make_id(split, image, number))
+            counts.leave_out(record, make_id(split, image, number))
             continue
-        tally.keep()
+        counts.keep()
         yield record
 
 

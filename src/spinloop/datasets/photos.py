@@ -13,13 +13,13 @@ from spinloop.errors import UserError
 from spinloop.keypoints.openpose import count_limbs, detections_path, read_openpose
 from spinloop.params.datasets import PhotosSource
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Record, Tally, box_around, make_id
+from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def read_photos(
-    raw: Path, split: str, source: PhotosSource, is_official: bool, tally: Tally
+    raw: Path, split: str, source: PhotosSource, is_official: bool, counts: ReadCounts
 ) -> Iterator[Record]:
     """A record per detected person, by image name and place in OpenPose's file.
 
@@ -28,7 +28,7 @@ def read_photos(
         split: the split's key, first part of the ids.
         source: the rules.
         is_official: must be False: the published code has no such reader.
-        tally: counts what is left out: images with `no_file`, `no_person` or `unreadable_image`; people with
+        counts: what is left out: images with `no_file`, `no_person` or `unreadable_image`; people with
             `too_few_limb_joints` or `empty_box`.
 
     Raises:
@@ -45,16 +45,16 @@ def read_photos(
         image = path.relative_to(raw).as_posix()
         found = _look(raw, image)
         if isinstance(found, str):
-            tally.leave_out(found, f"{split}/{image}")
+            counts.leave_out(found, f"{split}/{image}")
             continue
         height, width, people = found
         for person, joints in enumerate(people):
             name = make_id(split, image, person)
-            box = box_around(joints[joints[:, 2] > 0, :2], source.box_factor) if joints.any() else None
+            box = bounding_square(joints[joints[:, 2] > 0, :2], source.box_factor) if joints.any() else None
             if count_limbs(joints) < source.min_limb_joints or box is None:
-                tally.leave_out("empty_box" if box is None else "too_few_limb_joints", name)
+                counts.leave_out("empty_box" if box is None else "too_few_limb_joints", name)
                 continue
-            tally.keep()
+            counts.keep()
             yield Record(name, image, height, width, box.center, box.scale, person=person)
 
 

@@ -18,7 +18,7 @@ from spinloop.joints import COMMON24, OPENPOSE18, index_map
 from spinloop.params.datasets import Pw3dSource
 from spinloop.pickles import load_pickle
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Box, Record, Tally, box_around, make_id
+from spinloop.tables.records import Box, ReadCounts, Record, bounding_square, make_id
 
 _SHARED = [name for name in OPENPOSE18 if name in COMMON24]
 _OPENPOSE_COMMON, _COMMON_OF_OPENPOSE = index_map(OPENPOSE18, _SHARED), index_map(COMMON24, _SHARED)
@@ -27,7 +27,9 @@ _GENDERS = {"f": "female", "m": "male"}
 _N_BETAS = 10
 
 
-def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tally: Tally) -> Iterator[Record]:
+def read_pw3d(
+    raw: Path, split: str, source: Pw3dSource, is_official: bool, counts: ReadCounts
+) -> Iterator[Record]:
     """Records of one subset, by sequence, frame and person.
 
     Args:
@@ -35,7 +37,7 @@ def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tall
         split: the split's key, first part of the ids.
         source: subset and box.
         is_official: each sequence person by person, as the published preprocessing writes it.
-        tally: counts what is left out: `camera_pose_invalid`, `not_finite`, `no_visible_joint`,
+        counts: what is left out: `camera_pose_invalid`, `not_finite`, `no_visible_joint`,
             `empty_box`, `unreadable_image`; notes sequences whose folder has more or fewer images than the
             file has frames (`frame_count_differs`).
 
@@ -50,7 +52,7 @@ def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tall
         people, cameras = _load(path)
         frames = range(len(cameras))
         if len(list((raw / "imageFiles" / path.stem).glob("image_*.jpg"))) != len(cameras):
-            tally.note("frame_count_differs", path.stem)
+            counts.flag("frame_count_differs", path.stem)
         sizes = _Sizes(raw)
         pairs = [(frame, person) for frame in frames for person in range(len(people))]
         if is_official:
@@ -60,9 +62,9 @@ def read_pw3d(raw: Path, split: str, source: Pw3dSource, is_official: bool, tall
             name = make_id(split, image, person)
             found = _record(people[person], cameras[frame], frame, sizes, image, source.box_factor)
             if isinstance(found, str):
-                tally.leave_out(found, name)
+                counts.leave_out(found, name)
                 continue
-            tally.keep()
+            counts.keep()
             yield Record(id=name, image=image, sequence=path.stem, frame=frame, person=person, **found)
 
 
@@ -110,7 +112,7 @@ def _record(
     x, y, confidence = person.joints[frame]
     if not (confidence > 0).any():
         return "no_visible_joint"
-    box = box_around(np.stack([x, y], axis=1)[confidence > 0], box_factor)
+    box = bounding_square(np.stack([x, y], axis=1)[confidence > 0], box_factor)
     if box is None:
         return "empty_box"
     size = sizes.of(image)
@@ -150,11 +152,11 @@ def _load(path: Path) -> tuple[list[_Person], Float[np.ndarray, "F 4 4"]]:
     cameras = _array(path, "cam_poses", content.get("cam_poses"), (None, 4, 4))
     n_frames = len(cameras)
     parts = {key: _list(path, key, content.get(key)) for key in _PER_PERSON}
-    counts = {key: len(part) for key, part in parts.items()}
-    if len(set(counts.values())) != 1:
-        raise UserError(f"{path}: the keys count people differently ({counts}); {_CURE}")
+    lengths = {key: len(part) for key, part in parts.items()}
+    if len(set(lengths.values())) != 1:
+        raise UserError(f"{path}: the keys count people differently ({lengths}); {_CURE}")
     people = []
-    for index in range(counts["poses"]):
+    for index in range(lengths["poses"]):
         name = f"[{index}]"
         betas = _array(path, f"betas{name}", parts["betas"][index], (None,))
         if len(betas) < _N_BETAS:

@@ -18,7 +18,7 @@ from spinloop.files import atomic, read_npz
 from spinloop.joints import N_OPENPOSE
 from spinloop.keypoints.openpose import merge_joints
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import N_COMMON, Record, Tally, make_id
+from spinloop.tables.records import N_COMMON, ReadCounts, Record, make_id
 
 _CURE = "download SPIN's dataset_extras again, or write it with `spinloop export_official`"
 _MASKS = "data/lsp/"
@@ -81,7 +81,7 @@ class Extras:
 
 
 def read_people(
-    extras: Extras, raw: Path, masks: str, tally: Tally
+    extras: Extras, raw: Path, masks: str, counts: ReadCounts
 ) -> Iterator[tuple[Record, Float[np.ndarray, "25 3"]]]:
     """The records of a file, each with the detected joints (zeros where there are none).
 
@@ -89,7 +89,7 @@ def read_people(
         extras: the file.
         raw: the dataset's folder, for the sizes of the images.
         masks: folder of UPi-S1h below it.
-        tally: counts `unreadable_image`.
+        counts: what is left out: `unreadable_image`.
 
     Raises:
         UserError: an image is absent.
@@ -99,9 +99,9 @@ def read_people(
         if known[0] != image:
             known = image, _size(raw / image)
         if known[1] is None:
-            tally.leave_out("unreadable_image", extras.ids[index])
+            counts.leave_out("unreadable_image", extras.ids[index])
             continue
-        tally.keep()
+        counts.keep()
         row = extras.row(index)
         fields = {**_annotation(row), **_body(row), **_masks(row, masks)}
         number, (height, width) = extras.occurrences[index], known[1]

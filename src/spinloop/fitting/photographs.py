@@ -20,7 +20,7 @@ from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX, FOCAL_PX
 from spinloop.keypoints.openpose import merge_joints, read_openpose
 from spinloop.rendering.overlay import Color, overlay
 from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Box, box_around
+from spinloop.tables.records import Box, bounding_square
 
 _ENDING = "_keypoints.json"
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -67,7 +67,7 @@ def read_photographs(openpose: Path, images: Path | None) -> Photographs:
         people = read_openpose(file)
         for number, joints in enumerate(() if people is None else people):
             _check_pixels(file, number, joints, picture)
-            box = box_around(joints[joints[:, 2] > 0, :2], _BOX_FACTOR) if joints.any() else None
+            box = bounding_square(joints[joints[:, 2] > 0, :2], _BOX_FACTOR) if joints.any() else None
             ids.append(f"{name}#{number}")
             pictures.append(picture)
             boxes.append(box or _NOWHERE)

@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 
 from spinloop.freebody.anny import RestBodies, Source
 from spinloop.freebody.surface import Skin
-from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_MIRROR, VERTEX_JOINTS
+from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_FLIP, VERTEX_JOINTS
 
 # What each of Anny's bones becomes, by the beginning of its name; the longest match counts.
 _JOINT_OF_BONE = {
@@ -63,7 +63,7 @@ def merge_weights(
     merged = np.zeros((len(weights), len(SMPL24)))
     for column, bone in enumerate(bones):
         merged[:, SMPL24.index(joint_of_bone(bone))] += weights[:, column]
-    merged = (merged + merged[mirror][:, SMPL24_MIRROR]) / 2
+    merged = (merged + merged[mirror][:, SMPL24_FLIP]) / 2
     largest_dropped = np.sort(merged, axis=1)[:, -_MAX_WEIGHTS - 1, None]
     merged[merged <= largest_dropped] = 0.0
     return merged / merged.sum(axis=1, keepdims=True)

@@ -20,7 +20,7 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.transform import Rotation
 
-from spinloop.joints import SMPL24, SMPL24_MIRROR, SMPL_PARENTS
+from spinloop.joints import SMPL24, SMPL24_FLIP, SMPL_PARENTS
 
 
 class ShapeSpace(NamedTuple):
@@ -134,8 +134,8 @@ def pose_shapes(
         low, high = _RANGES_DEG[name.removeprefix("left_")]
         turns = Rotation.from_rotvec(rng.uniform(low, high, (_SAMPLES, 3)), degrees=True)
         shapes[blended, :, index] = _fit(vertices[blended] - joints[index], share[blended], turns)
-    mirrored = np.einsum("vikab,i,a,b->vikab", shapes[mirror][:, :, SMPL24_MIRROR], _MIRROR, _MIRROR, _MIRROR)
-    is_middle = np.array(SMPL24_MIRROR) == np.arange(len(SMPL24))
+    mirrored = np.einsum("vikab,i,a,b->vikab", shapes[mirror][:, :, SMPL24_FLIP], _MIRROR, _MIRROR, _MIRROR)
+    is_middle = np.array(SMPL24_FLIP) == np.arange(len(SMPL24))
     shapes = np.where(is_middle[:, None, None], (shapes + mirrored) / 2, shapes + mirrored)
     shapes[np.abs(shapes) < _SMALLEST] = 0.0
     return shapes[:, :, 1:].reshape(len(vertices), 3, -1)

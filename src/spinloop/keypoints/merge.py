@@ -31,7 +31,7 @@ from spinloop.keypoints.openpose import (
     read_openpose,
 )
 from spinloop.params.datasets import MergeParams
-from spinloop.tables.records import N_COMMON, RECORD, Record, Tally
+from spinloop.tables.records import N_COMMON, RECORD, ReadCounts, Record
 from spinloop.tables.table import Column, Layout, load_table
 
 _SHARED = [name for name in COCO17 if name in OPENPOSE25]
@@ -230,7 +230,7 @@ def merge_records(
     detections: Detections | None,
     params: MergeParams,
     published: str | None,
-    tally: Tally,
+    counts: ReadCounts,
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table of merged keypoints.
 
@@ -239,7 +239,7 @@ def merge_records(
         detections: detected people by image; None if there are none at all.
         params: when a detected person is the annotated one.
         published: match as the published preprocessing does for this reader (`coco`, …); None for our match.
-        tally: notes each person's `provenance` (who has no detection keeps the annotated joints) and files
+        counts: notes each person's `provenance` (who has no detection keeps the annotated joints) and files
             of images that nobody is annotated in (`detections_for_nobody`); counts people without any
             joint at all, who are left out (`no_visible_joint`).
 
@@ -257,16 +257,16 @@ def merge_records(
         for record, match in zip(people, matches, strict=True):
             row = _row(record, detected, match)
             if not row["keypoints"][:, 2].any():
-                tally.leave_out("no_visible_joint", record.id)
+                counts.leave_out("no_visible_joint", record.id)
                 continue
-            tally.note(row["provenance"], record.id)
-            tally.keep()
+            counts.flag(row["provenance"], record.id)
+            counts.keep()
             yield row
     if detections is not None and images and not is_any_seen:
         _refuse_strangers(detections, min(images))
     if detections is not None:
         for name in detections.for_nobody(images):
-            tally.note("detections_for_nobody", name)
+            counts.flag("detections_for_nobody", name)
 
 
 def _refuse_strangers(detections: Detections, image: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from spinloop.joints import COCO17, COMMON24, MODEL49, OPENPOSE25, JointSet, index_map, mirror_permutation
+from spinloop.joints import COCO17, COMMON24, MODEL49, OPENPOSE25, JointSet, flip_permutation, index_map
 from spinloop.params.mirror import DetectorParams
 
 # How deep under the surface a joint lies on the camera's side, metres: nearer surfaces hide it.
@@ -109,7 +109,7 @@ def mark_joints(
 
 Detection = Float[np.ndarray, "25 3"]
 
-_MIRROR = np.array(mirror_permutation(OPENPOSE25))
+_FLIP = np.array(flip_permutation(OPENPOSE25))
 _ARMS = np.array([any(word in name for word in ("shoulder", "elbow", "wrist")) for name in OPENPOSE25])
 _LEGS = np.array([any(w in name for w in ("hip", "knee", "ankle", "toe", "heel")) for name in OPENPOSE25])
 # Somebody who shows fewer joints than this is as good as hidden from the detector.
@@ -186,7 +186,7 @@ def detect_person(
     detection[missed] = 0.0
     for group in (_ARMS, _LEGS):
         if rng.random() < params.swap:
-            detection[group] = detection[_MIRROR][group]
+            detection[group] = detection[_FLIP][group]
     return detection
 
 

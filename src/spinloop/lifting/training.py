@@ -28,7 +28,7 @@ from spinloop.joints import (
     FIT_IGNORED,
     LSP14,
     MODEL49,
-    MODEL49_MIRROR,
+    MODEL49_FLIP,
     N_OPENPOSE,
 )
 from spinloop.lifting.network import Lifted, Lifter, encode, encode_camera, own_frame
@@ -78,7 +78,7 @@ def detect(
     for group in (_ARMS, _LEGS):
         swapped = np.flatnonzero(rng.random(shape[0]) < params.swap)
         joints = np.flatnonzero(group & _IS_OPENPOSE)
-        keypoints[np.ix_(swapped, joints)] = keypoints[np.ix_(swapped, np.array(MODEL49_MIRROR)[joints])]
+        keypoints[np.ix_(swapped, joints)] = keypoints[np.ix_(swapped, np.array(MODEL49_FLIP)[joints])]
     return torch.from_numpy(keypoints).float()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from spinloop.datasets.matlab import mat5_bytes
-from spinloop.joints import LSP14, mirror_permutation
+from spinloop.joints import LSP14, flip_permutation
 from spinloop.keypoints.simulated import inside_image, mark_joints
 from spinloop.mirror.people import truth_row
 from spinloop.mirror.photographs import (
@@ -120,7 +120,7 @@ def _write_png(path: Path, image: UInt8[np.ndarray, "H W"]) -> None:
 
 SPLIT = "lspet_train"
 _MIRROR_lspet = 13  # second entry of every seed
-_MIRRORED = list(mirror_permutation(LSP14))
+_MIRRORED = list(flip_permutation(LSP14))
 
 
 class LspetPicture(NamedTuple):

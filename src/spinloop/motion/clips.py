@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.errors import UserError
-from spinloop.joints import SMPL24, SMPL24_MIRROR
+from spinloop.joints import SMPL24, SMPL24_FLIP
 
 
 class Clip(NamedTuple):
@@ -50,7 +50,7 @@ def thin(clips: Sequence[Clip], frames_per_clip: int) -> Frames:
 
 def with_mirror_images(frames: Frames) -> Frames:
     """The frames and their mirror images: over all people, left and right are alike."""
-    order = np.array(SMPL24_MIRROR[1:]) - 1
+    order = np.array(SMPL24_FLIP[1:]) - 1
     turned = frames.poses.reshape(-1, 23, 3)[:, order] * [1.0, -1.0, -1.0]
     return Frames(
         np.concatenate([frames.poses, turned.reshape(-1, 69)]),

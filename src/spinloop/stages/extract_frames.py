@@ -8,7 +8,7 @@ from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.progress import progress, say
 from spinloop.tables.images import UnreadableImage, read_image, split_frame
-from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows
 
 SECTIONS = {}
@@ -26,15 +26,15 @@ def run(*, annotations: Path, raw: Path, out: Path) -> None:
     if out.exists():
         raise UserError(f"{out}: is there already; name a new folder")
     rows = progress(iterate_records(annotations), "extract", count_rows(annotations, _CURE))
-    tally, seen = Tally(), ""
+    counts, seen = ReadCounts(), ""
     with atomic(out) as folder:
         folder.mkdir()
         for record in rows:
             if record.image != seen:
                 seen = record.image
                 fault = _extract(raw / seen, folder / seen)
-                tally.leave_out(fault, record.id) if fault else tally.keep()
-    say(f"extract_frames: {tally.summary()}")
+                counts.leave_out(fault, record.id) if fault else counts.keep()
+    say(f"extract_frames: {counts.summary()}")
 
 
 def _extract(frame: Path, target: Path) -> str | None:

@@ -7,7 +7,7 @@ from spinloop.errors import UserError
 from spinloop.files import write_json
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.progress import progress, say
-from spinloop.tables.records import RECORD, Tally
+from spinloop.tables.records import RECORD, ReadCounts
 from spinloop.tables.table import open_writer
 
 SECTIONS: dict[str, type] = {}
@@ -30,19 +30,19 @@ def run(
     """
     if not raw.is_dir():
         raise UserError(f"{raw}: no such folder; unpack the dataset there or correct --raw")
-    extras, tally = Extras(file, split), Tally()
+    extras, counts = Extras(file, split), ReadCounts()
     with open_writer(out, RECORD) as people, open_writer(keypoints, KEYPOINTS) as joints:
         for record, detected in progress(
-            read_people(extras, raw, masks, tally), f"import {split}", len(extras)
+            read_people(extras, raw, masks, counts), f"import {split}", len(extras)
         ):
             people.write(record.row())
             row = keypoint_row(record, detected)
             if row["keypoints"][:, 2].any():
                 joints.write(row)
-                tally.note(row["provenance"], record.id)
+                counts.flag(row["provenance"], record.id)
             else:
-                tally.note("no_visible_joint", record.id)
-        if not tally.n_kept:
-            raise UserError(f"{file}: {tally.summary()}; restore the images in {raw}")
-    write_json(stats, {"split": split, "source": file.name, **tally.stats()})
-    say(f"{split}: {tally.summary()}")
+                counts.flag("no_visible_joint", record.id)
+        if not counts.n_kept:
+            raise UserError(f"{file}: {counts.summary()}; restore the images in {raw}")
+    write_json(stats, {"split": split, "source": file.name, **counts.stats()})
+    say(f"{split}: {counts.summary()}")

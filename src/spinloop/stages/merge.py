@@ -8,7 +8,7 @@ from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections
 from spinloop.params.datasets import MergeParams
 from spinloop.params.loader import load_section
 from spinloop.progress import progress, say
-from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows, save_table
 
 SECTIONS = {"merge": MergeParams}
@@ -36,10 +36,10 @@ def run(
     """
     rules = load_section(params, "merge", MergeParams)
     detections = None if openpose is None else open_detections(openpose)
-    tally = Tally()
+    counts = ReadCounts()
     total = count_rows(annotations, "make it with `spinloop preprocess`")
     records = progress(iterate_records(annotations), "merge", total)
     published = None if compat == "none" else compat
-    save_table(out, KEYPOINTS, merge_records(records, detections, rules, published, tally))
-    write_json(stats, tally.stats())
-    say(f"merge: {tally.summary()}")
+    save_table(out, KEYPOINTS, merge_records(records, detections, rules, published, counts))
+    write_json(stats, counts.stats())
+    say(f"merge: {counts.summary()}")

@@ -7,7 +7,7 @@ from spinloop.params.datasets import CropsParams
 from spinloop.params.loader import load_section
 from spinloop.progress import progress, say
 from spinloop.tables.crops import pack_crops
-from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows
 
 SECTIONS = {"crops": CropsParams}
@@ -24,9 +24,9 @@ def run(*, annotations: Path, raw: Path, out: Path, stats: Path, params: Path = 
         params: parameter file; section `crops`.
     """
     rules = load_section(params, "crops", CropsParams)
-    tally = Tally()
+    counts = ReadCounts()
     total = count_rows(annotations, "make it with `spinloop preprocess`")
     records = progress(iterate_records(annotations), "pack crops", total)
-    pack_crops(out, records, raw, rules, tally)
-    write_json(stats, {**tally.stats(), "bytes_per_crop": out.stat().st_size / max(1, tally.n_kept)})
-    say(f"pack_crops: {tally.summary()}")
+    pack_crops(out, records, raw, rules, counts)
+    write_json(stats, {**counts.stats(), "bytes_per_crop": out.stat().st_size / max(1, counts.n_kept)})
+    say(f"pack_crops: {counts.summary()}")

@@ -8,7 +8,7 @@ from spinloop.files import write_json
 from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import load_section, require_choice
 from spinloop.progress import progress, say
-from spinloop.tables.records import Tally, save_records
+from spinloop.tables.records import ReadCounts, save_records
 
 SECTIONS = {"sources": SourcesParams}
 
@@ -36,8 +36,8 @@ def run(
     """
     require_choice(params, "sources", split, "--split")
     rules = load_section(params, f"sources.{split}", reader(source).source)
-    tally = Tally()
-    records = read_source(source, raw, split, rules, compat == "official", tally)
+    counts = ReadCounts()
+    records = read_source(source, raw, split, rules, compat == "official", counts)
     save_records(out, progress(records, f"preprocess {split}"))
-    write_json(stats, {"split": split, "source": source, "compat": compat, **tally.stats()})
-    say(f"{split}: {tally.summary()}")
+    write_json(stats, {"split": split, "source": source, "compat": compat, **counts.stats()})
+    say(f"{split}: {counts.summary()}")

@@ -9,7 +9,7 @@ from spinloop.params.datasets import ValidateParams
 from spinloop.params.loader import load_section
 from spinloop.progress import progress, say
 from spinloop.reporting.gallery import choose, gallery_page
-from spinloop.tables.records import Tally, iterate_records
+from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows
 from spinloop.tables.validation import FATAL, validate_records
 
@@ -39,12 +39,12 @@ def run(
     """
     if page is not None and raw is None:
         raise UserError("--page: the images are needed; give --raw, or leave --page out")
-    tally = Tally()
+    counts = ReadCounts()
     rows = progress(iterate_records(table), "validate", count_rows(table, _CURE))
-    validate_records(rows, raw, _images(against or [], table), tally)
-    stats = tally.stats()
+    validate_records(rows, raw, _images(against or [], table), counts)
+    stats = counts.stats()
     write_json(out, {"rows": stats["kept"], "found": stats["noted"], "examples": stats["examples"]})
-    say(f"validate: {tally.summary()}")
+    say(f"validate: {counts.summary()}")
     for finding in FATAL:
         if finding in stats["noted"]:
             count, example = stats["noted"][finding], stats["examples"][finding][0]

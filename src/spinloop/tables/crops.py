@@ -21,7 +21,7 @@ from spinloop.files import atomic, require_file
 from spinloop.geometry.crop import crop_affine, warp
 from spinloop.params.datasets import CropsParams
 from spinloop.tables.images import UnreadableImage, read_image
-from spinloop.tables.records import Record, Tally
+from spinloop.tables.records import ReadCounts, Record
 
 _BATCH = 256
 _CURE = "make it with `spinloop pack_crops`"
@@ -37,7 +37,9 @@ class _Packed(NamedTuple):
     """Bytes of the image files, by `MASKS`; those that are annotated."""
 
 
-def pack_crops(path: Path, records: Iterable[Record], raw: Path, params: CropsParams, tally: Tally) -> None:
+def pack_crops(
+    path: Path, records: Iterable[Record], raw: Path, params: CropsParams, counts: ReadCounts
+) -> None:
     """Write the packed crops of a split, in flat memory.
 
     Args:
@@ -45,7 +47,7 @@ def pack_crops(path: Path, records: Iterable[Record], raw: Path, params: CropsPa
         records: annotated people, those of one image after each other (each image is then decoded once).
         raw: the dataset's folder.
         params: size, margin, quality.
-        tally: counts `unreadable_image`; such people have no crop.
+        counts: what is left out: `unreadable_image`; such people have no crop.
 
     Raises:
         UserError: an image is absent, or none can be read.
@@ -59,14 +61,14 @@ def pack_crops(path: Path, records: Iterable[Record], raw: Path, params: CropsPa
         file.attrs["size_px"] = params.size_px
         file.attrs["margin"] = params.margin
         batch: list[_Packed] = []
-        for packed in _packed(records, raw, params, tally):
+        for packed in _packed(records, raw, params, counts):
             batch.append(packed)
             if len(batch) == _BATCH:
                 _append(file, batch)
                 batch = []
         _append(file, batch)
-        if not tally.n_kept:
-            raise UserError(f"{raw}: {tally.summary()}; restore the images")
+        if not counts.n_kept:
+            raise UserError(f"{raw}: {counts.summary()}; restore the images")
 
 
 def pack_crop(
@@ -160,16 +162,18 @@ class CropReader:
         return self._jpeg
 
 
-def _packed(records: Iterable[Record], raw: Path, params: CropsParams, tally: Tally) -> Iterator[_Packed]:
+def _packed(
+    records: Iterable[Record], raw: Path, params: CropsParams, counts: ReadCounts
+) -> Iterator[_Packed]:
     name: str | None = None
     image: np.ndarray | None = None
     for record in records:
         if record.image != name:
             name, image = record.image, _decode(raw / record.image)
         if image is None:
-            tally.leave_out("unreadable_image", record.id)
+            counts.leave_out("unreadable_image", record.id)
             continue
-        tally.keep()
+        counts.keep()
         files = {key: getattr(record, key) for key in MASKS}
         masks = {key: _file_bytes(raw / file) for key, file in files.items() if file is not None}
         yield _Packed(record.id, *pack_crop(image, record.center, record.scale, params), masks)

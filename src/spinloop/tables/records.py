@@ -33,7 +33,7 @@ class Box(NamedTuple):
     """Side / 200 px."""
 
 
-def box_around(corners: Float[np.ndarray, "N 2"], factor: float) -> Box | None:
+def bounding_square(corners: Float[np.ndarray, "N 2"], factor: float) -> Box | None:
     """The box around points (px), `factor` times as wide as their longer extent.
 
     Returns:
@@ -166,7 +166,7 @@ def column_array(frame: pd.DataFrame | Mapping[str, Any], name: str) -> Float[np
 _N_EXAMPLES = 3
 
 
-class Tally:
+class ReadCounts:
     """Counts of one stage; `stats()` is what it writes to its statistics file."""
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Tally:
         self.n_read += 1
         self._count(self._left_out, reason, example)
 
-    def note(self, remark: str, example: str) -> None:
+    def flag(self, remark: str, example: str) -> None:
         """Something to know about a row that is kept, or about a file that is no row; e.g. `no_person`."""
         self._count(self._noted, remark, example)
 

@@ -149,7 +149,7 @@ class TableWriter:
         if not self._rows:
             return
         check_rows(self._path, self._layout.columns, self._rows)
-        note_ids(self._path, (row["id"] for row in self._rows), self._ids)
+        require_unique_ids(self._path, (row["id"] for row in self._rows), self._ids)
         self._sink.write_table(_to_arrow(self._layout, self._rows))
         self._rows = []
 
@@ -212,7 +212,7 @@ def iterate_table(path: Path, layout: Layout, cure: str) -> Iterator[dict[str, A
                 raise UserError(f"{path}: damaged ({reason_of(error)}); {cure}") from None
             rows = _from_arrow(layout, group)
             check_rows(path, layout.columns, rows)
-            note_ids(path, (row["id"] for row in rows), seen)
+            require_unique_ids(path, (row["id"] for row in rows), seen)
             yield from rows
 
 
@@ -229,7 +229,7 @@ def stack(cells: Iterable[Any], shape: Sequence[int]) -> Float[np.ndarray, "N ..
     return np.stack(rows) if rows else np.zeros((0, *shape), dtype=np.float32)
 
 
-def note_ids(path: Path, ids: Iterable[str], seen: set[str]) -> None:
+def require_unique_ids(path: Path, ids: Iterable[str], seen: set[str]) -> None:
     """Add ids to `seen`.
 
     Raises:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.joints import COMMON24, mirror_permutation
+from spinloop.joints import COMMON24, flip_permutation
 from spinloop.tables.images import UnreadableImage, is_present, read_size
-from spinloop.tables.records import Record, Tally
+from spinloop.tables.records import ReadCounts, Record
 
 # A person seen from the side has hips and shoulders near each other; only clear cases are judged.
 _CLEAR = 0.1
@@ -21,7 +21,7 @@ _SAME_PERSON = 0.02
 _MARGIN = 0.05
 _LEFT_HIP, _RIGHT_HIP = (COMMON24.index(f"{side}_hip") for side in ("left", "right"))
 _LEFT_SHOULDER, _RIGHT_SHOULDER = (COMMON24.index(f"{side}_shoulder") for side in ("left", "right"))
-_MIRROR = list(mirror_permutation(COMMON24))
+_FLIP = list(flip_permutation(COMMON24))
 
 FATAL = (
     "image_absent", "image_unreadable", "image_size_differs", "image_in_another_split", "mask_absent",
@@ -29,14 +29,16 @@ FATAL = (
 )  # fmt: skip
 
 
-def validate_records(records: Iterable[Record], raw: Path | None, others: set[str], tally: Tally) -> None:
-    """Look at every person; `tally` notes what was found.
+def validate_records(
+    records: Iterable[Record], raw: Path | None, others: set[str], counts: ReadCounts
+) -> None:
+    """Look at every person; `counts` notes what was found.
 
     Args:
         records: the table, those of one image after each other.
         raw: the dataset's folder, to see whether the images are there; None to leave that out.
         others: image paths of splits that must share none with this one.
-        tally: notes `image_absent`, `image_unreadable`, `image_size_differs`, `image_in_another_split`,
+        counts: notes `image_absent`, `image_unreadable`, `image_size_differs`, `image_in_another_split`,
             `mask_absent`, `mask_unreadable`, `mask_size_differs`,
             `joints_outside_image`, `joints_outside_box`, `box_outside_image`,
             `shoulders_against_hips`, `sides_swapped_in_3d`, `person_twice`; and per sequence with a folder
@@ -52,11 +54,11 @@ def validate_records(records: Iterable[Record], raw: Path | None, others: set[st
             findings["person_twice"] += 1
         people.append(record)
         sequences.add(record)
-        tally.keep()
+        counts.keep()
         for finding in findings:
-            tally.note(finding, record.id)
+            counts.flag(finding, record.id)
     for finding in sequences.findings(raw) if raw is not None else ():
-        tally.note("frame_count_differs", finding)
+        counts.flag("frame_count_differs", finding)
 
 
 class _Sequences:
@@ -137,7 +139,7 @@ def _joint_findings(
 
 def _is_swapped(keypoints: Float[np.ndarray, "24 3"], joints: Float[np.ndarray, "24 4"]) -> bool:
     """Whether the 3D joints fit the 2D joints far better with left and right exchanged."""
-    return _misfit(keypoints, joints[_MIRROR]) < 0.5 * _misfit(keypoints, joints)
+    return _misfit(keypoints, joints[_FLIP]) < 0.5 * _misfit(keypoints, joints)
 
 
 def _misfit(keypoints: Float[np.ndarray, "24 3"], joints: Float[np.ndarray, "24 4"]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spinloop.geometry.crop import CROP_PX, crop_affine, transform_points
-from spinloop.joints import COMMON24_MIRROR, MODEL49_MIRROR
+from spinloop.joints import COMMON24_FLIP, MODEL49_FLIP
 from spinloop.params.training import AugmentationParams
 
 
@@ -85,7 +85,7 @@ def official_keypoints(
     whole = np.trunc(transform_points(affine, keypoints[:, :2])) + 1
     moved = np.concatenate([whole, keypoints[:, 2:]], axis=1)
     if augmentation.is_mirrored:
-        moved = moved[list(MODEL49_MIRROR)]
+        moved = moved[list(MODEL49_FLIP)]
         moved[:, 0] = CROP_PX - moved[:, 0]
     return np.where(moved[:, 2:] > 0, moved, 0.0).astype(np.float32)
 
@@ -105,7 +105,7 @@ def augment_keypoints(
     """
     moved = np.concatenate([transform_points(affine, keypoints[:, :2]), keypoints[:, 2:]], axis=1)
     moved = np.where(keypoints[:, 2:] > 0, moved, 0.0)
-    return (moved[list(MODEL49_MIRROR)] if is_mirrored else moved).astype(np.float32)
+    return (moved[list(MODEL49_FLIP)] if is_mirrored else moved).astype(np.float32)
 
 
 def augment_joints_3d(
@@ -122,6 +122,6 @@ def augment_joints_3d(
     turned[:, 0] = np.cos(angle) * joints[:, 0] - np.sin(angle) * joints[:, 1]
     turned[:, 1] = np.sin(angle) * joints[:, 0] + np.cos(angle) * joints[:, 1]
     if augmentation.is_mirrored:
-        turned = turned[list(COMMON24_MIRROR)]
+        turned = turned[list(COMMON24_FLIP)]
         turned[:, 0] *= -1
     return turned.astype(np.float32)
