@@ -21,8 +21,8 @@ from spinloop.mirror.scene import (
 from spinloop.mirror.textures import Outfit, plain
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
-from spinloop.rendering.overlay import Light
 from spinloop.rendering.raycast import render
+from spinloop.rendering.shading import Light
 
 SIZE = (160, 128)
 RED, GREEN, BLUE = np.eye(3)

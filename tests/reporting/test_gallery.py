@@ -8,7 +8,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
-from spinloop.reporting.gallery import choose, draw_joints, draw_parts, gallery_page
+from spinloop.reporting.gallery import choose, draw_annotation, draw_parts, gallery_page
 from spinloop.stages import validate
 from spinloop.tables.records import Record, save_records
 
@@ -46,7 +46,7 @@ def test_people_are_chosen_evenly_and_keep_their_order():
 
 def test_a_joint_is_drawn_where_it_is_in_the_color_of_its_side():
     record = _record(0)
-    tile = draw_joints(np.zeros((160, 120, 3), np.uint8), record).astype(int)
+    tile = draw_annotation(np.zeros((160, 120, 3), np.uint8), record).astype(int)
     zoom = 480 / (1.3 * 160)
     for name, side in (("left_ankle", (255, 190, 60)), ("right_wrist", (90, 220, 255))):
         place = record.keypoints[COMMON24.index(name), :2]
@@ -58,9 +58,9 @@ def test_a_joint_that_is_not_annotated_is_not_drawn():
     blank = np.zeros((160, 120, 3), np.uint8)
     without = _record(0).keypoints.copy()
     without[3:] = 0
-    some = draw_joints(blank, _record(0, keypoints=without))
-    none = draw_joints(blank, _record(0, keypoints=None))
-    everything = draw_joints(blank, _record(0))
+    some = draw_annotation(blank, _record(0, keypoints=without))
+    none = draw_annotation(blank, _record(0, keypoints=None))
+    everything = draw_annotation(blank, _record(0))
     assert (none > 0).sum() < (some > 0).sum() < (everything > 0).sum()
 
 

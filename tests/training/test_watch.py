@@ -33,8 +33,8 @@ def test_sheets_show_image_network_and_fit_of_some_people(drawn):
     assert sorted(path.name for path in folder.iterdir()) == ["000000002.jpg", "000000004.jpg"]
     sheet = cv2.imread(str(folder / "000000002.jpg"))
     assert sheet is not None
-    assert sheet.shape == (20 + 2 * 224, 3 * 224, 3)
-    image, network, fit = (sheet[20:244, 224 * i : 224 * (i + 1)].astype(int) for i in range(3))
+    assert sheet.shape == (24 + 2 * 224, 3 * 224, 3)
+    image, network, fit = (sheet[24:248, 224 * i : 224 * (i + 1)].astype(int) for i in range(3))
     assert np.abs(network - image).max() > 60, "a mesh lies over the image"
     assert np.abs(fit - network).max() > 60
 

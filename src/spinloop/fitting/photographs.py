@@ -7,8 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
@@ -16,16 +15,17 @@ from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.request import Request
-from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX
 from spinloop.keypoints.openpose import merge_joints, read_openpose
-from spinloop.rendering.overlay import Color, overlay
+from spinloop.rendering.pictures import Color, Color8, draw_joints, overlay_in_box
 from spinloop.tables.images import UnreadableImage, read_size
 from spinloop.tables.records import Box, bounding_square
 
 _ENDING = "_keypoints.json"
 _SUFFIXES = (".jpg", ".jpeg", ".png")
-# As the preprocessing leaves room around a person; drawings reach further than joints.
-_BOX_FACTOR, _DRAWN_FACTOR = 1.2, 1.4
+# As the preprocessing leaves room around a person.
+_BOX_FACTOR = 1.2
+_JOINT_COLOR: Color8 = (255, 220, 0)
 _NOWHERE = Box(np.zeros(2), 1.0)
 
 
@@ -106,12 +106,16 @@ def draw_overlays(
     for picture, people in rows.items():
         canvas = _read(picture)
         for row in sorted(people, key=lambda row: -distance[row]):
-            color = colors[row]
+            box, color = photographs.boxes[row], colors[row]
             if color is not None:
                 with torch.no_grad():
-                    vertices = model.vertices(state.pose[row, None], state.betas[row, None])[0]
-                _draw(canvas, vertices + state.translation[row], model.faces, photographs.boxes[row], color)
-            _draw_joints(canvas, photographs.request.keypoints[row], photographs.boxes[row])
+                    body = model.vertices(state.pose[row, None], state.betas[row, None])[0]
+                vertices = (body + state.translation[row]).numpy()
+                side_px = BOX_UNIT_PX * box.scale
+                canvas = overlay_in_box(
+                    canvas, vertices, model.faces.numpy(), box.center, side_px, color=color
+                )
+            canvas = _with_joints(canvas, photographs.request.keypoints[row], box)
         name = photographs.request.ids[people[0]].rpartition("#")[0]
         with atomic(folder / f"{name}.jpg") as temporary:
             done, data = cv2.imencode(".jpg", canvas[..., ::-1])
@@ -161,29 +165,10 @@ def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def _draw(
-    canvas: UInt8[np.ndarray, "H W 3"],
-    vertices: Float[Tensor, "V 3"],
-    faces: Int[Tensor, "F 3"],
-    box: Box,
-    color: Color,
-) -> None:
-    """Draw a body into the part of the picture around its box, in place."""
-    side = BOX_UNIT_PX * box.scale
-    low = np.maximum(np.floor(box.center - _DRAWN_FACTOR * side / 2), 0).astype(int)
-    high = np.ceil(box.center + _DRAWN_FACTOR * side / 2).astype(int)
-    part = canvas[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
-    if part.size:
-        focal_px = FOCAL_PX * side / CROP_PX
-        part[:] = overlay(part, vertices.numpy(), faces.numpy(), focal_px, box.center - low, color=color)
-
-
-def _draw_joints(canvas: UInt8[np.ndarray, "H W 3"], keypoints: Float[np.ndarray, "49 3"], box: Box) -> None:
+def _with_joints(
+    image: UInt8[np.ndarray, "H W 3"], keypoints: Float[np.ndarray, "49 3"], box: Box
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The photograph with the detected joints, which are given in pixels of the crop."""
     zoom = BOX_UNIT_PX * box.scale / CROP_PX
-    radius = max(2, round(1.2 * zoom))
-    for x, y, confidence in keypoints:
-        if confidence > 0:
-            place = box.center + zoom * (np.array([x, y]) - CROP_PX / 2)
-            point = (round(float(place[0])), round(float(place[1])))
-            cv2.circle(canvas, point, radius, (255, 220, 0), -1, cv2.LINE_AA)
-            cv2.circle(canvas, point, radius, (0, 0, 0), 1, cv2.LINE_AA)
+    pixels = box.center + zoom * (keypoints[keypoints[:, 2] > 0, :2] - CROP_PX / 2)
+    return draw_joints(image, pixels, max(2, round(1.2 * zoom)), [_JOINT_COLOR] * len(pixels))

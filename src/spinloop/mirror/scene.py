@@ -25,8 +25,8 @@ from spinloop.mirror.people import Cast, Person, Stance, before_camera
 from spinloop.mirror.textures import paint_body
 from spinloop.params.mirror import PictureParams
 from spinloop.rendering.masks import part_labels
-from spinloop.rendering.overlay import Light, downsample, interpolate, lambert, vertex_normals
 from spinloop.rendering.raycast import render
+from spinloop.rendering.shading import Light, downsample, interpolate, lambert, vertex_normals
 
 # Rays per pixel along each axis.
 FINENESS = 2

@@ -1,26 +1,19 @@
-"""Silhouettes and part labels of a mesh.
+"""Part labels of a mesh, and of a person in the original image as the camera of the 224 px crop sees them.
 
-Label maps of a person in the original image, from the network's camera of the 224 px crop.
-
-The crop is a window of the image, enlarged by 224 / side: in pixels of the image the same camera has the
-focal length 5000 · side / 224 and its principal point at the middle of the box, so the body can be drawn at
-the image's own resolution at once. The published code draws at 224 px and enlarges the result by the nearest
-pixel; both are here.
+The crop is a window of the image, scaled by 224 / side: in pixels of the image the same camera has the focal
+length 5000 · side / 224 and its principal point at the middle of the box, so the body can be rendered at the
+image's own resolution. The published code renders at 224 px and scales the result by the nearest pixel; both
+are here.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num, UInt8
+from jaxtyping import Float, Int, Num, UInt8
 from PIL import Image
 
 from spinloop.geometry.crop import BOX_UNIT_PX, CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.rendering.raycast import Buffers, render
 
 BACKGROUND = 0
-
-
-def silhouette(buffers: Buffers) -> Bool[np.ndarray, "H W"]:
-    """True on the mesh."""
-    return buffers.mask
 
 
 def part_labels(buffers: Buffers, face_labels: UInt8[np.ndarray, " F"]) -> UInt8[np.ndarray, "H W"]:
@@ -32,13 +25,6 @@ def part_labels(buffers: Buffers, face_labels: UInt8[np.ndarray, " F"]) -> UInt8
     """
     labels = np.where(buffers.mask, face_labels[buffers.face_index], BACKGROUND)
     return labels.astype(np.uint8)
-
-
-def contour(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
-    """Pixels of the mask with a direct neighbor outside it; beyond the image is outside."""
-    inner = np.pad(mask, 1)
-    core = inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
-    return mask & ~core
 
 
 # Beyond this depth the published renderer draws nothing.

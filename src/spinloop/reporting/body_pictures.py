@@ -14,8 +14,9 @@ from jaxtyping import Float, Int, UInt8
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.joints import N_OPENPOSE, SMPL24, VERTEX_JOINTS
-from spinloop.rendering.overlay import shade
+from spinloop.rendering.pictures import Color8, contact_sheet, draw_joints, label
 from spinloop.rendering.raycast import Buffers, render
+from spinloop.rendering.shading import shade
 
 # Far away with a long lens: nearly parallel rays.
 _DISTANCE_M = 20.0
@@ -29,8 +30,7 @@ _PART_COLORS = np.array(
         [0.94, 0.89, 0.26], [0.00, 0.45, 0.70], [0.80, 0.47, 0.65],
     ]
 )  # fmt: skip
-_JOINT_COLOR = (204, 0, 51)
-_TEXT_COLOR = (40, 40, 40)
+_JOINT_COLOR: Color8 = (204, 0, 51)
 
 Image = UInt8[np.ndarray, "H W 3"]
 
@@ -63,14 +63,14 @@ def rest_sheet(model: BodyModel, height_px: int) -> Image:
         ]
         for points in (output.joints24[0].numpy(), output.joints49[0, N_OPENPOSE:].numpy())
     ]
-    return tiled(rows)
+    return contact_sheet(rows)
 
 
 def parts_sheet(body: BodyFile, height_px: int) -> Image:
     """The six parts from front and back, each in its color."""
     colors = _PART_COLORS[body.part_labels - 1]
     views = [_whole(body.v_template, turn, (height_px, height_px)) for turn in (0.0, 180.0)]
-    return tiled([[draw(body.v_template, body.f, view, colors) for view in views]])
+    return contact_sheet([[draw(body.v_template, body.f, view, colors) for view in views]])
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def shapes_sheet(model: BodyModel, height_px: int) -> Image:
             amount = f"{value:+.0f}" if value else "0"
             tiles[-2] = label(tiles[-2], f"beta {index + 1} = {amount}")
         rows.append(tiles)
-    return tiled(rows)
+    return contact_sheet(rows)
 
 
 @torch.no_grad()
@@ -114,12 +114,7 @@ def poses_sheet(
     size = (height_px, 4 * height_px // 5)
     tiles = [draw(vertices, model.faces.numpy(), _whole(vertices, 30.0, size)) for vertices in bodies]
     tiles = [label(tile, name) for tile, name in zip(tiles, names, strict=True)] if names else tiles
-    return tiled([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
-
-
-def tiled(rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]]) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Pictures beside and under each other."""
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    return contact_sheet([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
 
 
 def draw(
@@ -145,10 +140,11 @@ def draw(
     buffers = render(seen, faces, _RAYS * focal_px, tuple(_RAYS * center_px), fine, is_closed=True)
     painted = _paint(buffers, shade(seen, faces, buffers), face_colors)
     image = cv2.resize(painted, view.size[::-1], interpolation=cv2.INTER_AREA)
-    for point in () if joints is None else to_camera(joints, view):
-        place = np.rint(focal_px * point[:2] / point[2] + center_px).astype(int)
-        cv2.circle(image, tuple(place.tolist()), max(view.size[0] // 150, 2), _JOINT_COLOR, -1, cv2.LINE_AA)
-    return image
+    if joints is None:
+        return image
+    points = to_camera(joints, view)
+    pixels = focal_px * points[:, :2] / points[:, 2:] + center_px
+    return draw_joints(image, pixels, max(view.size[0] // 150, 2), [_JOINT_COLOR] * len(pixels))
 
 
 def to_camera(points: Float[np.ndarray, "N 3"], view: View) -> Float[np.ndarray, "N 3"]:
@@ -177,13 +173,6 @@ def _whole(vertices: Float[np.ndarray, "V 3"], turn_deg: float, size: tuple[int,
     view = View(turn_deg, (low + high) / 2, 1.0, size)
     width, height = np.ptp(to_camera(vertices, view)[:, :2], axis=0)
     return view._replace(height_m=_MARGIN * float(max(height, width * size[0] / size[1])))
-
-
-def label(image: Image, text: str) -> Image:
-    """The picture with a word in its upper left corner."""
-    labelled = image.copy()
-    cv2.putText(labelled, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TEXT_COLOR, 1, cv2.LINE_AA)
-    return labelled
 
 
 # What is shown bent: name, turns in degrees by joint, joint in the middle, turn and tilt of the view, metres.
@@ -217,7 +206,7 @@ def landmarks_sheet(model: BodyModel, height_px: int) -> Image:
         (View(90.0, foot, 0.35, size), View(0.0, foot, 0.35, size, 20.0), View(180.0, foot, 0.35, size)),
     )
     points = np.stack(list(named.values()))
-    return tiled(
+    return contact_sheet(
         [[draw(vertices, model.faces.numpy(), view, joints=points) for view in row] for row in views]
     )
 
@@ -234,7 +223,7 @@ def bends_sheet(model: BodyModel, height_px: int, per_row: int) -> Image:
         tiles.append(
             label(draw(output.vertices[row].numpy(), model.faces.numpy(), view, joints=joints), name)
         )
-    return tiled([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
+    return contact_sheet([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
 
 
 def _pose(turns_deg: Mapping[str, tuple[int, int, int]]) -> Float[np.ndarray, " 72"]:

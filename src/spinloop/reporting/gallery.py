@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from spinloop.geometry.crop import BOX_UNIT_PX, crop_affine, transform_points, warp
 from spinloop.joints import COMMON24
+from spinloop.rendering.pictures import BLACK, FONT, Color8, draw_joints, draw_text, to_pixel
 from spinloop.reporting.pages import data_uri, page
 from spinloop.tables.images import UnreadableImage, read_image
 from spinloop.tables.records import Record
@@ -19,8 +20,7 @@ _SIDE_PX = 480
 _MARGIN = 1.3
 _LEFT, _RIGHT, _MIDDLE = (255, 190, 60), (90, 220, 255), (255, 255, 255)
 _BOX_COLOR = (120, 255, 120)
-_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
-_LINE_PX = 12
+_FONT_SCALE, _LINE_PX = 0.36, 12
 # How far above or below its joint a name may begin, nearest first.
 _ROWS_PX = [4.0 + sign * step * 6.0 for step in range(30) for sign in (1, -1)]
 # Background, left arm, right arm, head, left leg, right leg, torso.
@@ -56,7 +56,7 @@ def gallery_page(name: str, records: Sequence[Record], raw: Path) -> str:
     for record in records:
         try:
             image = read_image(raw / record.image)
-            tiles = [draw_joints(image, record)]
+            tiles = [draw_annotation(image, record)]
             if record.parts is not None:
                 tiles.append(draw_parts(read_image(raw / record.parts)[..., 0], image, record))
         except UnreadableImage:
@@ -66,27 +66,24 @@ def gallery_page(name: str, records: Sequence[Record], raw: Path) -> str:
     return page(html.escape(legend), figures)
 
 
-def draw_joints(image: UInt8[np.ndarray, "H W 3"], record: Record) -> UInt8[np.ndarray, "S S 3"]:
+def draw_annotation(image: UInt8[np.ndarray, "H W 3"], record: Record) -> UInt8[np.ndarray, "S S 3"]:
     """The person's region with the box and every annotated joint by its name."""
     affine = _affine(record)
     tile = warp(image, affine, _SIDE_PX)
     half = record.scale * BOX_UNIT_PX / 2
     corners = transform_points(affine, record.center + half * np.array([[-1.0, -1.0], [1.0, 1.0]]))
-    cv2.rectangle(tile, _pixel(corners[0]), _pixel(corners[1]), _BOX_COLOR, 1, cv2.LINE_AA)
+    cv2.rectangle(tile, to_pixel(corners[0]), to_pixel(corners[1]), _BOX_COLOR, 1, cv2.LINE_AA)
     if record.keypoints is None:
         return tile
     seen = record.keypoints[:, 2] > 0
     places = transform_points(affine, record.keypoints[:, :2])
     labels = [(COMMON24[joint], places[joint]) for joint in np.flatnonzero(seen)]
-    for word, place in labels:
-        cv2.circle(tile, _pixel(place), 3, _color(word), -1, cv2.LINE_AA)
+    tile = draw_joints(tile, places[seen], 3, [_color(word) for word, _ in labels])
     spots = _spread(*zip(*labels, strict=True)) if labels else []
     for (word, place), (x, y, width) in zip(labels, spots, strict=True):
         nearest = np.array([np.clip(place[0], x, x + width), y - _LINE_PX / 3])
-        cv2.line(tile, _pixel(place), _pixel(nearest), _color(word), 1, cv2.LINE_AA)
-        for color, thickness in (((0, 0, 0), 3), (_color(word), 1)):
-            corner = _pixel(np.array([x, y]))
-            cv2.putText(tile, word, corner, _FONT, _FONT_SCALE, color, thickness, cv2.LINE_AA)
+        cv2.line(tile, to_pixel(place), to_pixel(nearest), _color(word), 1, cv2.LINE_AA)
+        tile = draw_text(tile, word, np.array([x, y]), _color(word), BLACK, _FONT_SCALE)
     return tile
 
 
@@ -111,7 +108,7 @@ def _spread(words: Sequence[str], places: Sequence[Float[np.ndarray, " 2"]]) -> 
     """A spot for each name: right or left of its joint, as little above or below as the others leave free."""
     taken: list[Spot] = []
     for word, (x, y) in zip(words, places, strict=True):
-        (width, _), _ = cv2.getTextSize(word, _FONT, _FONT_SCALE, 1)
+        (width, _), _ = cv2.getTextSize(word, FONT, _FONT_SCALE, 1)
         spots = [(float(x + dx), float(y + dy), float(width)) for dy in _ROWS_PX for dx in (7, -7 - width)]
         taken.append(next((spot for spot in spots if _is_free(spot, taken)), spots[0]))
     return taken
@@ -124,12 +121,7 @@ def _is_free(spot: Spot, taken: Sequence[Spot]) -> bool:
     )
 
 
-def _pixel(place: Float[np.ndarray, " 2"]) -> tuple[int, int]:
-    x, y = np.clip(np.floor(place), -10 * _SIDE_PX, 10 * _SIDE_PX)
-    return int(x), int(y)
-
-
-def _color(word: str) -> tuple[int, int, int]:
+def _color(word: str) -> Color8:
     return _LEFT if word.startswith("left") else _RIGHT if word.startswith("right") else _MIDDLE
 
 

@@ -25,8 +25,9 @@ from jaxtyping import Float, Int, UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spinloop.files import atomic
+from spinloop.rendering.pictures import contact_sheet
 from spinloop.reporting.charts import STYLE, Chart, standalone
-from spinloop.reporting.pictures import Sheet, contact_sheet
+from spinloop.reporting.pictures import Sheet
 from spinloop.reporting.table import Table, to_csv, to_html, to_latex, to_markdown
 
 
@@ -110,6 +111,7 @@ class Report:
 
 
 _JPEG_QUALITY = 88
+_GAP_PX = 6
 
 
 def page(title: str, sheets: Sequence[tuple[str, str]]) -> str:
@@ -230,7 +232,8 @@ def write_figures(folder: Path, report: Report) -> None:
     for chart in report.charts:
         _write(folder / f"{chart.key}.svg", standalone(chart.svg()).encode())
     for sheet in report.sheets:
-        _write(folder / f"{sheet.key}.jpg", encode_jpeg(contact_sheet(sheet)))
+        rows = [[tile.image for tile in person.tiles] for person in sheet.people]
+        _write(folder / f"{sheet.key}.jpg", encode_jpeg(contact_sheet(rows, _GAP_PX)))
 
 
 def write_tables(folder: Path, report: Report) -> None:

@@ -6,20 +6,17 @@ Figures 2 to 6: chosen people with their keypoints, fits and predictions.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
-from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX, crop_affine
+from spinloop.geometry.crop import CROP_PX, crop_affine
 from spinloop.regression.hmr import crop_from_packed
-from spinloop.rendering.overlay import overlay
+from spinloop.rendering.pictures import Color8, draw_joints, overlay_on_crop
 from spinloop.reporting.sentences import signed
 from spinloop.tables.crops import CropReader
-
-_GAP_PX = 6
 
 
 @dataclass(frozen=True)
@@ -106,22 +103,7 @@ def draw_body(
     """
     numbers = (torch.from_numpy(np.asarray(array, np.float32))[None] for array in (pose, betas))
     vertices = body.vertices(*numbers)[0].numpy() + np.asarray(translation, np.float32)
-    zoom = image.shape[0] / CROP_PX
-    center = (CENTER_PX * zoom, CENTER_PX * zoom)
-    return overlay(image, vertices, body.faces.numpy(), FOCAL_PX * zoom, center, alpha)
-
-
-def contact_sheet(sheet: Sheet) -> UInt8[np.ndarray, "H W 3"]:
-    """All tiles of a sheet in one image: a row per person, white between them."""
-    rows = [_joined([tile.image for tile in person.tiles], axis=1) for person in sheet.people]
-    return _joined(rows, axis=0)
-
-
-def _joined(images: list[UInt8[np.ndarray, "H W 3"]], axis: int) -> UInt8[np.ndarray, "H2 W2 3"]:
-    shape = list(images[0].shape)
-    shape[axis] = _GAP_PX
-    gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=axis)
+    return overlay_on_crop(image, vertices, body.faces.numpy(), alpha)
 
 
 _FIT_RULE = (
@@ -133,7 +115,9 @@ _PREDICTION_RULE = (
     "worst."
 )
 _WORST_RULE = "The people whose prediction in the last column is worst by {metric}, none left out."
-_SEEN_COLOR, _DOT_SHARE = (255, 196, 0), 0.012
+_JOINT_COLOR: Color8 = (255, 196, 0)
+# Radius of a dot / side of the picture.
+_DOT_SHARE = 0.012
 
 
 class Crops:
@@ -277,13 +261,13 @@ def step_sheet(
         image = shown.crops[shown.ids[row]]
         name = quantile_name(quantile, "most improved", "most worsened")
         drawn = _tiles(image, shown.body, (network, fitted), row)
-        tiles = (drawn[0], Tile("2D joints", draw_joints(image, keypoints[row])), *drawn[1:])
+        tiles = (drawn[0], Tile("2D joints", _with_joints(image, keypoints[row])), *drawn[1:])
         people.append(Person(shown.ids[row], f"{name}, {signed(float(change[row]))} mm", tiles))
     title = f"Network, fit, supervision ({shown.label})"
     return Sheet(f"figure2_{shown.key}", title, f"Network of the training: {training}.", tuple(people))
 
 
-def draw_joints(
+def _with_joints(
     image: UInt8[np.ndarray, "S S 3"], keypoints: Float[np.ndarray, "K 3"]
 ) -> UInt8[np.ndarray, "S S 3"]:
     """The picture with a dot on every joint that has confidence.
@@ -292,14 +276,8 @@ def draw_joints(
         image: a crop of any size.
         keypoints: px of the 224 px crop, and confidence.
     """
-    drawn, zoom = image.copy(), image.shape[0] / CROP_PX
-    radius = max(2, round(_DOT_SHARE * image.shape[0]))
-    for x, y, confidence in keypoints:
-        if confidence > 0:
-            place = (int(np.floor(x * zoom)), int(np.floor(y * zoom)))
-            cv2.circle(drawn, place, radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
-            cv2.circle(drawn, place, radius, _SEEN_COLOR, -1, cv2.LINE_AA)
-    return drawn
+    known = keypoints[keypoints[:, 2] > 0, :2] * (image.shape[0] / CROP_PX)
+    return draw_joints(image, known, max(2, round(_DOT_SHARE * image.shape[0])), [_JOINT_COLOR] * len(known))
 
 
 def _person(shown: Shown, row: int, rule: str) -> Person:

@@ -18,7 +18,7 @@ from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
 from spinloop.params.loader import load_section
 from spinloop.progress import say
-from spinloop.rendering.overlay import SKY_BLUE
+from spinloop.rendering.pictures import SKY_BLUE
 from spinloop.tables.fits import STATUSES
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}

@@ -23,10 +23,10 @@ from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
 from spinloop.files import atomic
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
+from spinloop.geometry.crop import CROP_PX
 from spinloop.params.training import WatchParams
 from spinloop.regression.hmr import visible_images
-from spinloop.rendering.overlay import overlay
+from spinloop.rendering.pictures import LABEL_PX, contact_sheet, label, overlay_on_crop
 from spinloop.training.data import Batch
 from spinloop.training.step import StepResult
 
@@ -174,8 +174,6 @@ def open_logs(params: WatchParams, folder: Path, step: int) -> list[Log]:
 
 
 _JPEG_QUALITY = 90
-_TITLE_PX = 20
-_WHITE, _GREY = 255, 90
 
 
 class Sheets:
@@ -205,8 +203,9 @@ class Sheets:
             if result.best.is_known[row]:
                 origin = "new" if result.is_accepted[row] else "kept"
                 last, words = tiles[2], f"{result.best.error[row]:.1f} px^2, {origin}"
-            rows.append(np.concatenate([*tiles[:2], _labelled(last, words)], axis=1))
-        sheet = np.concatenate([_title(f"step {step}: image, network, best fit", rows[0].shape[1]), *rows])
+            rows.append([*tiles[:2], label(last, words)])
+        title = np.full((LABEL_PX, 3 * int(CROP_PX), 3), 255, np.uint8)
+        sheet = contact_sheet([[label(title, f"step {step}: image, network, best fit")], *rows])
         _write(self._folder / f"{step:09d}.jpg", sheet)
 
     @torch.no_grad()
@@ -219,9 +218,9 @@ class Sheets:
     ) -> list[UInt8[np.ndarray, "S S 3"]]:
         pose, betas, translation = (part.detach().cpu() for part in (pose, betas, translation))
         vertices = (self._body.vertices(pose, betas) + translation[:, None]).numpy()
-        center, faces = (CENTER_PX, CENTER_PX), self._body.faces.numpy()
+        faces = self._body.faces.numpy()
         pairs = zip(images, vertices, strict=True)
-        return [overlay(image, mesh, faces, FOCAL_PX, center) for image, mesh in pairs]
+        return [overlay_on_crop(image, mesh, faces) for image, mesh in pairs]
 
 
 def zoomed(
@@ -235,20 +234,6 @@ def zoomed(
 def _tile(image: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "T T 3"]:
     side = int(CROP_PX)
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR))
-
-
-def _labelled(tile: UInt8[np.ndarray, "T T 3"], text: str) -> UInt8[np.ndarray, "T T 3"]:
-    tile = tile.copy()
-    tile[-_TITLE_PX:] //= 3
-    at = (6, tile.shape[0] - 6)
-    cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (_WHITE,) * 3, 1, cv2.LINE_AA)
-    return tile
-
-
-def _title(text: str, width: int) -> UInt8[np.ndarray, "H W 3"]:
-    bar = np.full((_TITLE_PX, width, 3), _WHITE, np.uint8)
-    cv2.putText(bar, text, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (_GREY,) * 3, 1, cv2.LINE_AA)
-    return bar
 
 
 def _write(path: Path, sheet: UInt8[np.ndarray, "H W 3"]) -> None:

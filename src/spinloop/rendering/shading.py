@@ -1,20 +1,17 @@
-"""Light on a mesh: smooth normals and a lamp with ambient light.
-
-A shaded mesh laid over a photograph.
-"""
+"""Brightness of a mesh: smooth normals, a distant lamp with ambient light, supersampling."""
 
 from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num, UInt8
+from jaxtyping import Float, Int, Num
 
 from spinloop.rendering.raycast import Buffers, render
 
 
 class Light(NamedTuple):
-    """A distant lamp and the light that comes from everywhere."""
+    """A distant lamp and ambient light."""
 
     direction: Float[np.ndarray, " 3"]
     """Unit vector from the scene towards the lamp, camera axes."""
@@ -29,9 +26,9 @@ HEADLIGHT = Light(np.array([-0.35, -0.55, -0.76]), 0.35)
 def vertex_normals(
     vertices: Num[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
 ) -> Float[np.ndarray, "V 3"]:
-    """Unit normals of vertices, each face counted by its area; 0 at a vertex without faces.
+    """Unit normals of vertices, averaged over faces by area; 0 at a vertex without faces.
 
-    They point to the side from which the faces' corners run counter-clockwise.
+    They point to the side from which the corners of the faces run counter-clockwise.
     """
     corners = vertices[faces]
     weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -57,11 +54,11 @@ def lambert(
     """Brightness of a matte surface in [0, 1].
 
     The lamp's part falls off over the whole sphere instead of the half (wrapped), as in a room whose walls
-    throw light back. A normal that points away from the camera is turned: open meshes are lit on both sides.
+    reflect light. A normal that points away from the camera is negated, so open meshes are lit on both sides.
 
     Args:
         normals: unit vectors, camera axes.
-        points: where they stand, metres, camera axes.
+        points: positions of the normals, metres, camera axes.
         light: the lamp.
     """
     facing = np.where(np.einsum("ni,ni->n", normals, points) > 0, -1.0, 1.0)
@@ -87,40 +84,8 @@ def shade(
     return image
 
 
-# Rays per pixel along each axis: enough that outlines do not look like stairs.
+# Rays per pixel along each axis, against jagged outlines.
 _SUPERSAMPLING = 2
-Color = tuple[float, float, float]
-SKY_BLUE: Color = (0.36, 0.60, 0.86)
-
-
-def overlay(
-    image: UInt8[np.ndarray, "H W 3"],
-    vertices: Num[np.ndarray, "V 3"],
-    faces: Int[np.ndarray, "F 3"],
-    focal_px: float,
-    center_px: Sequence[float] | Num[np.ndarray, " 2"],
-    alpha: float = 0.85,
-    color: Color = SKY_BLUE,
-    light: Light = HEADLIGHT,
-) -> UInt8[np.ndarray, "H W 3"]:
-    """The photograph with the mesh drawn on it.
-
-    Args:
-        image: RGB.
-        vertices: metres, camera axes.
-        faces: corner indices.
-        focal_px: focal length, pixels of this image.
-        center_px: principal point (x, y), pixels of this image.
-        alpha: opacity of the mesh, 0 (only the photograph) to 1 (only the mesh).
-        color: of the mesh in full light, RGB in [0, 1].
-        light: the lamp.
-    """
-    brightness, coverage = shaded(vertices, faces, focal_px, center_px, image.shape[:2], light)
-    paint = brightness[..., None] * (255.0 * np.asarray(color))
-    opacity = alpha * coverage[..., None]
-    # `paint` is already thinned by coverage where the outline cuts a pixel.
-    blended = image * (1 - opacity) + alpha * paint
-    return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
 
 
 def shaded(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.rendering.masks import draw_labels, draw_labels_as_published, uncrop_nearest
+from spinloop.rendering.masks import draw_labels, draw_labels_as_published, part_labels, uncrop_nearest
 from spinloop.rendering.raycast import render
 
 CENTER, SCALE, SIZE = np.array([150.25, 90.5]), 0.8, (200, 260)
@@ -58,6 +58,17 @@ def test_a_cylinder_hides_what_is_behind_it_and_its_halves_keep_their_labels():
     is_edge = np.min(np.abs(np.abs(x)[:, None] - [0.0, tangent, near_plate]), axis=1) < 0.6 / focal
     np.testing.assert_array_equal(drawn[row][~is_edge], expected[~is_edge])
     assert {1, 2, 3} <= set(drawn[row])
+
+
+def test_part_labels_name_the_seen_face_and_zero_beside(sphere):
+    vertices, faces = sphere((0.0, 0.0, 2.0), 0.4)
+    right = vertices[faces].mean(1)[:, 0] > 0
+    labels = part_labels(
+        render(vertices, faces, 90.0, (32.0, 24.0), (48, 64)), np.where(right, 6, 1).astype(np.uint8)
+    )
+    assert labels[24, 40] == 6
+    assert labels[24, 24] == 1
+    assert labels[0, 0] == 0
 
 
 def test_the_crops_camera_sees_the_same_as_its_window_of_the_image(sphere):
