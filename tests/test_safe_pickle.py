@@ -82,7 +82,7 @@ def test_every_truncation_is_one_clear_line(tmp_path):
     for length in range(len(data)):
         path.write_bytes(data[:length])
         with pytest.raises(
-            UserError, match=r"file\.pkl: damaged or not a pickle \(.+\); get it again"
+            UserError, match=r"file\.pkl: not a readable pickle \(.+\); get it again"
         ) as caught:
             load_pickle(path, "get it again")
         assert "\n" not in str(caught.value)

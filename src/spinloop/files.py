@@ -1,31 +1,21 @@
 """Reading and writing files so that a half-written one never looks finished."""
 
+import errno
 import hashlib
 import json
 import os
-import pickle
-import struct
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spinloop.errors import UserError, reason_of
+from spinloop.errors import DAMAGE, UserError, reason_of
 
-# What reading raises where bytes are missing or wrong. Neither numpy nor PyTorch promises a list.
-_NUMPY_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, RuntimeError, MemoryError,
-    tokenize.TokenError, struct.error,
-)  # fmt: skip
-_TORCH_DAMAGE = (
-    pickle.UnpicklingError, EOFError, ValueError, RuntimeError, struct.error,
-    AttributeError, ImportError, IndexError, KeyError, TypeError,
-)  # fmt: skip
+# Of the disk or the user's rights, not of what is in the file: to remake the file would not help.
+_DISK_ERRORS = {errno.EACCES, errno.EIO, errno.ENOTCONN, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT}
+_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -53,25 +43,70 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
 
 
-def require_file(path: Path, cure: str) -> Path:
+def require_file(path: Path, fix: str) -> Path:
     """Return `path` if it is a file.
 
     Args:
         path: the file that is needed.
-        cure: what the user should do about it, e.g. "run `spinloop prepare_body` first".
+        fix: what the user should do, e.g. "run `spinloop prepare_body` first".
 
     Raises:
         UserError: there is no such file.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {cure}")
+        raise UserError(f"{path}: no such file; {fix}")
     return path
 
 
-def sha256_of(path: Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256: enough to tell contents apart."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+@contextmanager
+def reading(path: Path, kind: str, fix: str) -> Iterator[None]:
+    """Report that a file is absent or damaged as one line; the block parses the file and does nothing else.
+
+    Args:
+        path: the file.
+        kind: what it should be: "a file of predictions", "a readable npz".
+        fix: what the user should do.
+
+    Raises:
+        UserError: there is no such file, or the block raises one of `errors.DAMAGE`. Errors of the disk
+            keep their own type.
+    """
+    require_file(path, fix)
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise
+        raise UserError(f"{path}: not {kind} ({reason_of(error)}); {fix}") from None
+
+
+def sha256_of(content: Path | bytes, n_digits: int = 16) -> str:
+    """The first hexadecimal digits of the SHA-256 of a file or of bytes; 16 tell contents apart."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()[:n_digits]
+    with content.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:n_digits]
+
+
+def sha256_of_files(paths: Iterable[Path]) -> str:
+    """One digest of 16 digits for the contents of several files, in their order."""
+    return sha256_of(" ".join(sha256_of(path) for path in paths).encode())
+
+
+def fingerprint(settings: Any, files: Iterable[Path]) -> str:
+    """Digest (64 digits) of settings and of the contents of files: same digest, same results.
+
+    Args:
+        settings: JSON-like values.
+        files: in an order that matters.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in files:
+        digest.update(b"\0")
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -> Any:
@@ -100,55 +135,49 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_npz(path: Path, cure: str, keys: Collection[str] | None = None) -> dict[str, np.ndarray]:
+def read_npz(path: Path, fix: str, keys: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Arrays of an npz file; nothing in it is unpickled.
 
     Args:
         path: the file.
-        cure: what the user should do if it is absent or damaged.
+        fix: what the user should do if it is absent or damaged.
         keys: read only those of these that the file has; None reads all.
 
     Raises:
         UserError: the file is absent, truncated or no npz, or an array to be read is a pickled object.
     """
-    require_file(path, cure)
-    try:
+    with reading(path, "a readable npz", fix):
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{path}: a single array, not an npz archive; {cure}")
+            raise UserError(f"{path}: a single array, not an npz archive; {fix}")
         with archive:
             return {key: archive[key] for key in archive.files if keys is None or key in keys}
-    except _NUMPY_DAMAGE as error:
-        raise UserError(f"{path}: not a readable npz ({reason_of(error)}); {cure}") from None
 
 
-def read_npy(path: Path, cure: str) -> np.ndarray:
+def read_npy(path: Path, fix: str) -> np.ndarray:
     """The array of an npy file; nothing in it is unpickled.
 
     Args:
         path: the file.
-        cure: what the user should do if it is absent or damaged.
+        fix: what the user should do if it is absent or damaged.
 
     Raises:
         UserError: the file is absent, truncated, an archive of several arrays, or holds pickled objects.
     """
-    require_file(path, cure)
-    try:
+    with reading(path, "a readable npy", fix):
         array = np.load(path, allow_pickle=False)
-    except _NUMPY_DAMAGE as error:
-        raise UserError(f"{path}: not a readable npy ({reason_of(error)}); {cure}") from None
     if not isinstance(array, np.ndarray):
         array.close()
-        raise UserError(f"{path}: an archive of several arrays, not a single one; {cure}")
+        raise UserError(f"{path}: an archive of several arrays, not a single one; {fix}")
     return array
 
 
-def read_weights(path: Path, cure: str) -> Any:
+def read_weights(path: Path, fix: str) -> Any:
     """Tensors and plain values of a file of PyTorch's, on the CPU; nothing in it is run.
 
     Args:
         path: the file.
-        cure: what the user should do if it is absent or damaged.
+        fix: what the user should do if it is absent or damaged.
 
     Raises:
         UserError: the file is absent, empty, damaged, no file of PyTorch's, or holds more than that.
@@ -156,17 +185,15 @@ def read_weights(path: Path, cure: str) -> Any:
     # Most who read files here need no PyTorch, which takes seconds to load.
     import torch
 
-    require_file(path, cure)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        if error.errno is not None:
-            raise  # of the disk or the rights, not of what is in the file
-        raise UserError(f"{path}: not readable as plain weights ({reason_of(error)}); {cure}") from None
-    except _TORCH_DAMAGE:
-        # PyTorch's own words would have the user run what is in the file.
-        reason = "damaged, or more in it than tensors" if path.stat().st_size else "the file is empty"
-        raise UserError(f"{path}: not readable as plain weights ({reason}); {cure}") from None
+    with reading(path, "readable as plain weights", fix):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        except DAMAGE:
+            # PyTorch's own message would have the user run what is in the file.
+            reason = "more in it than tensors, or damaged" if path.stat().st_size else "the file is empty"
+            raise ValueError(reason) from None
 
 
 def _remove(path: Path) -> None:

@@ -1,18 +1,12 @@
 """Reading the pickles that datasets and body models are published as, without running anything in them.
 
-A pickle is a program: it names functions and has them called. This reader knows the few names that rebuild
-plain numpy arrays, takes more from its caller by name, and refuses every other before it is called.
-
-Values of SMPL's pickles without chumpy, without scipy's classes, and without running anything.
-
-SMPL 1.0 was published as Python 2 pickles whose arrays are chumpy objects: a value with bookkeeping for
-derivatives. Only the value is wanted. Stand-ins take the place of the few classes that such files hold; they
-keep the state that the pickle gives them and check it when asked for the array. Every other class is refused
-by name.
+A pickle is a program: it names functions and has them called. `load_pickle` knows the names that rebuild
+containers, numbers, text and numpy arrays, and refuses every other name before anything is called.
+`load_arrays` reads SMPL's files too. SMPL 1.0 was published as Python 2 pickles with arrays of chumpy and
+scipy; classes of this module stand in for theirs, keep the stored state and return the array in it.
 """
 
 import pickle
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 from scipy import sparse
 
-from spinloop.errors import UserError, reason_of
+from spinloop.errors import UserError
+from spinloop.files import reading
 
 Name = tuple[str, str]
 
@@ -95,37 +90,25 @@ class _ArraysOnly(pickle.Unpickler):
         return self._known[module, name]
 
 
-def load_pickle(path: Path, cure: str, classes: Mapping[Name, Any] | None = None) -> Any:
+def load_pickle(path: Path, fix: str, classes: Mapping[Name, Any] | None = None) -> Any:
     """Rebuild the containers, numbers, words and numpy arrays of a pickle.
 
     Args:
         path: the file; Python 2's pickles are read too, their words as latin1.
-        cure: what the user should do if the file is absent or damaged.
+        fix: what the user should do if the file is absent or damaged.
         classes: (module, name) of further things that the pickle may name → what takes their place. It is
-            called with what the pickle says, so it must not trust its arguments (wrap functions in `Sealed`).
+            called with what the pickle says, so it must check its arguments (wrap functions in `Sealed`).
 
     Raises:
         UserError: the file is absent, truncated or no pickle, or it names something that is not known here
             (the name is in the message).
     """
     known = {**_ARRAYS, **(classes or {})}
-    try:
-        with path.open("rb") as stream:
-            return _ArraysOnly(stream, path, known).load()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {cure}") from None
-    except _DAMAGE as error:
-        raise UserError(f"{path}: damaged or not a pickle ({reason_of(error)}); {cure}") from None
+    with reading(path, "a readable pickle", fix), path.open("rb") as stream:
+        return _ArraysOnly(stream, path, known).load()
 
 
-# What `pickle` raises when bytes are missing or wrong; its documentation warns that the list is open.
-_DAMAGE = (
-    pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
-    OverflowError, TypeError, UnicodeDecodeError, ValueError, struct.error,
-)  # fmt: skip
-
-
-_CURE = "get the file from its publisher again"
+_FIX = "get the file from its publisher again"
 
 
 class _Stored:
@@ -213,7 +196,7 @@ class _Coordinates(_Stored):
         return sparse.coo_matrix((self._part("data"), coordinates), shape=shape).toarray()
 
 
-def _reconstruct_unpickle(kind: object, base: object, state: object) -> _Stored:
+def _make_stored(kind: object, base: object, state: object) -> _Stored:
     """What Python 2's older protocols call to make an object."""
     if not (isinstance(kind, type) and issubclass(kind, _Stored)) or base is not object or state is not None:
         raise TypeError("it makes an object of a class that is no array")
@@ -230,7 +213,7 @@ _CLASSES: dict[Name, Any] = {
     ("chumpy.ch", "Ch"): _ChumpyArray,
     ("chumpy", "Ch"): _ChumpyArray,
     ("chumpy.reordering", "Select"): _ChumpySelect,
-    **{(module, "_reconstructor"): Sealed(_reconstruct_unpickle) for module in ("copy_reg", "copyreg")},
+    **{(module, "_reconstructor"): Sealed(_make_stored) for module in ("copy_reg", "copyreg")},
     **{(module, "object"): object for module in ("__builtin__", "builtins")},
     **{(module, "set"): Sealed(_collect) for module in ("__builtin__", "builtins")},
     **{
@@ -255,9 +238,9 @@ def load_arrays(path: Path) -> dict[str, Any]:
         UserError: the file is absent, truncated, names a class that is no array (the class is in the
             message), holds an array that is none, or is no dictionary.
     """
-    content = load_pickle(path, _CURE, _CLASSES)
+    content = load_pickle(path, _FIX, _CLASSES)
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a dictionary of arrays, found {type(content).__name__}; {_CURE}")
+        raise UserError(f"{path}: expected a dictionary of arrays, found {type(content).__name__}; {_FIX}")
     return {str(key): _plain(path, str(key), value) for key, value in content.items()}
 
 
@@ -267,4 +250,4 @@ def _plain(path: Path, key: str, value: object) -> Any:
     try:
         return value.array()
     except (ValueError, TypeError, IndexError) as error:
-        raise UserError(f"{path}: {key}: not a stored array ({error}); {_CURE}") from None
+        raise UserError(f"{path}: {key}: not a stored array ({error}); {_FIX}") from None

@@ -115,7 +115,7 @@ def test_a_pickle_that_runs_code_is_refused(pw3d_tree, pw3d_source):
 def test_a_truncated_pickle_is_one_line_with_the_cure(pw3d_tree, pw3d_source):
     path = _path(pw3d_tree)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"walk_00\.pkl: damaged or not a pickle \(.+\); download 3DPW's"):
+    with pytest.raises(UserError, match=r"walk_00\.pkl: not a readable pickle \(.+\); download 3DPW's"):
         _read(pw3d_tree, pw3d_source)
 
 

@@ -34,7 +34,7 @@ def test_found_missing_and_faulty_files_are_told_apart(home):
         "cube_parts.npy": "missing",
     }
     assert findings["SMPL neutral"].detail.endswith("SMPL_NEUTRAL.pkl")
-    assert "damaged" in findings["SMPL female"].detail
+    assert "not a readable pickle" in findings["SMPL female"].detail
     assert "smpl.is.tue.mpg.de" in findings["SMPL male"].detail
 
 

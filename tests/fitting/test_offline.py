@@ -6,7 +6,6 @@ import torch
 
 from spinloop.fitting.offline import (
     crop_keypoints,
-    fingerprint,
     finished_batches,
     fit_batch,
     keypoint_batches,
@@ -110,18 +109,3 @@ def test_a_stopped_run_goes_on_and_gives_the_same_fits(fitter, table, rules, tmp
     resumed = FitStore.join(list(finished_batches(tmp_path / "stopped", batches(), fit)))
     assert [len(ids) for ids in calls] == [5, 2]
     assert all(torch.equal(resumed.state_dict()[name], part) for name, part in whole.state_dict().items())
-
-
-def test_the_fingerprint_follows_contents_and_settings(tmp_path):
-    first, second = tmp_path / "a", tmp_path / "b"
-    first.write_bytes(b"x")
-    second.write_bytes(b"y")
-    names = {
-        fingerprint([first], ["s"]),
-        fingerprint([second], ["s"]),
-        fingerprint([first], ["t"]),
-        fingerprint([first], ["s", ""]),
-    }
-    assert len(names) == 4
-    second.write_bytes(b"x")
-    assert fingerprint([first], ["s"]) == fingerprint([second], ["s"])

@@ -9,8 +9,8 @@ from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.geometry.camera import project
 from spinloop.joints import SMPL_PARENTS
-from spinloop.reporting.pages import encode_jpeg
 from spinloop.reporting.pictures import at_quantiles, draw_body, quantile_name
+from spinloop.tables.images import encode_jpeg
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from spinloop.evaluation.bootstrap import mean_interval
 from spinloop.evaluation.protocols import Protocol
 from spinloop.evaluation.scores import joint_errors
 from spinloop.evaluation.truth import NEUTRAL, batches, rows_by_gender
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, reading
 
 _BATCH = 1024
 
@@ -56,12 +56,8 @@ def load_snapshots(path: Path) -> Snapshots:
     Raises:
         UserError: the file is absent, is not such a file, or holds no copy.
     """
-    require_file(path, "run `spinloop train` first")
-    try:
-        with h5py.File(path) as file:
-            arrays = {name: np.asarray(file[name]) for name in Snapshots._fields}
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: not a file of dictionary copies ({error}); train again") from None
+    with reading(path, "a file of dictionary copies", "run `spinloop train`"), h5py.File(path) as file:
+        arrays = {name: np.asarray(file[name]) for name in Snapshots._fields}
     if not len(arrays["steps"]):
         raise UserError(f"{path}: steps: no copy of the dictionary; train again")
     ids = [name.decode() if isinstance(name, bytes) else str(name) for name in arrays["ids"]]

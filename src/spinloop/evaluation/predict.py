@@ -5,7 +5,6 @@ Run a network over a split and keep every prediction, with its errors, in a file
 Two sets of predictions of the same people: who is nearer to the truth, person by person.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from spinloop.evaluation.metrics import PixelCounts, mask_metrics
 from spinloop.evaluation.protocols import AnyProtocol, MaskProtocol
 from spinloop.evaluation.scores import MaskScores, Scores, flat_interval
 from spinloop.evaluation.truth import batches
-from spinloop.files import atomic, require_file, sha256_of
+from spinloop.files import atomic, reading, sha256_of
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import H36M17
 from spinloop.regression.hmr import Hmr, crop_from_packed, normalize_images
@@ -38,13 +37,8 @@ def lineage(parameters: Mapping[str, Any], **files: Path) -> dict[str, str]:
         files: what the numbers were made from, by kind, e.g. `weights`.
     """
     content = json.dumps(parameters, sort_keys=True, separators=(",", ":")).encode()
-    digests = {"parameters": hashlib.sha256(content).hexdigest()[:16]}
+    digests = {"parameters": sha256_of(content)}
     return digests | {kind: sha256_of(path) for kind, path in files.items()}
-
-
-def sha256_of_parts(paths: Sequence[Path]) -> str:
-    """One hash of 16 digits for the contents of several files, in their order."""
-    return hashlib.sha256(" ".join(sha256_of(path) for path in paths).encode()).hexdigest()[:16]
 
 
 _CURE = "make it with `spinloop evaluate`"
@@ -150,13 +144,9 @@ def load_predictions(path: Path) -> Predictions:
     Raises:
         UserError: the file is absent or is not such a file.
     """
-    require_file(path, _CURE)
-    try:
-        with h5py.File(path) as file:
-            ids = [str(name) for name in _dataset(file, "ids").asstr()[:]]
-            return Predictions(ids, *(_dataset(file, name)[:] for name in Predictions._fields[1:]))
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: not a file of predictions ({error}); {_CURE}") from None
+    with reading(path, "a file of predictions", _CURE), h5py.File(path) as file:
+        ids = [str(name) for name in _dataset(file, "ids").asstr()[:]]
+        return Predictions(ids, *(_dataset(file, name)[:] for name in Predictions._fields[1:]))
 
 
 def load_errors(path: Path) -> dict[str, Float[np.ndarray, "N ..."]]:
@@ -165,13 +155,9 @@ def load_errors(path: Path) -> dict[str, Float[np.ndarray, "N ..."]]:
     Raises:
         UserError: the file is absent or is not such a file.
     """
-    require_file(path, _CURE)
-    try:
-        with h5py.File(path) as file:
-            names = [str(name) for name in np.asarray(file.attrs["error_names"])]
-            return {name: _dataset(file, f"errors/{name}")[:] for name in names}
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: not a file of predictions ({error}); {_CURE}") from None
+    with reading(path, "a file of predictions", _CURE), h5py.File(path) as file:
+        names = [str(name) for name in np.asarray(file.attrs["error_names"])]
+        return {name: _dataset(file, f"errors/{name}")[:] for name in names}
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:

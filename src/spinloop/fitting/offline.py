@@ -8,7 +8,6 @@ the same command finds them there. Nothing but one batch is held in memory until
 Parts of a split's fits, joined on disk; no more than one part is in memory.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,7 +143,7 @@ def finished_batches(
     """Each batch's fits, made now or found in the folder.
 
     Args:
-        folder: of the state; files in it are trusted (see `fingerprint`).
+        folder: of the state; files in it are trusted (it is named by `files.fingerprint`).
         batches: all batches, in the same order at every call.
         fit: makes what is not there yet.
     """
@@ -153,17 +152,6 @@ def finished_batches(
         if not part.is_file():
             fit(batch).save(part)
         yield FitStore.open(part)
-
-
-def fingerprint(files: list[Path], settings: list[str]) -> str:
-    """A name for everything that decides the fits: contents of files, and settings as text."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    for text in settings:
-        digest.update(f"{len(text)}:{text}".encode())
-    return digest.hexdigest()[:20]
 
 
 def _batch(rows: list[dict[str, Any]]) -> KeypointBatch:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -18,7 +17,7 @@ from spinloop.fitting.request import Request
 from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX
 from spinloop.keypoints.openpose import merge_joints, read_openpose
 from spinloop.rendering.pictures import Color, Color8, draw_joints, overlay_in_box
-from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.images import UnreadableImage, encode_jpeg, read_size, read_upright
 from spinloop.tables.records import Box, bounding_square
 
 _ENDING = "_keypoints.json"
@@ -118,10 +117,7 @@ def draw_overlays(
             canvas = _with_joints(canvas, photographs.request.keypoints[row], box)
         name = photographs.request.ids[people[0]].rpartition("#")[0]
         with atomic(folder / f"{name}.jpg") as temporary:
-            done, data = cv2.imencode(".jpg", canvas[..., ::-1])
-            if not done:
-                raise UserError(f"{picture}: cannot be written as JPEG; take an image of three channels")
-            temporary.write_bytes(data.tobytes())
+            temporary.write_bytes(encode_jpeg(canvas))
     return len(rows)
 
 
@@ -159,10 +155,10 @@ def _check_pixels(file: Path, number: int, joints: Float[np.ndarray, "25 3"], im
 
 def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """RGB; turned by the orientation tag, as OpenPose reads it."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise UserError(f"{path}: not a readable image; replace it or leave --images out")
-    return np.ascontiguousarray(pixels[..., ::-1])
+    try:
+        return read_upright(path)
+    except UnreadableImage as error:
+        raise UserError(f"{error}; replace it or leave --images out") from None
 
 
 def _with_joints(

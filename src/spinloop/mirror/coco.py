@@ -26,9 +26,10 @@ from spinloop.mirror.photographs import (
     run_pieces,
     write_openpose,
 )
-from spinloop.mirror.scene import Marks, encode_jpeg
+from spinloop.mirror.scene import Marks
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import CocoParams
+from spinloop.tables.images import encode_jpeg
 from spinloop.tables.records import make_id
 
 # Pairs of keypoints that are drawn as limbs, counted from 1, as in the original file.

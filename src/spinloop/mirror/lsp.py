@@ -27,8 +27,9 @@ from spinloop.mirror.photographs import (
     run_pieces,
     write_openpose,
 )
-from spinloop.mirror.scene import encode_jpeg, label
+from spinloop.mirror.scene import label
 from spinloop.params.mirror import LspetParams, LspParams
+from spinloop.tables.images import encode_jpeg
 from spinloop.tables.records import make_id
 
 TRAIN, TEST = "lsp_train", "lsp_test"

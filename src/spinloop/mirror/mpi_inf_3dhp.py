@@ -40,9 +40,9 @@ from spinloop.mirror.people import (
     truth_row,
 )
 from spinloop.mirror.photographs import Studio, open_studio, run_pieces
-from spinloop.mirror.scene import Setting, draw, encode_jpeg, middle_of, sample_setting
+from spinloop.mirror.scene import Setting, draw, middle_of, sample_setting
 from spinloop.params.mirror import MpiInf3dhpParams
-from spinloop.tables.images import frame_name
+from spinloop.tables.images import encode_jpeg, frame_name
 from spinloop.tables.records import make_id
 
 SPLIT = "mpi_inf_3dhp_train"

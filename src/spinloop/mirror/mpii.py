@@ -22,8 +22,9 @@ from spinloop.mirror.photographs import (
     run_pieces,
     write_openpose,
 )
-from spinloop.mirror.scene import Marks, encode_jpeg
+from spinloop.mirror.scene import Marks
 from spinloop.params.mirror import MpiiParams
+from spinloop.tables.images import encode_jpeg
 from spinloop.tables.records import make_id
 
 SPLIT = "mpii_train"

@@ -31,9 +31,10 @@ from spinloop.mirror.people import (
     truth_row,
 )
 from spinloop.mirror.photographs import Studio, open_studio, run_pieces
-from spinloop.mirror.scene import Setting, draw, encode_jpeg, look_for_joints, middle_of, sample_setting
+from spinloop.mirror.scene import Setting, draw, look_for_joints, middle_of, sample_setting
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import Pw3dParams
+from spinloop.tables.images import encode_jpeg
 from spinloop.tables.records import make_id
 
 Pickled = np.ndarray | str | bytes | int | Sequence["Pickled"] | Mapping[str, "Pickled"]

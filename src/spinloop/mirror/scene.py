@@ -138,14 +138,6 @@ def label(scene: Scene, cast: Cast, number: int) -> UInt8[np.ndarray, "H W"]:
     return part_labels(seen, np.where(mesh.owner == number, mesh.part, 0).astype(np.uint8))
 
 
-def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:
-    """JPEG file of an RGB image."""
-    ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok:
-        raise ValueError("the image could not be encoded as JPEG")
-    return data.tobytes()
-
-
 def _join(scene: Scene, cast: Cast) -> _Mesh:
     """People first, then things; a thing's part label is 0."""
     parts: list[_Mesh] = []

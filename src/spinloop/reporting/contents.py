@@ -1,6 +1,5 @@
 """The sections of the report, put together from results."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -211,7 +210,7 @@ def lineage_table(
         rows.append(Row(("raw data", f"{name}: {listed.files} files, {listed.bytes} bytes", listed.sha256)))
     for name, values in sections.items():
         content = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
-        rows.append(Row((f"params: {name}", "", hashlib.sha256(content).hexdigest()[:16])))
+        rows.append(Row((f"params: {name}", "", sha256_of(content))))
     rows += [Row(("input", path.as_posix(), sha256_of(path))) for path in sorted(set(files))]
     return Table(
         "lineage",

@@ -19,7 +19,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -29,6 +28,7 @@ from spinloop.rendering.pictures import contact_sheet
 from spinloop.reporting.charts import STYLE, Chart, standalone
 from spinloop.reporting.pictures import Sheet
 from spinloop.reporting.table import Table, to_csv, to_html, to_latex, to_markdown
+from spinloop.tables.images import encode_jpeg
 
 
 @dataclass(frozen=True)
@@ -137,16 +137,7 @@ def page(title: str, sheets: Sequence[tuple[str, str]]) -> str:
 
 def data_uri(image: UInt8[np.ndarray, "H W 3"]) -> str:
     """The image as a `data:` address, so that a page needs no other file."""
-    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image)).decode('ascii')}"
-
-
-def encode_jpeg(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """JPEG bytes of an RGB image."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    if not is_encoded:
-        raise RuntimeError("OpenCV could not encode a JPEG image")
-    return data.tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, _JPEG_QUALITY)).decode('ascii')}"
 
 
 _STEPS = 65535
@@ -233,7 +224,7 @@ def write_figures(folder: Path, report: Report) -> None:
         _write(folder / f"{chart.key}.svg", standalone(chart.svg()).encode())
     for sheet in report.sheets:
         rows = [[tile.image for tile in person.tiles] for person in sheet.people]
-        _write(folder / f"{sheet.key}.jpg", encode_jpeg(contact_sheet(rows, _GAP_PX)))
+        _write(folder / f"{sheet.key}.jpg", encode_jpeg(contact_sheet(rows, _GAP_PX), _JPEG_QUALITY))
 
 
 def write_tables(folder: Path, report: Report) -> None:

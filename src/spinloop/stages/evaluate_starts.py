@@ -9,10 +9,10 @@ from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
 from spinloop.evaluation.dictionary import posed_joints
 from spinloop.evaluation.offline_fits import Bodies, compare_starts, measure_attempt
-from spinloop.evaluation.predict import lineage, sha256_of_parts
+from spinloop.evaluation.predict import lineage
 from spinloop.evaluation.protocols import protocol_of_dictionary
 from spinloop.evaluation.truth import NEUTRAL, load_body_files, load_truth, rows_of
-from spinloop.files import write_json
+from spinloop.files import sha256_of_files, write_json
 from spinloop.fitting.offline import keypoint_batches, part_files
 from spinloop.fitting.starts import Start, Workshop, prepare_start
 from spinloop.motion.mixture import load_mixture
@@ -81,7 +81,7 @@ def run(
     summary = compare_starts(attempts, STATUSES, FAILURES, **section.bootstrap)
     made_from = lineage(section.numbers, truth=truth, keypoints=keypoints, lifter=lifter)
     made_from |= {
-        f"fits from {name}": sha256_of_parts(part_files([folder]))
+        f"fits from {name}": sha256_of_files(part_files([folder]))
         for name, folder in zip(start, fits, strict=True)
     }
     write_json(out, {"split": split, "protocol": protocol.name, "lineage": made_from, **summary})

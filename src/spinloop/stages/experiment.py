@@ -1,7 +1,6 @@
 """Train variants with several seeds and compare them: results, table and lineage in one folder."""
 
 import copy
-import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_json, write_json
+from spinloop.files import atomic, read_json, sha256_of, write_json
 from spinloop.params.evaluation import Experiment
 from spinloop.params.loader import lay_over, load_yaml
 from spinloop.progress import say
@@ -43,9 +42,13 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
     names = _trial.metric_names(experiment)
     known = {pair: done["{}/{}".format(*pair)]["metrics"] for pair in pairs}
     trials = [Trial(*pair, {name: known[pair][name] for name in names}) for pair in pairs]
-    lineage = {"command": f"spinloop experiment {plan} --out {out}", "code": _commit(), "plan": _digest(plan)}
+    lineage = {
+        "command": f"spinloop experiment {plan} --out {out}",
+        "code": _commit(),
+        "plan": sha256_of(plan),
+    }
     inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, *experiment.test_splits)]
-    lineage |= {path.name: _digest(path) for path in inputs}
+    lineage |= {path.name: sha256_of(path) for path in inputs}
     with atomic(out / "table.md") as temporary:
         temporary.write_text(f"{experiment.description}\n\n{markdown(trials, experiment.baseline, lineage)}")
 
@@ -54,7 +57,7 @@ def _made_from(values: dict[str, Any], experiment: Experiment) -> str:
     """Digest of what a training and its measurement depend on."""
     used = {key: value for key, value in values.items() if key != "needs"}
     measured = (experiment.train_splits, experiment.test_splits)
-    return hashlib.sha256(repr((used, measured)).encode()).hexdigest()[:16]
+    return sha256_of(repr((used, measured)).encode())
 
 
 def _values(
@@ -83,7 +86,3 @@ def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() or "not in git"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import cv2
-
 from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.progress import progress, say
-from spinloop.tables.images import UnreadableImage, read_image, split_frame
+from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image, split_frame
 from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows
 
@@ -46,9 +44,7 @@ def _extract(frame: Path, target: Path) -> str | None:
     except UnreadableImage:
         return "unreadable_image"
     # OpenCV's own quality, as the published preprocessing.
-    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not is_encoded:
-        raise RuntimeError("OpenCV could not encode a JPEG image")
+    data = encode_jpeg(image)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data.tobytes())
+    target.write_bytes(data)
     return None

@@ -5,8 +5,8 @@ from shutil import rmtree
 
 from spinloop.body.files import load_body
 from spinloop.errors import UserError
+from spinloop.files import fingerprint
 from spinloop.fitting.offline import (
-    fingerprint,
     finished_batches,
     fit_batch,
     join_parts,
@@ -63,7 +63,7 @@ def run(
     files = [body, prior, keypoints, *([lifter] if lifter and start == "lifted" else [])]
     # Named after the end of the path, so that parts of several splits can be made side by side.
     mine = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
-    folder = mine / fingerprint(files, settings)
+    folder = mine / fingerprint(settings, files)[:20]
 
     batches = keypoint_batches(keypoints, rows, rules.batch_size)
     parts = finished_batches(

@@ -18,11 +18,11 @@ from spinloop.evaluation.offline_fits import (
     summarize_refits,
     take,
 )
-from spinloop.evaluation.predict import Predictions, lineage, load_scored, save_predictions, sha256_of_parts
+from spinloop.evaluation.predict import Predictions, lineage, load_scored, save_predictions
 from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
-from spinloop.files import atomic, write_json
+from spinloop.files import atomic, sha256_of_files, write_json
 from spinloop.fitting.starts import STARTS, Workshop, given_start, prepare_start
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.evaluation import EvaluateParams
@@ -85,7 +85,7 @@ def run(
     numbers = {"evaluate": section.numbers, "fitting": fitting.model_dump()}
     numbers["fit_initial"] = {"min_joints": rules.min_joints, **rules.lifted_start.model_dump()}
     made_from = lineage(numbers, annotations=annotations, prior=prior, lifter=lifter)
-    made_from["predictions"] = sha256_of_parts(paths)
+    made_from["predictions"] = sha256_of_files(paths)
     summary = {"split": split, "protocol": protocol.name, "lineage": made_from, "n": len(rows)}
     summary |= {"n_without_keypoints": len(records) - len(rows), "confidence": section.confidence}
 

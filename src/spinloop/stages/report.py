@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spinloop.evaluation.predict import sha256_of_parts
 from spinloop.evaluation.truth import load_bodies
+from spinloop.files import sha256_of_files
 from spinloop.params.datasets import RawParams, SourcesParams
 from spinloop.params.evaluation import EvaluateParams, ReportParams
 from spinloop.params.fitting import BodyParams
@@ -114,7 +114,7 @@ def run(
         recipe=recipe(values["network"], values["train"]),
         published=load_published(published),
         stats=load_stats(statistics),
-        stats_lineage=f"statistics {sha256_of_parts(files_in([statistics]))}",
+        stats_lineage=f"statistics {sha256_of_files(files_in([statistics]))}",
         statuses={each.split.key: each.statuses for each in trained},
         origins={each.split.key: each.origins for each in trained},
         pictures=draw_pictures(trained, tested, bodies, shown),

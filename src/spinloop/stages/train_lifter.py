@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from spinloop.body.files import load_body
-from spinloop.files import write_json
+from spinloop.files import fingerprint, write_json
 from spinloop.lifting.network import save_lifter
 from spinloop.lifting.training import LifterTraining
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.fitting import LifterParams
 from spinloop.params.loader import load_section
 from spinloop.progress import rate, say
-from spinloop.training.checkpoint import Checkpoint, fingerprint
+from spinloop.training.checkpoint import Checkpoint
 
 SECTIONS = {"lifter": LifterParams}
 

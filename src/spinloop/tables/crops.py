@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, reading, require_file
 from spinloop.geometry.crop import crop_affine, warp
 from spinloop.params.datasets import CropsParams
-from spinloop.tables.images import UnreadableImage, read_image
+from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image
 from spinloop.tables.records import ReadCounts, Record
 
 _BATCH = 256
@@ -78,11 +78,8 @@ def pack_crop(
     side = round(params.size_px * params.margin)
     # The packed side is a whole number of pixels, so the margin is what that makes it.
     affine = crop_affine(center, scale * side / params.size_px, size_px=float(side))
-    region = cv2.cvtColor(warp(image, affine, side), cv2.COLOR_RGB2BGR)
-    is_encoded, data = cv2.imencode(".jpg", region, [cv2.IMWRITE_JPEG_QUALITY, params.jpeg_quality])
-    if not is_encoded:
-        raise RuntimeError("OpenCV could not encode a JPEG image")
-    return data.reshape(-1), affine
+    data = encode_jpeg(warp(image, affine, side), params.jpeg_quality)
+    return np.frombuffer(data, np.uint8), affine
 
 
 class CropReader:
@@ -92,21 +89,18 @@ class CropReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = require_file(path, _CURE)
+        self._path = path
         self._file: h5py.File | None = None
         self._jpeg: h5py.Dataset | None = None
         self._process = -1
-        try:
-            with h5py.File(path, "r", locking=False) as file:
-                absent = [key for key in _KEYS if key not in file]
-                if absent:
-                    raise UserError(f"{path}: {absent[0]}: dataset missing; {_CURE}")
-                self.ids: list[str] = [key.decode() for key in _dataset(file, "ids")[()]]
-                # 48 bytes a person; looking one up in the file takes longer than decoding its image.
-                self._affine = _dataset(file, "affine")[()]
-                self.size_px = int(np.asarray(file.attrs["size_px"]))
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a file of packed crops ({error}); {_CURE}") from None
+        with reading(path, "a file of packed crops", _CURE), h5py.File(path, "r", locking=False) as file:
+            absent = [key for key in _KEYS if key not in file]
+            if absent:
+                raise UserError(f"{path}: {absent[0]}: dataset missing; {_CURE}")
+            self.ids: list[str] = [key.decode() for key in _dataset(file, "ids")[()]]
+            # 48 bytes a person; looking one up in the file takes longer than decoding its image.
+            self._affine = _dataset(file, "affine")[()]
+            self.size_px = int(np.asarray(file.attrs["size_px"]))
         self.index_of = {key: index for index, key in enumerate(self.ids)}
 
     def __len__(self) -> int:

@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spinloop.body.pose import BodyState, View, from_view, to_view
-from spinloop.errors import UserError, reason_of
-from spinloop.files import atomic, require_file
+from spinloop.errors import UserError
+from spinloop.files import atomic, reading
 
 
 class FitResult(NamedTuple):
@@ -152,12 +152,8 @@ class FitStore:
         Raises:
             UserError: the file is absent, is not HDF5, or lacks a field.
         """
-        require_file(path, _CURE)
-        try:
-            with h5py.File(path, "r") as file:
-                arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a store of fits ({reason_of(error)}); {_CURE}") from None
+        with reading(path, "a store of fits", _CURE), h5py.File(path, "r") as file:
+            arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
         store = cls([id_.decode() for id_ in arrays.pop("ids")], root_joint)
         store.load_state_dict(arrays)
         return store

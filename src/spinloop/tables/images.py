@@ -66,6 +66,31 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
             raise UnreadableImage(f"{path}: {error}") from None
 
 
+def read_upright(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB pixels of an image file, rotated as its orientation tag says: what detectors see.
+
+    Raises:
+        UnreadableImage: it cannot be decoded.
+    """
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise UnreadableImage(f"{path}: not an image")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int = 95) -> bytes:
+    """A JPEG file of RGB pixels.
+
+    Args:
+        image: the pixels.
+        quality: 1–100; OpenCV's own if not given.
+    """
+    is_encoded, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not is_encoded:
+        raise RuntimeError("OpenCV could not encode a JPEG image")
+    return data.tobytes()
+
+
 def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path)

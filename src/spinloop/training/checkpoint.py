@@ -7,10 +7,8 @@ generator whose state could be lost.
 Copies of the dictionary of best fits during training, for later comparison with a mirror's truth.
 """
 
-import hashlib
-import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +21,6 @@ from spinloop.errors import UserError
 from spinloop.files import atomic, read_weights
 
 _NAME = "checkpoint.pt"
-_CHUNK_BYTES = 1 << 20
-
-
-def fingerprint(params: Any, inputs: Iterable[Path]) -> str:
-    """Digest of the parameters and of the content of all input files.
-
-    Args:
-        params: JSON-like values.
-        inputs: files, in an order that matters.
-    """
-    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for path in inputs:
-        digest.update(b"\0")
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 class Checkpoint:
@@ -47,7 +28,7 @@ class Checkpoint:
 
     Args:
         folder: where it lives; made when first needed.
-        made_from: `fingerprint` of the run. A state with another one is of another run and is not used.
+        made_from: `files.fingerprint` of the run. A state with another one is of another run and is not used.
     """
 
     def __init__(self, folder: Path, made_from: str):

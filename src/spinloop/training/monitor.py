@@ -27,6 +27,7 @@ from spinloop.geometry.crop import CROP_PX
 from spinloop.params.training import WatchParams
 from spinloop.regression.hmr import visible_images
 from spinloop.rendering.pictures import LABEL_PX, contact_sheet, label, overlay_on_crop
+from spinloop.tables.images import encode_jpeg
 from spinloop.training.data import Batch
 from spinloop.training.step import StepResult
 
@@ -237,12 +238,8 @@ def _tile(image: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "T T 3"]:
 
 
 def _write(path: Path, sheet: UInt8[np.ndarray, "H W 3"]) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), options)
-    if not is_encoded:
-        raise RuntimeError("OpenCV could not encode a JPEG image")
     with atomic(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(encode_jpeg(sheet, _JPEG_QUALITY))
 
 
 class Watch:

@@ -11,7 +11,7 @@ from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import make_body_model
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, fingerprint, require_file
 from spinloop.fitting.smplify import Fitter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams, PosingParams
@@ -19,7 +19,7 @@ from spinloop.params.training import NetworkParams, SettingParams, TrainParams, 
 from spinloop.regression.hmr import Hmr, load_mean, mean_from_prior
 from spinloop.regression.weights import load_imagenet, load_start
 from spinloop.tables.fits import FitStore
-from spinloop.training.checkpoint import Checkpoint, collect_snapshots, fingerprint
+from spinloop.training.checkpoint import Checkpoint, collect_snapshots
 from spinloop.training.data import Look, Split, SplitFiles, load_split
 from spinloop.training.distributed import Machine, Processes
 from spinloop.training.loop import Batches, Run, snapshot_steps, weights_stream
