@@ -104,10 +104,10 @@ def published(
     """The published procedure, through meshes; a whole batch at once, with all threads in every operation."""
     settings = params.model_copy(update={"solver": "adam", "n_iterations": steps})
     fitter = Fitter(body, prior, settings)
-    object.__setattr__(fitter.energy, "skeleton", MeshSkeleton(body))
+    object.__setattr__(fitter.objective, "skeleton", MeshSkeleton(body))
 
     def fit(start: BodyState, seen: torch.Tensor) -> FitResult:
-        state = fit_adam(fitter.energy, settings, start, seen)
+        state = fit_adam(fitter.objective, settings, start, seen)
         joints, terms = fitter.joints(state), fitter.terms(state, seen)
         tried = torch.full((len(seen),), 2 * steps)
         return FitResult(state, joints, terms.reprojection, terms.total, tried, tried < 0)

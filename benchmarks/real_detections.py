@@ -20,7 +20,6 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.body.files import BodyFile, load_body
 from spinloop.body.pose import BodyState
-from spinloop.fitting.initial import mean_start
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.rotations import align
@@ -58,7 +57,7 @@ def main() -> None:
     body, prior = load_body(options.body), load_mixture(options.prior)
     seen, lifter = views.keypoints, load_lifter(options.lifter)
     plain = Fitter(body, prior, fitting.model_copy(update={"anchor": "none"}))
-    mean = mean_start(plain.energy, seen, fitting.mean_start.side_view_px).state
+    mean = plain.mean_pose(seen)
     lifted = lift(lifter, seen)
     print("start    solver            reprojection  MPJPE mm  PA-MPJPE mm   worst")
     for name, start in (("mean", mean), ("lifted", lifted)):

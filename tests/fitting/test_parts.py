@@ -7,7 +7,7 @@ import torch
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.offline import join_parts, part_files
-from spinloop.tables.fits import Better, FitStore
+from spinloop.tables.fits import BestFit, FitStore
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def parts(tmp_path):
         state = BodyState(*(torch.tensor(rng.random((number, n))).float() for n in (72, 10, 3)))
         known = torch.arange(number) % 2 == 0
         status = torch.arange(number) % 3 + 1
-        store.put(store.ids, None, Better(state, state.pose[:, 0], known, known), "initial", 0, status)
+        store.put(store.ids, None, BestFit(state, state.pose[:, 0], known, known), "initial", 0, status)
         store.save(tmp_path / "parts" / f"{number}.h5")
     return tmp_path / "parts"
 

@@ -11,7 +11,7 @@ from spinloop.body.pose import BodyState, View, from_view, to_view
 from spinloop.errors import UserError
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import CENTER_PX, crop_affine, transform_points
-from spinloop.tables.fits import STATUSES, Better, FitStore
+from spinloop.tables.fits import STATUSES, BestFit, FitStore
 
 IDS = [f"coco_train/{number}.jpg#0" for number in range(6)]
 
@@ -22,7 +22,7 @@ def _fits(n, error=1.0, seed=0, is_new=None):
     state = BodyState(*(torch.tensor(part, dtype=torch.float32) for part in parts))
     everybody = torch.ones(n, dtype=torch.bool)
     chosen = everybody if is_new is None else torch.tensor(is_new)
-    return Better(state, torch.full((n,), error), everybody, chosen)
+    return BestFit(state, torch.full((n,), error), everybody, chosen)
 
 
 def _root(betas):

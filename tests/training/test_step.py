@@ -12,16 +12,16 @@ from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.joints import COMMON24
 from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import Prediction
-from spinloop.tables.fits import Fit
+from spinloop.tables.fits import StoredFit
 from spinloop.training.data import Annotated, Batch, Look, make_batch
 from spinloop.training.loop import Run, stream
 from spinloop.training.step import Target, from_fit, prefer_annotated, supervise, take_step, weigh
 
 
-def _fit(errors: list[float], is_known: list[bool], betas: torch.Tensor) -> Fit:
+def _fit(errors: list[float], is_known: list[bool], betas: torch.Tensor) -> StoredFit:
     n = len(errors)
     state = BodyState(torch.full((n, 72), 0.1), betas, torch.tensor([[0.0, 0.0, 50.0]]).repeat(n, 1))
-    return Fit(state, torch.tensor(errors), torch.tensor(is_known))
+    return StoredFit(state, torch.tensor(errors), torch.tensor(is_known))
 
 
 def test_bad_and_absent_fits_teach_nothing(train_params):

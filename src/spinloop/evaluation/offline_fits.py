@@ -25,7 +25,7 @@ from spinloop.evaluation.predict import Predictions, paired_changes
 from spinloop.evaluation.protocols import Protocol
 from spinloop.evaluation.scores import MaskScores, Scores, intervals, joint_errors
 from spinloop.evaluation.truth import NEUTRAL, batches
-from spinloop.fitting.energy import fitted_only
+from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.camera import camera_to_translation, translation_to_camera
@@ -161,7 +161,7 @@ def image_keypoints(records: pd.DataFrame) -> Float[Tensor, "N 49 3"]:
 
 def rows_to_fit(keypoints: Float[Tensor, "N 49 3"], min_joints: int) -> Int[np.ndarray, " M"]:
     """People with enough joints that count in a fit."""
-    seen = (fitted_only(keypoints)[..., 2] > 0).sum(-1)
+    seen = (fitted_keypoints(keypoints)[..., 2] > 0).sum(-1)
     return np.flatnonzero(seen.numpy() >= min_joints)
 
 

@@ -21,12 +21,12 @@ from torch import Tensor
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.files import atomic
-from spinloop.fitting.energy import fitted_only
+from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.geometry.crop import BOX_UNIT_PX, CENTER_PX, CROP_PX
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams
-from spinloop.tables.fits import FIELDS, STATUSES, Better, Fit, FitResult, FitStore
+from spinloop.tables.fits import FIELDS, STATUSES, BestFit, FitResult, FitStore, StoredFit
 from spinloop.tables.table import iterate_table
 
 
@@ -41,7 +41,7 @@ def fit_status(
         params: the limits.
     """
     status = torch.where(result.converged, STATUSES.index("converged"), STATUSES.index("max_iterations"))
-    trust = fitted_only(keypoints)[..., 2].to(result.reprojection)
+    trust = fitted_keypoints(keypoints)[..., 2].to(result.reprojection)
     seen = (trust > 0).sum(-1)
     per_joint = result.reprojection.sum(-1) / trust.square().sum(-1).clamp(min=1e-12)
     for name, applies in (
@@ -123,14 +123,14 @@ def fit_batch(
         params: the limits.
     """
     n = len(batch.ids)
-    nobody = Fit(
+    nobody = StoredFit(
         BodyState(torch.zeros(n, 72), torch.zeros(n, 10), torch.zeros(n, 3)),
         torch.full((n,), torch.inf),
         torch.zeros(n, dtype=torch.bool),
     )
     result = solve(batch.keypoints)
     status = fit_status(result, batch.keypoints, params)
-    better: Better = keep_better(fitter, nobody, result, batch.keypoints)
+    better: BestFit = keep_better(fitter, nobody, result, batch.keypoints)
     enough = status != STATUSES.index("too_few_joints")
     store = FitStore(batch.ids, fitter.root_joint)
     store.put(batch.ids, None, better._replace(is_new=better.is_new & enough), "initial", 0, status)

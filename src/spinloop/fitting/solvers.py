@@ -1,15 +1,11 @@
-"""Levenberg-Marquardt for many small problems side by side.
+"""The two solvers: Levenberg-Marquardt for many small problems at once, and Adam as published.
 
-Every sample has its own damping and is accepted, rejected and finished on its own, so that none depends on
-what it is solved with.
+Levenberg-Marquardt gives every sample its own damping and accepts, rejects and finishes it alone, so that
+no sample depends on the rest of its batch. Adam, first on the camera, then on the body with the camera
+frozen, is kept for fidelity and comparison: it is far slower and ends at a higher objective. It works on each
+number by itself, so samples do not depend on each other although their objectives are summed.
 
-The published solver: Adam on the camera, then Adam on the body with the camera frozen.
-
-Kept for fidelity and for comparison; `fitting.lm` minimises the same objective further in far less time.
-Adam works on each number by itself, so samples do not depend on each other although their objectives are
-added up.
-
-Source: SPIN's `smplify/smplify.py` (reference notes, sec. 4.5 and 4.6).
+Source: SPIN's `smplify/smplify.py` for Adam.
 """
 
 from collections.abc import Callable
@@ -20,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spinloop.body.pose import BodyState
-from spinloop.fitting.energy import BodyEnergy, camera_energy, torso
+from spinloop.fitting.objective import Objective, torso, torso_objective
 from spinloop.params.fitting import FittingParams
 
 _SHRINK, _GROW = 0.1, 8.0
@@ -28,7 +24,7 @@ _MIN_DAMPING, _MAX_DAMPING = 1e-7, 1e8
 
 
 class Quadratic(NamedTuple):
-    """An objective and its quadratic model at one place."""
+    """An objective and its quadratic model at one point."""
 
     objective: Float[Tensor, " B"]
     gradient: Float[Tensor, "B D"]
@@ -38,14 +34,14 @@ class Quadratic(NamedTuple):
 
 @runtime_checkable
 class Problem(Protocol):
-    """What is minimised: one objective per sample."""
+    """One objective per sample, with its derivatives."""
 
     def objective(self, unknowns: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
-        """Value at a place; infinite or NaN where the place is not allowed."""
+        """Value at a point; infinite or NaN where the point is not allowed."""
         ...
 
     def linearize(self, unknowns: Float[Tensor, "B D"]) -> Quadratic:
-        """Value, gradient and curvature at a place."""
+        """Value, gradient and curvature at a point."""
         ...
 
     def rows(self, index: Int[Tensor, " N"]) -> "Problem":
@@ -59,9 +55,9 @@ class Minimum(NamedTuple):
     unknowns: Float[Tensor, "B D"]
     objective: Float[Tensor, " B"]
     iterations: Int[Tensor, " B"]
-    """Steps tried."""
+    """Steps tried, accepted or rejected."""
     converged: Bool[Tensor, " B"]
-    """The last step gained less than the tolerance, or no step gained anything any more."""
+    """The last step gained less than the tolerance, or no damping gives a gain any more."""
 
 
 def minimize(
@@ -73,8 +69,8 @@ def minimize(
         problem: the objective.
         start: finite unknowns.
         n_iterations: steps that are tried at most.
-        damping: first damping, relative to the curvature's diagonal.
-        tolerance: a sample is finished by a step that gains less than this share of its objective.
+        damping: initial damping, relative to the curvature's diagonal.
+        tolerance: a step that gains less than this share of the objective finishes a sample.
 
     Returns:
         Never worse than the start, and finite. A sample whose start has no finite objective stays there.
@@ -90,32 +86,33 @@ def minimize(
     active = torch.arange(len(start), device=start.device)
     unknowns, here = best.unknowns, problem.linearize(start)
     level = torch.full_like(here.objective, damping)
-    still = torch.ones_like(best.converged)
+    is_running = torch.ones_like(best.converged)
     for iteration in range(n_iterations):
         candidate = unknowns + damped_step(here, level)
         if iteration + 1 < n_iterations:
             there = problem.linearize(candidate)
         else:
             there = here._replace(objective=problem.objective(candidate))
-        better = still & (there.objective < here.objective)
+        is_better = is_running & (there.objective < here.objective)
         gain = here.objective - there.objective
-        finished = still & torch.where(
-            better, gain <= tolerance * here.objective.abs(), level * _GROW > _MAX_DAMPING
+        is_finished = is_running & torch.where(
+            is_better, gain <= tolerance * here.objective.abs(), level * _GROW > _MAX_DAMPING
         )
-        unknowns = torch.where(better[:, None], candidate, unknowns)
-        here = _choose(better, there, here)
-        level = torch.where(better, level * _SHRINK, level * _GROW).clamp(min=_MIN_DAMPING)
+        unknowns = torch.where(is_better[:, None], candidate, unknowns)
+        here = _accepted(is_better, there, here)
+        level = torch.where(is_better, level * _SHRINK, level * _GROW).clamp(min=_MIN_DAMPING)
         best.unknowns[active], best.objective[active] = unknowns, here.objective
-        best.iterations[active] += still
-        best.converged[active] |= finished
-        still = still & ~finished
-        n_still = int(still.sum())
-        if n_still == 0:
+        best.iterations[active] += is_running
+        best.converged[active] |= is_finished
+        is_running = is_running & ~is_finished
+        n_running = int(is_running.sum())
+        if n_running == 0:
             break
-        if 2 * n_still <= len(still):
-            kept = still.nonzero()[:, 0]
+        # Finished samples are dropped when they are half of what is left.
+        if 2 * n_running <= len(is_running):
+            kept = is_running.nonzero()[:, 0]
             problem, active, unknowns, level = problem.rows(kept), active[kept], unknowns[kept], level[kept]
-            here, still = Quadratic(*(part[kept] for part in here)), still[kept]
+            here, is_running = Quadratic(*(part[kept] for part in here)), is_running[kept]
     return best
 
 
@@ -128,16 +125,16 @@ def damped_step(at: Quadratic, damping: Float[Tensor, " B"]) -> Float[Tensor, "B
     """
     damped = at.curvature.clone()
     damped.diagonal(dim1=1, dim2=2).mul_(1 + damping[:, None])
-    # The upper factor of a row-major matrix is what the solver makes without turning it around.
+    # The solver makes the upper factor of a row-major matrix without transposing it.
     factor, info = torch.linalg.cholesky_ex(damped, upper=True)
     step = -torch.cholesky_solve(at.gradient[..., None], factor, upper=True)[..., 0]
     possible = (info == 0) & torch.isfinite(step).all(-1)
     return torch.where(possible[:, None], step, 0.0)
 
 
-def _choose(better: Bool[Tensor, " B"], there: Quadratic, here: Quadratic) -> Quadratic:
-    """`there` where `better`, `here` elsewhere; only the rows that were rejected are moved, into `there`."""
-    rejected = (~better).nonzero()[:, 0]
+def _accepted(is_better: Bool[Tensor, " B"], there: Quadratic, here: Quadratic) -> Quadratic:
+    """`there` where `is_better`, `here` elsewhere; only rejected rows are copied, into `there`."""
+    rejected = (~is_better).nonzero()[:, 0]
     if len(rejected) > 0:
         for new, old in zip(there, here, strict=True):
             new[rejected] = old[rejected]
@@ -145,14 +142,14 @@ def _choose(better: Bool[Tensor, " B"], there: Quadratic, here: Quadratic) -> Qu
 
 
 def fit_adam(
-    energy: BodyEnergy, params: FittingParams, start: BodyState, keypoints: Float[Tensor, "B 49 3"]
+    objective: Objective, params: FittingParams, start: BodyState, keypoints: Float[Tensor, "B 49 3"]
 ) -> BodyState:
     """Fit by the published procedure.
 
     Args:
-        energy: the objective.
+        objective: what is minimised.
         params: `n_iterations` steps of `step_size` in each of the two stages.
-        start: where to begin; the depth of its translation is held.
+        start: where to begin; the depth term ties to the depth of its translation.
         keypoints: pixels and confidence.
 
     Returns:
@@ -163,12 +160,12 @@ def fit_adam(
     depth = start.translation[:, 2].detach()
 
     def camera_stage() -> Float[Tensor, ""]:
-        joints = energy.skeleton.joints(torch.cat([root, body_pose], dim=1), betas)
-        return camera_energy(torso(joints, keypoints), translation, depth, params.depth_weight).sum()
+        joints = objective.skeleton.joints(torch.cat([root, body_pose], dim=1), betas)
+        return torso_objective(torso(joints, keypoints), translation, depth, params.depth_weight).sum()
 
     def body_stage() -> Float[Tensor, ""]:
         state = BodyState(torch.cat([root, body_pose], dim=1), betas, translation)
-        return energy.terms(state, keypoints, params.weights).total.sum()
+        return objective.terms(state, keypoints, params.weights).total.sum()
 
     with torch.enable_grad():
         _descend(camera_stage, [root, translation], params)
@@ -177,7 +174,7 @@ def fit_adam(
 
 
 def _descend(loss: Callable[[], Tensor], variables: list[Tensor], params: FittingParams) -> None:
-    """Steps of a fresh Adam on `variables`, in place."""
+    """Take `n_iterations` steps of a new Adam on `variables`, in place."""
     for variable in variables:
         variable.requires_grad_(True)
     optimizer = torch.optim.Adam(variables, lr=params.step_size, betas=(0.9, 0.999))

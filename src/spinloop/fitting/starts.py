@@ -11,7 +11,6 @@ from torch import Tensor
 from spinloop.body.moments import BodyArrays
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.fitting.initial import mean_start
 from spinloop.fitting.smplify import Fitter
 from spinloop.lifting.network import lift, load_lifter
 from spinloop.motion.mixture import Mixture
@@ -62,10 +61,9 @@ def prepare_start(name: str, workshop: Workshop, lifter: Path | None) -> Start:
         raise UserError(f"--start {name}: expected {' or '.join(STARTS)}; change the call")
     if name == "mean":
         fitter = workshop.fitter(anchor="none")
-        side_view_px = workshop.fitting.mean_start.side_view_px
         return Start(
             fitter,
-            lambda keypoints: mean_start(fitter.energy, keypoints.to(workshop.device), side_view_px).state,
+            fitter.mean_pose,
             fitter.fit_from_mean,
         )
     if lifter is None:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
 
+# Neither a pixel nor a confidence; squares of such numbers would leave single precision.
+_ABSURD = 1e6
+
 
 def project(
     points: Float[Tensor, "*B N 3"],
@@ -52,6 +55,16 @@ def normalize_keypoints(pixels: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
 def denormalize_keypoints(normalized: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
     """[−1, 1] to crop pixels."""
     return (normalized + 1) * CENTER_PX
+
+
+def usable_keypoints(keypoints: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3"]:
+    """Keypoints (x, y, confidence), all zero where the confidence is not positive or a number not usable.
+
+    A number is not usable if it is not finite or too large for a pixel or a confidence.
+    """
+    # NaN is not less than anything.
+    known = (keypoints.abs() < _ABSURD).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
+    return torch.where(known, keypoints, 0.0)
 
 
 def estimate_translation(

@@ -1,11 +1,9 @@
-"""One fit of each person of a batch: as it is found, kept and compared.
+"""Fits of a batch, and the dictionary of fits: the best fit so far of every person, by id.
 
-The dictionary of fits: the best fit so far of every image, by id.
-
-It lives in memory (about 360 bytes a person) and on disk as one HDF5 file, written atomically. Fits are
-kept as the plain crop shows them; `get` and `put` translate to and from the view of an augmented crop.
-Several processes work on copies and join them with `absorb`, which keeps the better fit of each person
-whatever the order.
+The dictionary is in memory (about 360 bytes a person) and on disk one HDF5 file, written atomically. It
+holds fits in the frame of the plain crop; `get` and `put` convert to and from the view of an augmented crop.
+Several processes work on copies and merge them with `absorb`, which keeps the better fit of each person in
+any order.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,22 +28,22 @@ class FitResult(NamedTuple):
     joints: Float[Tensor, "B 49 3"]
     """Metres, without the translation."""
     reprojection: Float[Tensor, "B 49"]
-    """Robust reprojection error, px² (see `fitting.energy`); fits are compared by its mean."""
+    """Robust reprojection error, px² (see `fitting.objective`); fits are compared by its mean."""
     objective: Float[Tensor, " B"]
-    """All terms of the objective, without anchor and depth term."""
+    """The objective, px²; it does not contain the anchor and the depth term."""
     iterations: Int[Tensor, " B"]
-    """Steps tried, all stages together."""
+    """Steps tried, in all stages."""
     converged: Bool[Tensor, " B"]
-    """Whether the solver stopped because a step gained next to nothing."""
+    """Whether the solver stopped because a step gained less than the tolerance."""
 
     def overwrite(
         self, index: Int[Tensor, " N"], other: "FitResult", wins: Bool[Tensor, " N"]
     ) -> "FitResult":
-        """The same fits, those at `index` replaced by rows of `other` where these win.
+        """The same fits, those at `index` replaced by rows of `other` where these are better.
 
         Args:
             index: positions of the people of `other`.
-            other: other fits of theirs.
+            other: other fits of the same people.
             wins: which of them are better.
         """
         where = index[wins]
@@ -57,15 +55,15 @@ class FitResult(NamedTuple):
 
 
 def join_results(results: Sequence[FitResult]) -> FitResult:
-    """Everybody of all results, in their order."""
+    """The people of all results, in their order."""
     if len(results) == 1:
         return results[0]
     states = BodyState(*(torch.cat(rows) for rows in zip(*(r.state for r in results), strict=True)))
     return FitResult(states, *(torch.cat(rows) for rows in zip(*(r[1:] for r in results), strict=True)))
 
 
-class Fit(NamedTuple):
-    """The best fits known so far."""
+class StoredFit(NamedTuple):
+    """The best fits of a batch so far, as the dictionary has them."""
 
     state: BodyState
     """Zeros where none is known."""
@@ -74,16 +72,16 @@ class Fit(NamedTuple):
     is_known: Bool[Tensor, " B"]
 
 
-class Better(NamedTuple):
-    """The better of a known and a new fit, per person."""
+class BestFit(NamedTuple):
+    """The better of the stored and the new fit of each person, as `fitting.smplify.keep_better` chooses."""
 
     state: BodyState
     """With the translation at which it was measured; zeros where there is no fit at all."""
     error: Float[Tensor, " B"]
-    """As in `Fit`, both measured with the same treatment of the camera."""
+    """As in `StoredFit`; both fits are measured with the translation that reprojects them best."""
     is_known: Bool[Tensor, " B"]
     is_new: Bool[Tensor, " B"]
-    """Whether the new fit replaces the known one."""
+    """Whether the new fit replaces the stored one."""
 
 
 STATUSES = (
@@ -95,10 +93,10 @@ STATUSES = (
     "too_few_joints",
     "outside_crop",
 )
-"""The number that is stored is the position here; later ones win where several apply."""
+"""The number that is stored is the position here; where several apply, the last one is stored."""
 
 FAILURES = STATUSES[STATUSES.index("rejected_reprojection") :]
-"""Statuses of fits that should not be used as they are."""
+"""Statuses of fits that should not be used."""
 
 ORIGINS = ("none", "initial", "loop")
 """Where a fit came from; the number that is stored is the position here."""
@@ -117,15 +115,15 @@ _CURE = "make it with `spinloop fit_initial` (a part) or `spinloop collect_fits`
 
 
 class FitStore:
-    """Best fits of a split."""
+    """The dictionary of fits of a split."""
 
     def __init__(self, ids: Sequence[str], root_joint: Callable[[Tensor], Tensor] | None = None) -> None:
-        """A store in which nobody has a fit.
+        """A store without fits.
 
         Args:
             ids: one per person.
-            root_joint: place of the root joint by shape (`Fitter.root_joint`), which views need to keep the
-                translation right; without it the root joint is taken to be the origin.
+            root_joint: root joint by shape, metres (`Fitter.root_joint`), about which a view rotates the
+                body; without it the root joint is taken to be the origin.
 
         Raises:
             UserError: an id occurs twice.
@@ -160,7 +158,7 @@ class FitStore:
 
     @classmethod
     def join(cls, parts: Sequence["FitStore"]) -> "FitStore":
-        """One store with everybody of all parts, in their order.
+        """One store with the people of all parts, in their order.
 
         Raises:
             UserError: an id is in two parts.
@@ -181,11 +179,11 @@ class FitStore:
             for name, (_, _, unit) in FIELDS.items():
                 file.create_dataset(name, data=self._arrays[name]).attrs["unit"] = unit
 
-    def get(self, ids: Sequence[str], view: View | None = None) -> Fit:
-        """The fits of some people, as a view shows them.
+    def get(self, ids: Sequence[str], view: View | None = None) -> StoredFit:
+        """The fits of some people in the view of a crop.
 
         Args:
-            ids: who.
+            ids: of the people.
             view: the crop's view; the plain crop if not given.
 
         Raises:
@@ -196,26 +194,26 @@ class FitStore:
         is_known = torch.from_numpy(self._arrays["origin"][rows] > 0)
         if view is not None:
             state = to_view(state, view, self._root(state)).where(is_known, state)
-        return Fit(state, torch.from_numpy(self._arrays["error"][rows]), is_known)
+        return StoredFit(state, torch.from_numpy(self._arrays["error"][rows]), is_known)
 
     def put(
         self,
         ids: Sequence[str],
         view: View | None,
-        fits: Better,
+        fits: BestFit,
         origin: str,
         step: int,
         status: Int[Tensor, " B"] | None = None,
     ) -> None:
-        """Keep the fits that are new (`fits.is_new`); the others stay as they are.
+        """Store the fits that are new (`fits.is_new`); other people keep theirs.
 
         Args:
-            ids: who.
+            ids: of the people.
             view: in which the fits are given; the plain crop if not given.
             fits: what `keep_better` chose.
             origin: one of `ORIGINS`.
             step: training step; 0 before training.
-            status: positions in `STATUSES`, of all these people, also of those whose fit is not new.
+            status: positions in `STATUSES`, stored for all these people, also where the fit is not new.
 
         Raises:
             UserError: an id is not in the store.
@@ -235,7 +233,7 @@ class FitStore:
             self._arrays["status"][self._rows(ids)] = status.cpu().numpy()
 
     def absorb(self, other: "FitStore") -> None:
-        """Take each person of `other` whose fit has a strictly lower error, or who has none here.
+        """Take the fit of each person of `other` whose error is strictly lower, or who has no fit here.
 
         Raises:
             UserError: `other` has an id that this store lacks.
@@ -251,11 +249,11 @@ class FitStore:
         return self._arrays["origin"] > 0
 
     def array(self, name: str) -> np.ndarray:
-        """A copy of one field of all people, in the order of `ids`: see the file's fields."""
+        """A copy of one of `FIELDS`, in the order of `ids`."""
         return self._arrays[name].copy()
 
     def mean_error(self) -> float:
-        """Mean reprojection error of the people who have a fit, px²; NaN if nobody has."""
+        """Mean reprojection error of the people who have a fit, px²; NaN if there are none."""
         known = self.is_known
         return float(self._arrays["error"][known].mean()) if known.any() else float("nan")
 
@@ -264,7 +262,7 @@ class FitStore:
         return {name: torch.from_numpy(array.copy()) for name, array in self._arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take all fields over.
+        """Restore all fields.
 
         Raises:
             UserError: a field is missing or of the wrong shape.

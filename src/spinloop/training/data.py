@@ -17,7 +17,7 @@ from torch import Tensor
 from spinloop.body.pose import View, mirror_pose, rotate_pose
 from spinloop.errors import UserError
 from spinloop.files import require_file
-from spinloop.fitting.energy import FITTED_JOINTS
+from spinloop.fitting.objective import FITTED_JOINTS
 from spinloop.keypoints.merge import load_keypoints
 from spinloop.params.training import AugmentationParams
 from spinloop.regression.hmr import crop_from_packed, normalize_images

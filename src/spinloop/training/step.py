@@ -21,7 +21,7 @@ from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
 from spinloop.fitting.anchor import AdaptiveAnchor
-from spinloop.fitting.energy import fitted_only
+from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.geometry.camera import camera_to_translation, normalize_keypoints, project
 from spinloop.geometry.crop import CENTER_PX
@@ -29,7 +29,7 @@ from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.params.fitting import FittingParams
 from spinloop.params.training import LossWeights, SettingParams, TrainParams
 from spinloop.regression.hmr import Hmr, Prediction
-from spinloop.tables.fits import Better, Fit, FitStore
+from spinloop.tables.fits import BestFit, FitStore, StoredFit
 from spinloop.training import losses
 from spinloop.training.data import Annotated, Batch
 from spinloop.training.distributed import Machine, Processes
@@ -90,7 +90,7 @@ class Anchor:
             nobody = start.pose.cpu()
             return nobody, nobody, torch.zeros(0, dtype=torch.bool)
         fitted = fitter.fit(start, keypoints, torch.zeros(24))
-        is_seen = (fitted_only(keypoints)[..., 2] > 0).any(-1)
+        is_seen = (fitted_keypoints(keypoints)[..., 2] > 0).any(-1)
         is_usable = is_seen & (fitted.reprojection.mean(-1) < self._max_error)
         return start.pose.cpu(), fitted.state.pose.cpu(), is_usable.cpu()
 
@@ -137,7 +137,7 @@ class StepResult(NamedTuple):
     is_valid: Bool[Tensor, " B"]
     predicted: Prediction
     """What the network said."""
-    best: Fit | Better
+    best: StoredFit | BestFit
     """What it was taught, in the view of the crop without its zoom."""
 
 
@@ -172,20 +172,20 @@ def take_step(
     target = prefer_annotated(from_fit(best, params), batch.annotated)
     parts = supervise(apparatus, predicted, target, batch, params.weights)
     terms = machine.processes.sum(torch.stack(list(parts.values())).detach())
-    is_accepted = best.is_new if isinstance(best, Better) else torch.zeros_like(known.is_known)
+    is_accepted = best.is_new if isinstance(best, BestFit) else torch.zeros_like(known.is_known)
     total = weigh(parts, params.weights)
     whole = dict(zip(parts, terms.unbind(), strict=True))
     return StepResult(total, whole, is_accepted, target.is_valid, predicted, best)
 
 
-def remember(apparatus: Apparatus, batch: Batch, best: Better, step: int) -> None:
+def remember(apparatus: Apparatus, batch: Batch, best: BestFit, step: int) -> None:
     """Put the new fits of all processes into the dictionary, in the order of the batch."""
     own = batch.ids, batch.view, _in_memory(best)
     for ids, view, fits in apparatus.machine.processes.gather(own):
         apparatus.store.put(ids, view, fits, origin="loop", step=step)
 
 
-def from_fit(best: Fit | Better, params: TrainParams) -> Target:
+def from_fit(best: StoredFit | BestFit, params: TrainParams) -> Target:
     """What the best fit teaches: nothing where it is bad, the mean shape where its shape is extreme."""
     is_valid = best.is_known & (best.error < params.max_fit_error)
     pose, betas = (torch.where(is_valid[:, None], x, 0.0) for x in (best.state.pose, best.state.betas))
@@ -258,11 +258,11 @@ def unzoom_state(state: BodyState, zoom: Float[Tensor, " B"]) -> BodyState:
     return state._replace(translation=translation)
 
 
-def _on(device: torch.device, fit: Fit) -> Fit:
+def _on(device: torch.device, fit: StoredFit) -> StoredFit:
     state = BodyState(*(part.to(device) for part in fit.state))
-    return Fit(state, fit.error.to(device), fit.is_known.to(device))
+    return StoredFit(state, fit.error.to(device), fit.is_known.to(device))
 
 
-def _in_memory(fits: Better) -> Better:
+def _in_memory(fits: BestFit) -> BestFit:
     state = BodyState(*(part.cpu() for part in fits.state))
-    return Better(state, *(part.cpu() for part in fits[1:]))
+    return BestFit(state, *(part.cpu() for part in fits[1:]))

@@ -5,8 +5,19 @@ import pytest
 import torch
 
 from spinloop.body.pose import BodyState
-from spinloop.fitting.energy import Torso, camera_energy, reprojection, robust, torso, usable
-from spinloop.fitting.prior import PosePrior, angle_prior, shape_prior
+from spinloop.fitting.objective import (
+    PosePrior,
+    Torso,
+    angle_prior,
+    reprojection,
+    robust,
+    robust_share,
+    shape_prior,
+    summed_reprojection,
+    torso,
+    torso_objective,
+)
+from spinloop.geometry.camera import usable_keypoints
 from spinloop.joints import FIT_IGNORED, MODEL49
 from spinloop.motion.mixture import Mixture
 
@@ -31,6 +42,13 @@ def test_robust_function_has_the_official_values():
     torch.testing.assert_close(robust(errors, 100.0), expected, atol=1e-5, rtol=1e-6)
 
 
+def test_both_forms_of_the_robust_function_agree():
+    errors, weight = torch.linspace(-500, 500, 98).double().view(1, 49, 2), torch.rand(1, 49, 1).double()
+    keypoints = torch.cat([torch.zeros_like(errors), weight.sqrt()], dim=-1)
+    expected = reprojection(errors, keypoints, 100.0).sum(-1)
+    torch.testing.assert_close(summed_reprojection(errors, robust_share(errors, 100.0), weight), expected)
+
+
 def test_angle_prior_has_the_official_values(shared_case):
     expected = torch.tensor([[2.718282, 1.822119, 0.670320, 1.221403]], dtype=torch.float64)
     torch.testing.assert_close(angle_prior(shared_case[3]), expected, atol=1e-6, rtol=0)
@@ -40,23 +58,23 @@ def test_total_without_the_mixture_equals_the_official_total(shared_case):
     joints, translation, keypoints, body_pose, betas = shared_case
     moved = joints + translation[:, None]
     pixels = 5000 * moved[..., :2] / moved[..., 2:] + 112
-    data = reprojection(pixels, usable(keypoints), 100.0)  # the official number counts all 49
+    data = reprojection(pixels, usable_keypoints(keypoints), 100.0)  # the official number counts all 49
     assert data.sum().item() == pytest.approx(28.58205, abs=1e-4)
     assert data.mean().item() == pytest.approx(0.583307, abs=1e-5)
     total = data.sum() + 15.2**2 * angle_prior(body_pose).sum() + 25 * shape_prior(betas).sum()
     assert total.item() == pytest.approx(1616.5115, abs=1e-3)
 
 
-def test_camera_energy_equals_the_official_loss(shared_case):
+def test_torso_objective_equals_the_official_camera_loss(shared_case):
     joints, translation, keypoints, _, _ = shared_case
     depth = translation[:, 2] + 0.1
-    whole = camera_energy(torso(joints, keypoints), translation, depth, 100.0)
+    whole = torso_objective(torso(joints, keypoints), translation, depth, 100.0)
     # The official numbers were made in float32, in which a depth of 40.1 m is off by 1.5e-6 m.
     assert whole.item() == pytest.approx(108.51921, abs=5e-3)
     # Without one OpenPose hip the annotated torso is taken.
     hidden = keypoints.clone()
     hidden[:, [9, 12], 2] = 0
-    assert camera_energy(torso(joints, hidden), translation, depth, 100.0).item() == pytest.approx(
+    assert torso_objective(torso(joints, hidden), translation, depth, 100.0).item() == pytest.approx(
         103.38061, abs=5e-3
     )
 
@@ -71,7 +89,9 @@ def test_a_torso_joint_that_is_not_seen_does_not_count(shared_case):
     elsewhere = Torso(seen.joints, seen.keypoints.clone())
     elsewhere.keypoints[:, 2, :2] += 50
     place, depth = torch.tensor([[0.0, 0.0, 40.0]]).double(), torch.tensor([40.0]).double()
-    assert torch.equal(camera_energy(seen, place, depth, 1.0), camera_energy(elsewhere, place, depth, 1.0))
+    assert torch.equal(
+        torso_objective(seen, place, depth, 1.0), torso_objective(elsewhere, place, depth, 1.0)
+    )
 
 
 def test_mixture_prior_equals_the_official_values(golden, prior):
@@ -121,7 +141,7 @@ def test_keypoints_that_are_not_numbers_do_not_count(fitter, truth, keypoints):
     broken[0, 32] = torch.tensor([5.0, 5.0, -1.0])
     hidden[0, 30:33, 2] = 0
     assert torch.equal(fitter.reprojection(truth, broken), fitter.reprojection(truth, hidden))
-    assert (usable(broken)[0, 30:33] == 0).all()
+    assert (usable_keypoints(broken)[0, 30:33] == 0).all()
 
 
 def test_reprojection_of_one_person_does_not_depend_on_another(fitter, truth, keypoints):
