@@ -26,7 +26,7 @@ from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.solvers import fit_adam
 from spinloop.geometry.camera import project
-from spinloop.geometry.rotations import align
+from spinloop.geometry.procrustes import procrustes_align
 from spinloop.joints import COMMON24_TO_J14, MODEL49_FROM_SOURCE54, N_OPENPOSE
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams
@@ -133,7 +133,7 @@ def measure(
     rate = n_fits / (clock() - began)
     objective = result.objective.numpy()
     found, true = (part[:batch, JOINTS14].double().numpy() for part in (result.joints, people.joints))
-    error_mm = 1000 * np.linalg.norm(align(found, true) - true, axis=-1).mean()
+    error_mm = 1000 * np.linalg.norm(procrustes_align(found, true) - true, axis=-1).mean()
     ratio = "" if slow is None else f"{rate / slow:.0f}x"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

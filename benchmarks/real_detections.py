@@ -22,7 +22,7 @@ from spinloop.body.files import BodyFile, load_body
 from spinloop.body.pose import BodyState
 from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
-from spinloop.geometry.rotations import align
+from spinloop.geometry.procrustes import procrustes_align
 from spinloop.joints import COMMON24, LIMB12, N_OPENPOSE, index_map
 from spinloop.keypoints.openpose import merge_joints
 from spinloop.lifting.network import lift, load_lifter
@@ -99,7 +99,7 @@ def report(
     turned = np.stack([view.apply(points) for view, points in zip(views.toward, found, strict=True)])
     turned, truth = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (turned, views.truth))
     direct = 1e3 * np.linalg.norm(turned - truth, axis=-1).mean(-1)
-    aligned = 1e3 * np.linalg.norm(align(found, truth) - truth, axis=-1).mean(-1)
+    aligned = 1e3 * np.linalg.norm(procrustes_align(found, truth) - truth, axis=-1).mean(-1)
     print(
         f"{start:8s} {solver:18s} {error.mean():11.2f} {direct.mean():9.1f} {aligned.mean():12.1f} "
         f"{aligned.max():7.0f}",

@@ -26,11 +26,13 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> SimpleNamespace:
-    """The synthetic body, prior and two people of the reference notes, sec. 11.5.
+    """A synthetic body, prior and two people, for which tests hold the results of the published functions.
 
-    What the official functions make of them is written down there. The order of the draws is part of the
-    definition; no array may be changed by a test.
+    The order of the random samples is part of the definition; no array may be changed by a test.
     """
+    from spinloop.body.files import BodyFile
+    from spinloop.joints import SMPL_PARENTS
+
     rng = np.random.RandomState(0)
     body = {
         "v_template": 0.3 * rng.randn(6890, 3),
@@ -41,13 +43,19 @@ def golden() -> SimpleNamespace:
     weights = rng.rand(6890, 24) ** 8
     body["weights"] = weights / weights.sum(1, keepdims=True)
     body["J_regressor_extra"] = extra = _golden_regressor(rng, 9, 3000)
-    body["J_regressor_h36m"] = np.concatenate([extra, extra[:8, ::-1]])  # ours; not part of sec. 11.5
+    body["J_regressor_h36m"] = np.concatenate([extra, extra[:8, ::-1]])  # no published numbers for it
     means, factors, shares = 0.1 * rng.randn(8, 69), 0.1 * rng.randn(8, 69, 69), rng.rand(8)
     pose, betas = 0.2 * rng.randn(2, 72), rng.randn(2, 10)
     confidence = rng.rand(2, 49, 1)
     confidence[:, 25:] = 1
     return SimpleNamespace(
-        body=SimpleNamespace(**{name: np.float32(array) for name, array in body.items()}),
+        body=BodyFile(
+            **{name: np.float32(array) for name, array in body.items()},
+            kintree_table=np.array([SMPL_PARENTS, range(24)], dtype=np.int64),
+            f=np.zeros((1, 3), dtype=np.int32),
+            part_labels=np.ones(1, dtype=np.uint8),
+            gender="neutral",
+        ),
         means=means,
         covars=factors @ factors.transpose(0, 2, 1) + 0.05 * np.eye(69),
         weights=shares / shares.sum(),

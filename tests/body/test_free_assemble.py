@@ -12,7 +12,7 @@ from smplx.utils import Struct
 
 from spinloop.body.files import load_body, save_body
 from spinloop.body.model import BodyModel
-from spinloop.body.pose import mirror_pose
+from spinloop.body.pose import flip_pose
 from spinloop.freebody.bodies import Sizes, build_free_bodies
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL24_FLIP, VERTEX_JOINTS
 
@@ -234,7 +234,7 @@ def test_a_mirrored_pose_gives_the_mirror_image_of_the_mesh(body):
     pose, betas = 0.5 * torch.randn(2, 72, generator=generator), torch.randn(2, 10, generator=generator)
     model = BodyModel(body)
     mirrored = model.vertices(pose, betas) * torch.tensor([-1.0, 1.0, 1.0])
-    assert (model.vertices(mirror_pose(pose), betas) - mirrored[:, twin]).abs().max() < 1e-5
+    assert (model.vertices(flip_pose(pose), betas) - mirrored[:, twin]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from spinloop.body.pose import mirror_pose, rotate_pose
+from spinloop.body.pose import flip_pose, rotate_pose
 from spinloop.body.skinning import chain, pose_to_matrices
 from spinloop.geometry.crop import crop_affine, transform_points
 from spinloop.joints import SMPL24_FLIP, SMPL_PARENTS
@@ -25,7 +25,7 @@ def symmetric_joints():
 @given(pose=poses)
 @settings(max_examples=30, deadline=None)
 def test_mirroring_twice_is_identity(pose):
-    assert torch.equal(mirror_pose(mirror_pose(pose)), pose)
+    assert torch.equal(flip_pose(flip_pose(pose)), pose)
 
 
 @given(pose=poses, angle=angles)
@@ -39,8 +39,8 @@ def test_rotating_back_is_identity(pose, angle):
 @given(pose=poses, angle=angles)
 @settings(max_examples=30, deadline=None)
 def test_mirroring_turns_the_sense_of_rotation(pose, angle):
-    first = mirror_pose(rotate_pose(pose, angle))
-    second = rotate_pose(mirror_pose(pose), -angle)
+    first = flip_pose(rotate_pose(pose, angle))
+    second = rotate_pose(flip_pose(pose), -angle)
     np.testing.assert_allclose(pose_to_matrices(first), pose_to_matrices(second), atol=1e-9)
 
 
@@ -51,7 +51,7 @@ def test_a_mirrored_pose_gives_the_mirror_image(symmetric_joints):
         return chain(pose_to_matrices(p), symmetric_joints, SMPL_PARENTS).translation
 
     expected = place(pose)[:, list(SMPL24_FLIP)] * torch.tensor([-1.0, 1.0, 1.0])
-    np.testing.assert_allclose(place(mirror_pose(pose)), expected, atol=1e-12)
+    np.testing.assert_allclose(place(flip_pose(pose)), expected, atol=1e-12)
 
 
 def test_rotation_equals_the_reference_number():
@@ -76,6 +76,6 @@ def test_float32_keeps_its_type_and_arguments_stay_untouched():
     pose = torch.randn(2, 72, generator=torch.Generator().manual_seed(1))
     angle = torch.tensor([10.0, -170.0])
     copies = pose.clone(), angle.clone()
-    assert mirror_pose(pose).dtype == rotate_pose(pose, angle).dtype == torch.float32
+    assert flip_pose(pose).dtype == rotate_pose(pose, angle).dtype == torch.float32
     assert torch.equal(pose, copies[0])
     assert torch.equal(angle, copies[1])

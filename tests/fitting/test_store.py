@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinloop.body.pose import BodyState, View, from_view, to_view
+from spinloop.body.pose import BodyState, CropView, from_view, to_view
 from spinloop.errors import UserError
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import CENTER_PX, crop_affine, transform_points
@@ -35,7 +35,7 @@ def _root(betas):
     st.lists(st.booleans(), min_size=4, max_size=4),
 )
 def test_what_is_put_is_got_back_in_the_same_view(angles, mirrored):
-    store, view = FitStore(IDS, _root), View(torch.tensor(angles), torch.tensor(mirrored))
+    store, view = FitStore(IDS, _root), CropView(torch.tensor(angles), torch.tensor(mirrored))
     fits = _fits(4)
     store.put(IDS[:4], view, fits, "loop", 7)
     back = store.get(IDS[:4], view)
@@ -48,7 +48,7 @@ def test_what_is_put_is_got_back_in_the_same_view(angles, mirrored):
 
 def test_a_view_shows_the_body_where_the_turned_crop_has_it(fitter, truth):
     rotation = torch.tensor([30.0, -75.0])
-    view = View(rotation, torch.zeros(2, dtype=torch.bool))
+    view = CropView(rotation, torch.zeros(2, dtype=torch.bool))
     seen = to_view(truth, view, fitter.root_joint(truth.betas))
     plain = project(fitter.joints(truth), truth.translation).numpy()
     turned = project(fitter.joints(seen), seen.translation).numpy()
@@ -60,7 +60,7 @@ def test_a_view_shows_the_body_where_the_turned_crop_has_it(fitter, truth):
 def test_mirroring_a_place_mirrors_the_pixel_of_the_root():
     state = _fits(3).state
     root = torch.tensor([0.0, 0.2, 0.05]).expand(3, 3)
-    view = View(torch.zeros(3), torch.ones(3, dtype=torch.bool))
+    view = CropView(torch.zeros(3), torch.ones(3, dtype=torch.bool))
     seen = to_view(state, view, root)
     plain, mirrored = project(root[:, None], state.translation), project(root[:, None], seen.translation)
     torch.testing.assert_close(mirrored[..., 0], 2 * CENTER_PX - plain[..., 0])

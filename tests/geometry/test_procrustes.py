@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
-from spinloop.geometry.rotations import align, similarity
+from spinloop.geometry.procrustes import procrustes_align, similarity
 
 
 def _random_case(seed, n_joints, noise=0.0):
@@ -33,14 +33,14 @@ def test_error_equals_the_reference_with_and_without_a_mirror_image():
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     target = 0.1 * random.randn(14, 3) + 0.8 * source @ turn + 0.3
     for flip, expected in ((1, 0.146612), (-1, 0.493010)):
-        moved = align(source[None], target[None] * [1, 1, flip])
+        moved = procrustes_align(source[None], target[None] * [1, 1, flip])
         error = np.linalg.norm(moved - target * [1, 1, flip], axis=-1).mean()
         assert error == pytest.approx(expected, abs=1e-6)
 
 
 def test_equals_scipy_where_no_reflection_is_in_question():
     source, target, _ = _random_case(1, 14, noise=0.1)
-    for one, other, moved in zip(source, target, align(source, target), strict=True):
+    for one, other, moved in zip(source, target, procrustes_align(source, target), strict=True):
         a, b = one - one.mean(0), other - other.mean(0)
         rotation, total = orthogonal_procrustes(a, b)
         assert np.linalg.det(rotation) > 0
@@ -83,6 +83,6 @@ def test_degenerate_sources_give_finite_rotations(shape):
 def test_arguments_are_left_as_they_were():
     source, target, _ = _random_case(4, 14)
     copies = source.copy(), target.copy()
-    align(source, target)
+    procrustes_align(source, target)
     np.testing.assert_array_equal(source, copies[0])
     np.testing.assert_array_equal(target, copies[1])

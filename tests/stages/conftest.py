@@ -1,11 +1,12 @@
 """A small world for the stages that fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from spinloop.body.files import BodyFile, save_body
-from spinloop.joints import SMPL_PARENTS
+from spinloop.body.files import save_body
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.lifting.network import N_ANSWERS, Lifter, save_lifter
 from spinloop.motion.mixture import Mixture, save_mixture
@@ -17,16 +18,13 @@ from spinloop.tables.table import save_table
 def world(golden, repository, tmp_path_factory):
     """A folder with a body, a prior, a lifter, keypoints of five people and the project's parameters."""
     folder = tmp_path_factory.mktemp("world")
-    arrays = {name: array for name, array in vars(golden.body).items() if name != "J_regressor_h36m"}
-    arrays["posedirs"] = np.zeros_like(golden.body.posedirs)
     extra = golden.body.J_regressor_extra
-    body = BodyFile(
-        **arrays,
+    body = replace(
+        golden.body,
+        posedirs=np.zeros_like(golden.body.posedirs),
         J_regressor_h36m=np.concatenate([extra, extra[:8]]),
-        kintree_table=np.array([SMPL_PARENTS, range(24)]),
         f=np.arange(60).reshape(-1, 3).astype(np.int32),  # few: those of random points are huge
         part_labels=np.ones(20, dtype=np.uint8),
-        gender="neutral",
     )
     save_body(folder / "body.npz", body)
     save_mixture(folder / "prior.npz", Mixture(golden.means, golden.covars, golden.weights), {})

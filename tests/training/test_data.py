@@ -31,8 +31,8 @@ def batch(people):
 
 def test_true_bodies_project_to_the_unzoomed_keypoints_in_every_view(batch, people, stick_body):
     """Turned, mirrored and zoomed back: the fit's frame is exact, up to the camera's perspective."""
-    assert batch.view.is_mirrored.any()
-    assert not batch.view.is_mirrored.all()
+    assert batch.view.is_flipped.any()
+    assert not batch.view.is_flipped.all()
     assert (batch.view.rotation_deg != 0).any()
     skeleton = JointsOnly(stick_body)
     root = skeleton.root_joint(people.state.betas)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spinloop.body.pose import mirror_pose, rotate_pose
+from spinloop.body.pose import flip_pose, rotate_pose
 from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine, transform_points, warp
 from spinloop.geometry.rotations import axis_angle_to_matrix
@@ -50,7 +50,7 @@ def test_image_and_keypoint_move_alike(how, size):
     keypoints = np.zeros((49, 3), np.float32)
     nose = MODEL49.index("nose")
     keypoints[nose] = [*spot, 1]
-    moved = augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_mirrored)
+    moved = augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_flipped)
     assert moved[nose, :2] * size / 224 == pytest.approx(found, abs=0.12)
 
 
@@ -62,7 +62,7 @@ def test_mirroring_is_exact_about_the_crops_middle():
     keypoints = np.random.default_rng(1).uniform(0, 300, (49, 3)).astype(np.float32)
     keypoints[:, 2] = 1
     plain, mirrored = (
-        augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_mirrored)
+        augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_flipped)
         for how in VARIED[:2]
     )
     left, right = MODEL49.index("left_wrist"), MODEL49.index("right_wrist")
@@ -82,13 +82,13 @@ def test_3d_joints_pose_and_keypoints_are_varied_alike(how):
     keypoints[25:, :2] = to_picture(torch.from_numpy(joints[None, :, :3]).double())
     keypoints[25:, 2] = 1
     varied_3d = augment_joints_3d(joints, how)
-    varied_2d = augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_mirrored)[25:]
+    varied_2d = augment_keypoints(keypoints, augmented_affine(CENTER, SCALE, how), how.is_flipped)[25:]
     seen = to_picture(torch.from_numpy(varied_3d[None, :, :3]).double()) - CENTER
     assert seen / (half * how.zoom) == pytest.approx(varied_2d[:, :2] / 112 - 1, abs=1e-3)
 
     pose = torch.from_numpy(0.5 * rng.standard_normal((1, 72)))
     turned = rotate_pose(pose, torch.tensor([how.rotation_deg]))
-    varied_pose = mirror_pose(turned) if how.is_mirrored else turned
+    varied_pose = flip_pose(turned) if how.is_flipped else turned
     # The root moves a joint on the midline (it has no partner) as the picture does.
     point = np.zeros((24, 4))
     neck = COMMON24.index("neck_lsp")
@@ -119,7 +119,7 @@ def test_draws_follow_the_published_distribution():
     zoom = np.array([how.zoom for how in draws])
     gains = np.array([how.gains for how in draws])
     # Four standard errors of 4000 draws.
-    assert np.mean([how.is_mirrored for how in draws]) == pytest.approx(0.5, abs=0.032)
+    assert np.mean([how.is_flipped for how in draws]) == pytest.approx(0.5, abs=0.032)
     assert np.mean(rotation == 0) == pytest.approx(0.6, abs=0.031)
     assert abs(rotation).max() <= 60
     assert rotation[rotation != 0].std() == pytest.approx(28.9, abs=1.6)

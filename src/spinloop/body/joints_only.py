@@ -1,7 +1,18 @@
-"""Posed joints without the mesh, exactly, and how they move with pose and shape.
+"""Posed joints of a body without its mesh, exactly, and their Jacobian in closed form.
 
-Equal to skinning all vertices and regressing joints from them (see `body.moments`), at about a tenth of the
-cost, and with a Jacobian in closed form. Joints are in the body's own frame, metres: no translation is added.
+The result equals skinning all vertices and regressing joints from them, at about a tenth of the cost. Joints
+are in the body's own frame, metres: no translation is added.
+
+A joint regressed from posed vertices is j = Σ_v w_v Σ_b s_vb G_b [x_v(β, f); 1], where s are the skinning
+weights, G_b the rigid motions of the bones, and the unposed vertex x_v is affine in the shape β and in the
+pose features f = R_1..23 − I. The sum over v does not depend on the pose and is computed once. With bone
+offsets folded in as well,
+
+    j = m J_root(β) + Σ_b R_b ν_b(β, f),
+
+where R_b is the rotation of the bone in camera axes and ν_b a 3-vector that is affine in β and f.
+
+Source: linear blend skinning as in Loper et al., SMPL (2015).
 """
 
 from collections.abc import Sequence
@@ -10,36 +21,31 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spinloop.body.moments import BodyArrays, Moments, descendants, moments, source54_weights
-from spinloop.body.skinning import tree_levels
-from spinloop.joints import MODEL49_FROM_SOURCE54, SMPL_PARENTS
+from spinloop.body.files import N_JOINTS, N_SHAPE, BodyFile
+from spinloop.body.skinning import descendants, tree_levels
+from spinloop.geometry.rotations import rotation_and_left_jacobian, skew
+from spinloop.joints import MODEL49_FROM_SOURCE54, SMPL_PARENTS, VERTEX_JOINTS
 
 _PARENTS = list(SMPL_PARENTS)
 # Bones by their depth in SMPL's tree, which numbers them in this order.
 _LEVELS = tree_levels(SMPL_PARENTS)
-# θ @ _CROSS is [θ]× row by row.
-_CROSS = (
-    (0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0),
-    (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0),
-    (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-)
 
 
-class PosedPoints(NamedTuple):
-    """Points of posed bodies, and what their derivatives are made of."""
+class LinearizedPoints(NamedTuple):
+    """The distinct points that joints are read from, and the factors of their Jacobian."""
 
     points: Float[Tensor, "B 3 P"]
     """Metres."""
     levers: Float[Tensor, "B 24 3 P"]
-    """What hangs below each bone of each point, seen from the bone's joint: a turn ω of the bone moves the
-    point by ω × lever."""
-    turns: Float[Tensor, "B 24 3 3"]
-    """The columns are the turns (radians, camera axes) that the bone's three pose numbers cause."""
+    """Lever arm of each point about the joint of each bone: rotating the bone by ω moves the point by
+    ω × lever."""
+    left_jacobian: Float[Tensor, "B 24 3 3"]
+    """Columns: rotation of the bone (radians, camera axes) per radian of each of its three pose numbers."""
     by_shape: Float[Tensor, "B 3 10 P"]
-    """Change of each point with each shape coefficient."""
+    """Derivative of each point by each shape coefficient."""
 
 
 class JointsOnly(nn.Module):
@@ -56,21 +62,21 @@ class JointsOnly(nn.Module):
 
     def __init__(
         self,
-        body: BodyArrays,
+        body: BodyFile,
         rows: str | Float[np.ndarray, "J V"] = "model49",
         dtype: torch.dtype = torch.float32,
         keep: Sequence[int] | None = None,
     ) -> None:
-        """Sum the mesh up for one set of joints.
+        """Sum over the mesh for one set of joints.
 
         Args:
-            body: the body's arrays.
+            body: the body.
             rows: `"model49"`, `"h36m17"`, or a matrix that regresses joints from vertices.
-            dtype: of the results; the sums are done in float64.
-            keep: positions in `rows` of the joints that are wanted, all if not given.
+            dtype: of the results; the sums are computed in float64.
+            keep: positions in `rows` of the wanted joints; all by default.
 
         Raises:
-            ValueError: `rows` is a name that is not known.
+            ValueError: `rows` is an unknown name.
         """
         super().__init__()
         sums, gather = _sums(body, rows, keep)
@@ -80,19 +86,19 @@ class JointsOnly(nn.Module):
             ("blend", sums.blend.reshape(len(sums.blend), -1)),
             ("root", sums.root),
             ("mass", sums.mass),
-            ("below", descendants()),
+            ("below", descendants(SMPL_PARENTS)),
         ):
             self.register_buffer(name, torch.tensor(array, dtype=dtype))
         pairs = (sums.blend_bone * 3 * n_points + sums.blend_point)[None] + np.arange(3)[:, None] * n_points
         self.register_buffer("blend_index", torch.tensor(pairs.reshape(-1)))
         self.register_buffer("gather", torch.tensor(gather))
-        # For the change with shape: (bone, axis) × (coefficient, point), a constant matrix.
+        # For the derivative by shape: (bone, axis) × (coefficient, point), a constant matrix.
         by_shape = sums.offsets[1:].transpose(1, 2, 0, 3).reshape(72, -1)
         self.register_buffer("shape_offsets", torch.tensor(by_shape, dtype=dtype))
 
     @property
     def n_points(self) -> int:
-        """How many distinct points the joints are read from."""
+        """Number of distinct points that the joints are read from."""
         return len(self.mass)
 
     def joints(
@@ -110,8 +116,8 @@ class JointsOnly(nn.Module):
         self, pose: Float[Tensor, "B 72"] | Float[Tensor, "B 24 3 3"], betas: Float[Tensor, "B 10"]
     ) -> Float[Tensor, "B 3 P"]:
         """The distinct points that the joints are read from, metres; differentiable."""
-        local = rotation_and_turn(pose.unflatten(-1, (24, 3)))[0] if pose.dim() == 2 else pose
-        return self._arms(_global(local), local, betas).sum(1) + self._root(betas)
+        local = rotation_and_left_jacobian(pose.unflatten(-1, (24, 3)))[0] if pose.dim() == 2 else pose
+        return self._shares(_global(local), local, betas).sum(1) + self._root(betas)
 
     def joints_and_jacobian(
         self, pose: Float[Tensor, "B 72"], betas: Float[Tensor, "B 10"]
@@ -122,54 +128,55 @@ class JointsOnly(nn.Module):
             pose: axis-angle of the 24 joints, radians.
             betas: shape coefficients.
         """
-        posed = self.posed(pose, betas)
-        # ω × lever for each column ω of `turns`.
-        by_turn = torch.linalg.cross(
-            posed.turns[:, :, :, :, None], posed.levers[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=2
+        posed = self.linearized(pose, betas)
+        # ω × lever for each column ω of the left Jacobian.
+        columns = posed.left_jacobian[:, :, :, :, None]
+        by_rotation = torch.linalg.cross(
+            columns, posed.levers[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=2
         )
-        by_pose = by_turn.permute(0, 2, 1, 3, 4).flatten(2, 3) + self.blend_jacobian(pose)
+        by_pose = by_rotation.permute(0, 2, 1, 3, 4).flatten(2, 3) + self.blend_jacobian(pose)
         jacobian = torch.cat([by_pose, posed.by_shape], dim=2)  # (B, 3, 82, P)
         return posed.points.transpose(1, 2)[:, self.gather], jacobian.permute(0, 3, 1, 2)[:, self.gather]
 
-    def posed(self, pose: Float[Tensor, "B 72"], betas: Float[Tensor, "B 10"]) -> PosedPoints:
-        """Points and what their derivatives are made of, without the derivative of the pose blend shapes."""
-        local, turn = rotation_and_turn(pose.unflatten(-1, (24, 3)))
+    def linearized(self, pose: Float[Tensor, "B 72"], betas: Float[Tensor, "B 10"]) -> LinearizedPoints:
+        """Points and the factors of their Jacobian, without the derivative of the pose blend shapes."""
+        local, jacobian = rotation_and_left_jacobian(pose.unflatten(-1, (24, 3)))
         bones = _global(local)
-        levers = (self.below @ self._arms(bones, local, betas).flatten(2)).unflatten(-1, (3, self.n_points))
+        levers = (self.below @ self._shares(bones, local, betas).flatten(2)).unflatten(-1, (3, self.n_points))
         points = levers[:, 0] + self._root(betas)
-        turns = torch.cat([turn[:, :1], bones[:, _PARENTS[1:]] @ turn[:, 1:]], dim=1)
+        jacobian = torch.cat([jacobian[:, :1], bones[:, _PARENTS[1:]] @ jacobian[:, 1:]], dim=1)
         by_bones = bones.transpose(1, 2).flatten(2) @ self.shape_offsets
         by_root = self.root[1:].T[:, :, None] * self.mass
-        return PosedPoints(points, levers, turns, by_bones.unflatten(-1, (10, self.n_points)) + by_root)
+        by_shape = by_bones.unflatten(-1, (10, self.n_points)) + by_root
+        return LinearizedPoints(points, levers, jacobian, by_shape)
 
     def blend_jacobian(self, pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 3 72 P"]:
-        """Change of the points with the pose through the pose blend shapes alone (zero for the root)."""
-        local, turn = rotation_and_turn(pose.unflatten(-1, (24, 3)))
+        """Derivative of the points by the pose through the pose blend shapes alone (zero for the root)."""
+        local, jacobian = rotation_and_left_jacobian(pose.unflatten(-1, (24, 3)))
         bones = _global(local)
-        # d R_k = [turn column]× R_k: (B, 23, 3 columns, 9 features)
-        spin_of = pose.new_tensor(_CROSS)
-        spin = (turn[:, 1:].transpose(-1, -2) @ spin_of).unflatten(-1, (3, 3)) @ local[:, 1:, None]
+        # d R_k = [column of the left Jacobian]ₓ R_k: (B, 23, 3 columns, 3, 3)
+        derivative = skew(jacobian[:, 1:].transpose(-1, -2)) @ local[:, 1:, None]
         blend = self.blend.unflatten(0, (23, 9))  # (23, 9, 3·N)
-        moved = torch.einsum("bkcf,kfn->bkcn", spin.flatten(-2), blend)
+        moved = torch.einsum("bkcf,kfn->bkcn", derivative.flatten(-2), blend)
         levers = moved.new_zeros(*moved.shape[:3], self.offsets.shape[1])
         levers = levers.index_add(-1, self.blend_index, moved).unflatten(-1, (24, 3, self.n_points))
         by_pose = torch.einsum("bxij,bkcxjp->bikcp", bones, levers).flatten(2, 3)
         return torch.cat([torch.zeros_like(by_pose[:, :, :3]), by_pose], dim=2)
 
     def root_joint(self, betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 3"]:
-        """The root joint, metres; the pose does not move it."""
+        """The root joint, metres; it does not depend on the pose."""
         return self.root[0] + betas @ self.root[1:]
 
     def _root(self, betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 3 P"]:
         return self.root_joint(betas)[:, :, None] * self.mass
 
-    def _arms(
+    def _shares(
         self,
         bones: Float[Tensor, "B 24 3 3"],
         local: Float[Tensor, "B 24 3 3"],
         betas: Float[Tensor, "B 10"],
     ) -> Float[Tensor, "B 24 3 P"]:
-        """Each bone's own share of each point, R_b ν_b."""
+        """Share of each bone in each point, R_b ν_b."""
         offsets = torch.addmm(self.offsets[0], betas, self.offsets[1:])
         if len(self.blend_index):
             features = (local[:, 1:] - torch.eye(3, dtype=local.dtype, device=local.device)).flatten(1)
@@ -180,27 +187,71 @@ class JointsOnly(nn.Module):
         return torch.addcmul(torch.addcmul(a * x, b, y), c, z)
 
 
-def rotation_and_turn(
-    axis_angle: Float[Tensor, "*B 3"],
-) -> tuple[Float[Tensor, "*B 3 3"], Float[Tensor, "*B 3 3"]]:
-    """Rotation matrices, and the turns that a change of each axis-angle number causes.
+class _Moments(NamedTuple):
+    """The sums over the mesh for P points, float64, metres."""
 
-    The second is the left Jacobian of SO(3): exp(θ + δ) ≈ exp(turn δ) exp(θ). Both are smooth at zero.
+    offsets: Float[np.ndarray, "11 24 3 P"]
+    """ν per bone and point: constant part, then its derivative by each shape coefficient."""
+    blend: Float[np.ndarray, "207 3 N"]
+    """Derivative of ν by the pose features, for the (bone, point) pairs where it is not zero."""
+    blend_bone: Int[np.ndarray, " N"]
+    """Bone of each such pair, ascending."""
+    blend_point: Int[np.ndarray, " N"]
+    """Point of each such pair."""
+    root: Float[np.ndarray, "11 3"]
+    """Rest position of the root joint: constant part, then its derivative by each shape coefficient."""
+    mass: Float[np.ndarray, " P"]
+    """Sum of each point's weights, 1 for a proper regressor."""
+
+
+def _moments(
+    body: BodyFile, on_joints: Float[np.ndarray, "P 24"], on_vertices: Float[np.ndarray, "P V"]
+) -> _Moments:
+    """Sums over the mesh for points that are weighted means of posed skeleton joints and posed vertices.
 
     Args:
-        axis_angle: radians.
+        body: the body.
+        on_joints: weights of the 24 joints of the skeleton.
+        on_vertices: weights of the vertices.
     """
-    # The small number keeps the square root differentiable at zero; it turns by 1e-8 rad at most.
-    angle = (axis_angle.square().sum(-1, keepdim=True) + 1e-16).sqrt()
-    sine = angle.sin() / angle
-    half = 0.5 * ((0.5 * angle).sin() / (0.5 * angle)).square()
-    third = (1 - sine) / angle.square()
-    skew = axis_angle @ axis_angle.new_tensor(_CROSS)
-    outer = (axis_angle[..., :, None] * axis_angle[..., None, :]).flatten(-2)
-    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device).flatten()
-    rotation = angle.cos() * identity + sine * skew + half * outer
-    turn = sine * identity + half * skew + third * outer
-    return rotation.unflatten(-1, (3, 3)), turn.unflatten(-1, (3, 3))
+    used = np.flatnonzero(np.any(on_vertices != 0, axis=0))
+    share = np.einsum("pv,vb->bpv", on_vertices[:, used], body.weights[used].astype(np.float64))
+    affine = np.concatenate([body.v_template[..., None], body.shapedirs[..., :N_SHAPE]], -1, dtype=np.float64)
+    rest = np.tensordot(body.J_regressor.astype(np.float64), affine, 1)  # (24, 3, 11)
+    carried = share.sum(-1) + on_joints.T  # (24, P): weight of each bone in each point
+    # Moments about the bone's own joint; skeleton joints lie on it and have none.
+    own = np.tensordot(share, affine[used], 1) - share.sum(-1)[..., None, None] * rest[:, None]
+
+    below = descendants(SMPL_PARENTS) @ carried  # (24, P): weight of each bone and its descendants
+    for bone, parent in list(enumerate(SMPL_PARENTS))[1:]:
+        own[parent] += below[bone][:, None, None] * (rest[bone] - rest[parent])
+    blend = np.tensordot(share, body.posedirs[used].astype(np.float64), 1)  # (24, P, 3, 207)
+    bone, point = np.nonzero(np.any(blend != 0, axis=(2, 3)))
+    return _Moments(
+        offsets=own.transpose(3, 0, 2, 1),
+        blend=blend[bone, point].transpose(2, 1, 0),
+        blend_bone=bone,
+        blend_point=point,
+        root=rest[0].T,
+        mass=below[0],
+    )
+
+
+def _source54_weights(
+    extra: Float[np.ndarray, "9 V"],
+) -> tuple[Float[np.ndarray, "54 24"], Float[np.ndarray, "54 V"]]:
+    """Weights of skeleton joints and of vertices in the 54 joints that the 49 are gathered from.
+
+    Args:
+        extra: regressor of `joints.EXTRA9`.
+    """
+    n_vertices = extra.shape[1]
+    vertices = np.zeros((len(VERTEX_JOINTS), n_vertices))
+    vertices[np.arange(len(VERTEX_JOINTS)), list(VERTEX_JOINTS.values())] = 1
+    on_vertices = np.concatenate([np.zeros((N_JOINTS, n_vertices)), vertices, extra])
+    on_joints = np.zeros((len(on_vertices), N_JOINTS))
+    on_joints[:N_JOINTS] = np.eye(N_JOINTS)
+    return on_joints, on_vertices
 
 
 def _global(local: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
@@ -213,17 +264,17 @@ def _global(local: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
 
 
 def _sums(
-    body: BodyArrays, rows: str | Float[np.ndarray, "J V"], keep: Sequence[int] | None
-) -> tuple[Moments, list[int]]:
-    """The sums over the mesh for the distinct points of the wanted rows, and each joint's point."""
+    body: BodyFile, rows: str | Float[np.ndarray, "J V"], keep: Sequence[int] | None
+) -> tuple[_Moments, list[int]]:
+    """The sums for the distinct points of the wanted rows, and the index of the point of each joint."""
     if isinstance(rows, str) and rows == "model49":
-        on_joints, on_vertices = source54_weights(body.J_regressor_extra)
+        on_joints, on_vertices = _source54_weights(body.J_regressor_extra)
         sources = list(MODEL49_FROM_SOURCE54)
     elif isinstance(rows, str) and rows != "h36m17":
         raise ValueError(f"rows must be 'model49', 'h36m17' or a matrix, got {rows!r}")
     else:
         on_vertices = body.J_regressor_h36m if isinstance(rows, str) else rows
-        on_joints, sources = np.zeros((len(on_vertices), 24)), list(range(len(on_vertices)))
+        on_joints, sources = np.zeros((len(on_vertices), N_JOINTS)), list(range(len(on_vertices)))
     wanted = sources if keep is None else [sources[joint] for joint in keep]
-    points = sorted(set(wanted))  # fifteen of the 49 joints are the same point as another
-    return moments(body, on_joints[points], on_vertices[points]), [points.index(source) for source in wanted]
+    points = sorted(set(wanted))  # fifteen of the 49 joints coincide with another
+    return _moments(body, on_joints[points], on_vertices[points]), [points.index(source) for source in wanted]

@@ -1,11 +1,7 @@
-"""The forward pass of an SMPL-format body: pose and shape → vertices and joints.
+"""Forward pass of an SMPL-format body, from pose and shape to vertices and joints, by our code or by smplx's.
 
-Nothing is centered and no translation is added: the body turns about its T-pose pelvis, which is not the
+Nothing is centered and no translation is added: the body rotates about its T-pose pelvis, which is not the
 origin.
-
-smplx's forward pass behind our interface: the reference, by its own code.
-
-Which code computes the forward pass: ours, or smplx's as the reference.
 """
 
 from contextlib import redirect_stdout
@@ -13,19 +9,20 @@ from io import StringIO
 from typing import Literal, NamedTuple
 
 import numpy as np
-import smplx
 import torch
 from jaxtyping import Float, Int
-from smplx.utils import Struct
 from torch import Tensor, nn
 
 from spinloop.body.files import BodyFile
 from spinloop.body.skinning import blend_skin, chain, from_rest, pose_features, pose_to_matrices
 from spinloop.joints import MODEL49_FROM_SOURCE54, VERTEX_JOINTS
 
+Engine = Literal["spinloop", "smplx"]
+"""Whose code computes the forward pass; smplx is the reference."""
+
 
 class BodyOutput(NamedTuple):
-    """A posed body, metres, in the frame that the root's rotation turns it to."""
+    """A posed body, metres, in the frame that the root's rotation maps to."""
 
     vertices: Float[Tensor, "B V 3"]
     joints24: Float[Tensor, "B 24 3"]
@@ -48,11 +45,11 @@ class BodyModel(nn.Module):
     faces: Int[Tensor, "F 3"]
 
     def __init__(self, body: BodyFile, dtype: torch.dtype = torch.float32) -> None:
-        """Make the model; its arrays follow `.to(device)` but stay out of `state_dict`.
+        """Register the arrays as buffers that follow `.to(device)` and stay out of `state_dict`.
 
         Args:
-            body: the arrays.
-            dtype: of the arrays, and so of pose and shape.
+            body: the body.
+            dtype: of the buffers, and so of pose and shape.
         """
         super().__init__()
         regressor = body.J_regressor.astype(np.float64)
@@ -110,10 +107,14 @@ class BodyModel(nn.Module):
 
 
 class SmplxBodyModel(BodyModel):
-    """The same model with its vertices and chain joints from `smplx.SMPL`."""
+    """The same model with vertices and chain joints from `smplx.SMPL`, the reference implementation."""
 
     def __init__(self, body: BodyFile, dtype: torch.dtype = torch.float32) -> None:
-        """Make the model (see `BodyModel`)."""
+        """See `BodyModel`."""
+        # Imported here only: its licence is for research, and the package must work without it.
+        import smplx
+        from smplx.utils import Struct
+
         super().__init__(body, dtype)
         keys = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
         # smplx prints a warning for files with ten shape directions, which is what ours have.
@@ -127,7 +128,7 @@ class SmplxBodyModel(BodyModel):
                 create_body_pose=False,
                 dtype=dtype,
             )
-        # As with our own arrays: the body stays out of checkpoints and is not trained.
+        # As with our own buffers: the body is neither trained nor saved.
         self.smplx.requires_grad_(False)
         self._register_state_dict_hook(_without_smplx)
 
@@ -145,18 +146,8 @@ def _without_smplx(module: torch.nn.Module, state: dict[str, Tensor], prefix: st
         del state[key]
 
 
-Engine = Literal["spinloop", "smplx"]
-
-
 def make_body_model(
     body: BodyFile, engine: Engine = "spinloop", dtype: torch.dtype = torch.float32
 ) -> BodyModel:
-    """The forward pass of a body by the named code; both give the same numbers within rounding.
-
-    smplx is loaded only if it is named: its licence is for research.
-    """
-    if engine == "spinloop":
-        return BodyModel(body, dtype)
-    pass
-
-    return SmplxBodyModel(body, dtype)
+    """The forward pass of a body by the named code; both give the same numbers within rounding."""
+    return BodyModel(body, dtype) if engine == "spinloop" else SmplxBodyModel(body, dtype)

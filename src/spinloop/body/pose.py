@@ -43,7 +43,7 @@ class BodyState(NamedTuple):
 _MIRROR_PERMUTATION = list(SMPL24_FLIP)
 
 
-def mirror_pose(pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:
+def flip_pose(pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:
     """The pose seen in a mirror: left and right change places, x turns to −x.
 
     Its own inverse.
@@ -75,16 +75,16 @@ def rotate_pose(pose: Float[Tensor, "B 72"], rotation_deg: Float[Tensor, " B"]) 
     return torch.cat([matrix_to_axis_angle(root).to(pose.dtype), pose[:, 3:]], dim=-1)
 
 
-class View(NamedTuple):
+class CropView(NamedTuple):
     """How a crop shows the picture: first turned, then mirrored."""
 
     rotation_deg: Float[Tensor, " B"]
     """Counter-clockwise as seen; the sense of `geometry.crop.crop_affine`."""
-    is_mirrored: Bool[Tensor, " B"]
+    is_flipped: Bool[Tensor, " B"]
     """Left and right change places."""
 
 
-def to_view(state: BodyState, view: View, root: Float[Tensor, "B 3"]) -> BodyState:
+def to_view(state: BodyState, view: CropView, root: Float[Tensor, "B 3"]) -> BodyState:
     """The fit of the plain crop as the view shows it.
 
     Args:
@@ -95,15 +95,15 @@ def to_view(state: BodyState, view: View, root: Float[Tensor, "B 3"]) -> BodySta
     pose = rotate_pose(state.pose, view.rotation_deg)
     turn = rotation_about_z(torch.deg2rad(-view.rotation_deg).to(root.dtype))
     place = (turn @ (root + state.translation)[..., None])[..., 0]
-    mirrored = view.is_mirrored[:, None]
-    pose = torch.where(mirrored, mirror_pose(pose), pose)
+    mirrored = view.is_flipped[:, None]
+    pose = torch.where(mirrored, flip_pose(pose), pose)
     return BodyState(pose, state.betas, torch.where(mirrored, _flip(place), place) - root)
 
 
-def from_view(state: BodyState, view: View, root: Float[Tensor, "B 3"]) -> BodyState:
+def from_view(state: BodyState, view: CropView, root: Float[Tensor, "B 3"]) -> BodyState:
     """The inverse of `to_view`."""
-    mirrored = view.is_mirrored[:, None]
-    pose = torch.where(mirrored, mirror_pose(state.pose), state.pose)
+    mirrored = view.is_flipped[:, None]
+    pose = torch.where(mirrored, flip_pose(state.pose), state.pose)
     place = root + state.translation
     turn = rotation_about_z(torch.deg2rad(view.rotation_deg).to(root.dtype))
     place = (turn @ torch.where(mirrored, _flip(place), place)[..., None])[..., 0]

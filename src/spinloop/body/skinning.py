@@ -1,12 +1,13 @@
 """Kinematic chain and linear blend skinning as pure functions.
 
-Rotations are of a joint against its parent; transforms take the T-pose to the posed body: x ↦ R x + t.
+Rotations are of a joint relative to its parent; transforms take the T-pose to the posed body: x ↦ R x + t.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,7 +44,7 @@ def pose_to_matrices(pose: Float[Tensor, "B ..."]) -> Float[Tensor, "B J 3 3"]:
 
 
 def pose_features(rotations: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B P"]:
-    """What pose blend shapes multiply: rotation − identity of all joints but the root, row by row."""
+    """Coefficients of the pose blend shapes: rotation − identity of all joints but the root, row by row."""
     identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
     return (rotations[:, 1:] - identity).flatten(1)
 
@@ -58,37 +59,46 @@ def tree_levels(parents: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     )
 
 
+def descendants(parents: Sequence[int]) -> Float[np.ndarray, "J J"]:
+    """1 where the column's joint is the row's joint or one of its descendants, else 0."""
+    matrix = np.eye(len(parents))
+    for joint in range(len(parents)):
+        ancestor = parents[joint]
+        while ancestor >= 0:
+            matrix[ancestor, joint] = 1
+            ancestor = parents[ancestor]
+    return matrix
+
+
 def chain(
     rotations: Float[Tensor, "B J 3 3"], joints: Float[Tensor, "B J 3"], parents: Sequence[int]
 ) -> Transforms:
-    """Where each joint stands and how it is turned.
-
-    One batched product for each level of the tree instead of one for each joint.
+    """Position and rotation of each joint of the posed body, one batched product for each level of the tree.
 
     Args:
-        rotations: of each joint against its parent; the root's against the world.
+        rotations: of each joint relative to its parent; the root's relative to the body's frame.
         joints: T-pose, metres.
         parents: of each joint, −1 for the root; a parent comes before its children.
 
     Returns:
-        Rotation of each joint against the world, and its posed position in metres.
+        Rotation of each joint in the body's frame, and its posed position in metres.
     """
     levels = tree_levels(parents)
-    turned, placed = [rotations[:, levels[0]]], [joints[:, levels[0]]]
+    world, positions = [rotations[:, levels[0]]], [joints[:, levels[0]]]
     for above, level in pairwise(levels):
-        mothers = [parents[joint] for joint in level]
-        slots = [above.index(mother) for mother in mothers]
-        frame = turned[-1][:, slots]
-        bones = joints[:, level] - joints[:, mothers]
-        placed.append(placed[-1][:, slots] + (frame @ bones.unsqueeze(-1)).squeeze(-1))
-        turned.append(frame @ rotations[:, level])
+        level_parents = [parents[joint] for joint in level]
+        slots = [above.index(parent) for parent in level_parents]
+        frame = world[-1][:, slots]
+        bones = joints[:, level] - joints[:, level_parents]
+        positions.append(positions[-1][:, slots] + (frame @ bones.unsqueeze(-1)).squeeze(-1))
+        world.append(frame @ rotations[:, level])
     order = [joint for level in levels for joint in level]
     back = [order.index(joint) for joint in range(len(parents))]
-    return Transforms(torch.cat(turned, 1)[:, back], torch.cat(placed, 1)[:, back])
+    return Transforms(torch.cat(world, 1)[:, back], torch.cat(positions, 1)[:, back])
 
 
 def from_rest(posed: Transforms, joints: Float[Tensor, "B J 3"]) -> Transforms:
-    """The motions that take points of the T-pose, fixed to a joint, to their posed place."""
+    """The motions that take points of the T-pose that are fixed to a joint to their posed position."""
     moved = (posed.rotation @ joints.unsqueeze(-1)).squeeze(-1)
     return Transforms(posed.rotation, posed.translation - moved)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
 
-from spinloop.geometry.rotations import align
+from spinloop.geometry.procrustes import procrustes_align
 
 MM_PER_M = 1000.0
 
@@ -54,7 +54,7 @@ def aligned_distances_mm(
     wanted = annotated.astype(np.float64)
     # The best similarity of equal point sets is the identity; solving for it would leave rounding.
     is_equal = (predicted == annotated).all(axis=(1, 2), keepdims=True)
-    moved = np.where(is_equal, wanted, align(predicted, annotated))
+    moved = np.where(is_equal, wanted, procrustes_align(predicted, annotated))
     return distances_mm(moved, wanted)
 
 

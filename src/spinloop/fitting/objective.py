@@ -30,8 +30,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
-from spinloop.body.moments import BodyArrays
 from spinloop.body.pose import BodyState
 from spinloop.geometry.camera import project, usable_keypoints
 from spinloop.joints import CAMERA_JOINTS_ANNOTATED, CAMERA_JOINTS_OPENPOSE, FIT_IGNORED, MODEL49
@@ -202,7 +202,7 @@ class Terms(NamedTuple):
 class Objective(nn.Module):
     """What the objective needs of a body, a pose prior and the robust function."""
 
-    def __init__(self, body: BodyArrays, prior: Mixture, sigma_px: float, dtype: torch.dtype) -> None:
+    def __init__(self, body: BodyFile, prior: Mixture, sigma_px: float, dtype: torch.dtype) -> None:
         """Prepare a body and a prior.
 
         Args:

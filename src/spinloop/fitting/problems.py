@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spinloop.body.joints_only import PosedPoints, rotation_and_turn
+from spinloop.body.joints_only import LinearizedPoints
 from spinloop.body.pose import BodyState
 from spinloop.fitting.objective import (
     ANGLE_SIGNS,
@@ -31,7 +31,7 @@ from spinloop.fitting.objective import (
 from spinloop.fitting.solvers import Quadratic
 from spinloop.geometry.camera import usable_keypoints
 from spinloop.geometry.crop import CENTER_PX, FOCAL_PX
-from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.geometry.rotations import axis_angle_to_matrix, rotation_and_left_jacobian
 from spinloop.params.fitting import StageWeights
 
 # The unknowns of the body problem: pose, shape, translation.
@@ -128,7 +128,7 @@ class BodyProblem:
         """
         weights, given = self._weights, self._observations
         pose, betas, translation = unknowns[:, :72], unknowns[:, _BETAS], unknowns[:, _TRANSLATION]
-        posed = self._skeleton.posed(pose, betas)
+        posed = self._skeleton.linearized(pose, betas)
         points = posed.points + translation[:, :, None]
         errors, shares = self._errors(points)
         nearest = self._prior.nearest(pose[:, 3:])
@@ -182,7 +182,7 @@ class BodyProblem:
 
     def _weighted_rows(
         self,
-        posed: PosedPoints,
+        posed: LinearizedPoints,
         points: Float[Tensor, "B 3 P"],
         errors: Float[Tensor, "B 2 44"],
         shares: Float[Tensor, "B 2 44"],
@@ -198,7 +198,7 @@ class BodyProblem:
         # A rotation ω moves a point by ω × lever, and its image along (1, 0, −x/z) and (0, 1, −y/z).
         (x, y, z), (u, v) = posed.levers.unbind(2), slope[:, None].unbind(2)
         moments = torch.stack([-u * y, -v * y - z, z + u * x, v * x, -y, x], dim=2).unflatten(2, (3, 2))
-        by_pose = posed.turns.mT @ (moments * scale[:, None, None]).flatten(3)
+        by_pose = posed.left_jacobian.mT @ (moments * scale[:, None, None]).flatten(3)
         by_shape = (posed.by_shape[:, :2] - slope[:, :, None] * posed.by_shape[:, 2:]) * scale[:, :, None]
         (s, t), zero = scale.unbind(1), torch.zeros_like(scale[:, 0])
         by_translation = torch.stack([s, zero, zero, t, -slope[:, 0] * s, -slope[:, 1] * t], dim=1)
@@ -288,13 +288,13 @@ class TorsoProblem:
     def linearize(self, unknowns: Float[Tensor, "B 6"]) -> Quadratic:
         """The objective with its Gauss-Newton model."""
         translation = unknowns[:, 3:]
-        rotation, turn = rotation_and_turn(unknowns[:, :3])
+        rotation, left_jacobian = rotation_and_left_jacobian(unknowns[:, :3])
         arms = self._arms @ rotation.mT
         points = arms + self._root[:, None] + translation[:, None]
         errors, by_translation = _pixel_errors(points, self._keypoints)
         # Row · (ω × arm) = ω · (arm × row).
         moments = torch.linalg.cross(arms[:, :, None].expand_as(by_translation), by_translation, dim=-1)
-        jacobian = torch.cat([moments @ turn[:, None], by_translation], dim=-1).flatten(1, 2)
+        jacobian = torch.cat([moments @ left_jacobian[:, None], by_translation], dim=-1).flatten(1, 2)
         counts = self._keypoints[..., 2:].expand(-1, -1, 2).flatten(1)
         seen = Torso(points - translation[:, None], self._keypoints)
         objective = torso_objective(seen, translation, self._start_depth, self._depth_weight)

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from spinloop.body.moments import BodyArrays
+from spinloop.body.files import BodyFile
 from spinloop.body.pose import BodyState
 from spinloop.fitting.mean_pose import mean_pose, replace_invalid, rotated_half_turn
 from spinloop.fitting.objective import Objective, Terms, fitted_keypoints
@@ -38,7 +38,7 @@ class Fitter:
 
     def __init__(
         self,
-        body: BodyArrays,
+        body: BodyFile,
         prior: Mixture,
         params: FittingParams,
         device: torch.device | str = "cpu",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinloop.body.moments import BodyArrays
+from spinloop.body.files import BodyFile
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.smplify import Fitter
@@ -34,7 +34,7 @@ class Start(NamedTuple):
 class Workshop(NamedTuple):
     """What every start needs."""
 
-    body: BodyArrays
+    body: BodyFile
     prior: Mixture
     fitting: FittingParams
     """Objective and solver. Its anchor belongs to the loop; offline fits have their own."""

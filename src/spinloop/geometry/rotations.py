@@ -1,21 +1,22 @@
 """Rotations as axis-angle vectors, 3×3 matrices and the six numbers that networks regress.
 
-All are differentiable, batched, and right at no rotation and at half a turn. roma has the first two as well,
-and the tests compare with it. It is not used here because importing it loads PyTorch's compiler, which takes
+All functions are batched, differentiable, and accurate at angles of 0 and π. roma has the first two as well
+and the tests compare with it; it is not used because importing it loads PyTorch's compiler, which takes
 longer than the work of most stages.
-
-Similarity alignment of point sets (Procrustes analysis), reflections excluded.
 """
 
-from typing import NamedTuple
-
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 # Squared angle (rad²) below which series stand for quotients of two small numbers; exact in double precision.
 _SMALL = 1e-6
+# v @ _SKEW is [v]ₓ row by row.
+_SKEW = (
+    (0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0),
+    (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+)
 
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
@@ -45,6 +46,35 @@ def matrix_to_axis_angle(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3
     is_small = square < _SMALL
     sine = torch.where(is_small, 1.0, square).sqrt()
     return torch.where(is_small, 2 + square / 3, 2 * torch.atan2(sine, w) / sine) * vector
+
+
+def rotation_and_left_jacobian(
+    axis_angle: Float[Tensor, "*B 3"],
+) -> tuple[Float[Tensor, "*B 3 3"], Float[Tensor, "*B 3 3"]]:
+    """Rotation matrices, and the left Jacobian J of SO(3): exp(v + δ) ≈ exp(J δ) exp(v).
+
+    For solvers that need both in each iteration: they share their terms. The rotations agree with those of
+    `axis_angle_to_matrix` within rounding, not to the last bit.
+
+    Args:
+        axis_angle: v, radians.
+    """
+    # The small number keeps the square root differentiable at zero; it rotates by 1e-8 rad at most.
+    angle = (axis_angle.square().sum(-1, keepdim=True) + 1e-16).sqrt()
+    sine = angle.sin() / angle
+    half = 0.5 * ((0.5 * angle).sin() / (0.5 * angle)).square()
+    third = (1 - sine) / angle.square()
+    cross = skew(axis_angle).flatten(-2)
+    outer = (axis_angle[..., :, None] * axis_angle[..., None, :]).flatten(-2)
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device).flatten()
+    rotation = angle.cos() * identity + sine * cross + half * outer
+    jacobian = sine * identity + half * cross + third * outer
+    return rotation.unflatten(-1, (3, 3)), jacobian.unflatten(-1, (3, 3))
+
+
+def skew(vectors: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The matrices [v]ₓ, for which [v]ₓ w = v × w."""
+    return (vectors @ vectors.new_tensor(_SKEW)).unflatten(-1, (3, 3))
 
 
 def _to_quaternion(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4"]:
@@ -92,45 +122,3 @@ def rotation_about_z(angle: Float[Tensor, "*B"]) -> Float[Tensor, "*B 3 3"]:
     cos, sin = angle.cos(), angle.sin()
     rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-
-
-class Similarity(NamedTuple):
-    """x ↦ scale · rotation · x + translation, one per sample."""
-
-    rotation: Float[np.ndarray, "N 3 3"]
-    scale: Float[np.ndarray, " N"]
-    translation: Float[np.ndarray, "N 3"]
-
-    def apply(self, points: Float[np.ndarray, "N J 3"]) -> Float[np.ndarray, "N J 3"]:
-        """Move points of each sample."""
-        turned = np.einsum("nij,nkj->nki", self.rotation, points)
-        return self.scale[:, None, None] * turned + self.translation[:, None]
-
-
-def similarity(source: Float[np.ndarray, "N J 3"], target: Float[np.ndarray, "N J 3"]) -> Similarity:
-    """The similarity that brings each source nearest to its target in least squares.
-
-    A source whose points coincide cannot be scaled; it is only moved onto the target's mean.
-
-    Source:
-        Umeyama 1991; SPIN's `utils/pose_utils.py` gives the same result for non-degenerate input.
-    """
-    source, target = source.astype(np.float64), target.astype(np.float64)
-    source_mean, target_mean = source.mean(1), target.mean(1)
-    centered, wanted = source - source_mean[:, None], target - target_mean[:, None]
-    left, singular, right = np.linalg.svd(np.einsum("nki,nkj->nij", wanted, centered))
-    signs = np.ones_like(singular)
-    signs[:, -1] = np.sign(np.linalg.det(left @ right))
-    rotation = (left * signs[:, None]) @ right
-    spread = (centered**2).sum((1, 2))
-    flat = spread < np.finfo(np.float64).tiny
-    scale = np.where(flat, 1.0, (singular * signs).sum(-1) / np.where(flat, 1.0, spread))
-    translation = target_mean - scale[:, None] * np.einsum("nij,nj->ni", rotation, source_mean)
-    return Similarity(rotation, scale, translation)
-
-
-def align(
-    source: Float[np.ndarray, "N J 3"], target: Float[np.ndarray, "N J 3"]
-) -> Float[np.ndarray, "N J 3"]:
-    """Each source after the similarity that brings it nearest to its target; float64."""
-    return similarity(source, target).apply(source.astype(np.float64))

@@ -15,12 +15,13 @@ from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
-from spinloop.body.moments import BodyArrays
 from spinloop.body.pose import BodyState
 from spinloop.geometry.camera import estimate_translation
 from spinloop.geometry.crop import CENTER_PX, CROP_PX
-from spinloop.geometry.rotations import align, axis_angle_to_matrix, matrix_to_rot6d
+from spinloop.geometry.procrustes import procrustes_align
+from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_rot6d
 from spinloop.joints import (
     COCO17,
     COMMON24,
@@ -195,7 +196,7 @@ class Lesson(NamedTuple):
 class LifterTraining:
     """A lifter on its way; everything that goes on is in `state_dict`."""
 
-    def __init__(self, body: BodyArrays, mixture: Mixture, params: LifterParams) -> None:
+    def __init__(self, body: BodyFile, mixture: Mixture, params: LifterParams) -> None:
         """Draw the network.
 
         Args:
@@ -247,7 +248,7 @@ class LifterTraining:
         true = lesson.joints.double().numpy()
         joints, true = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (joints, true))
         direct = np.linalg.norm(joints - true, axis=-1)
-        aligned = np.linalg.norm(align(joints, true) - true, axis=-1)
+        aligned = np.linalg.norm(procrustes_align(joints, true) - true, axis=-1)
         return {"mpjpe_mm": 1e3 * float(direct.mean()), "pa_mpjpe_mm": 1e3 * float(aligned.mean())}
 
     def state_dict(self) -> dict[str, Any]:

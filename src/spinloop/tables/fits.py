@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from spinloop.body.pose import BodyState, View, from_view, to_view
+from spinloop.body.pose import BodyState, CropView, from_view, to_view
 from spinloop.errors import UserError
 from spinloop.files import atomic, reading
 
@@ -179,7 +179,7 @@ class FitStore:
             for name, (_, _, unit) in FIELDS.items():
                 file.create_dataset(name, data=self._arrays[name]).attrs["unit"] = unit
 
-    def get(self, ids: Sequence[str], view: View | None = None) -> StoredFit:
+    def get(self, ids: Sequence[str], view: CropView | None = None) -> StoredFit:
         """The fits of some people in the view of a crop.
 
         Args:
@@ -199,7 +199,7 @@ class FitStore:
     def put(
         self,
         ids: Sequence[str],
-        view: View | None,
+        view: CropView | None,
         fits: BestFit,
         origin: str,
         step: int,
@@ -222,7 +222,7 @@ class FitStore:
         rows = self._rows(ids)[chosen]
         state = BodyState(*(part.detach().cpu().float() for part in fits.state))
         if view is not None:
-            view = View(view.rotation_deg.cpu(), view.is_mirrored.cpu())
+            view = CropView(view.rotation_deg.cpu(), view.is_flipped.cpu())
             state = from_view(state, view, self._root(state))
         for name, part in zip(BodyState._fields, state, strict=True):
             self._arrays[name][rows] = part.numpy()[chosen]

@@ -21,7 +21,7 @@ from spinloop.params.training import AugmentationParams
 class Augmentation(NamedTuple):
     """How one sample is varied."""
 
-    is_mirrored: bool
+    is_flipped: bool
     """Left and right change places."""
     gains: Float[np.ndarray, " 3"]
     """Factors of red, green and blue."""
@@ -36,14 +36,14 @@ UNCHANGED = Augmentation(False, np.ones(3), 0.0, 1.0)
 
 def draw_augmentation(rng: np.random.Generator, params: AugmentationParams) -> Augmentation:
     """Draw how a sample is varied."""
-    is_mirrored = bool(rng.random() <= params.flip_probability)
+    is_flipped = bool(rng.random() <= params.flip_probability)
     gains = rng.uniform(1 - params.channel_noise, 1 + params.channel_noise, 3)
     bound = 2 * params.rotation_deg
     rotation = float(np.clip(rng.standard_normal() * params.rotation_deg, -bound, bound))
     zoom = float(np.clip(1 + rng.standard_normal() * params.scale, 1 - params.scale, 1 + params.scale))
     if rng.random() <= params.upright_probability:
         rotation = 0.0
-    return Augmentation(is_mirrored, gains, rotation, zoom)
+    return Augmentation(is_flipped, gains, rotation, zoom)
 
 
 def augmented_affine(
@@ -58,7 +58,7 @@ def augmented_affine(
         size_px: side of the crop.
     """
     affine = crop_affine(center, scale * augmentation.zoom, augmentation.rotation_deg, size_px)
-    if augmentation.is_mirrored:
+    if augmentation.is_flipped:
         affine[0] = -affine[0]
         affine[0, 2] += size_px
     return affine
@@ -84,28 +84,28 @@ def official_keypoints(
     affine = crop_affine(center, scale * augmentation.zoom, augmentation.rotation_deg)
     whole = np.trunc(transform_points(affine, keypoints[:, :2])) + 1
     moved = np.concatenate([whole, keypoints[:, 2:]], axis=1)
-    if augmentation.is_mirrored:
+    if augmentation.is_flipped:
         moved = moved[list(MODEL49_FLIP)]
         moved[:, 0] = CROP_PX - moved[:, 0]
     return np.where(moved[:, 2:] > 0, moved, 0.0).astype(np.float32)
 
 
 def augment_keypoints(
-    keypoints: Float[np.ndarray, "49 3"], affine: Float[np.ndarray, "2 3"], is_mirrored: bool
+    keypoints: Float[np.ndarray, "49 3"], affine: Float[np.ndarray, "2 3"], is_flipped: bool
 ) -> Float[np.ndarray, "49 3"]:
     """Keypoints of the original image in the varied crop.
 
     Args:
         keypoints: `joints.MODEL49`; x, y in px of the original image, confidence.
         affine: of `augmented_affine`.
-        is_mirrored: the joints take their mirror partners' names.
+        is_flipped: the joints take their mirror partners' names.
 
     Returns:
         x, y in px of the crop, confidence. A joint with confidence 0 is all zeros: it has no place.
     """
     moved = np.concatenate([transform_points(affine, keypoints[:, :2]), keypoints[:, 2:]], axis=1)
     moved = np.where(keypoints[:, 2:] > 0, moved, 0.0)
-    return (moved[list(MODEL49_FLIP)] if is_mirrored else moved).astype(np.float32)
+    return (moved[list(MODEL49_FLIP)] if is_flipped else moved).astype(np.float32)
 
 
 def augment_joints_3d(
@@ -121,7 +121,7 @@ def augment_joints_3d(
     turned = joints.astype(np.float64)
     turned[:, 0] = np.cos(angle) * joints[:, 0] - np.sin(angle) * joints[:, 1]
     turned[:, 1] = np.sin(angle) * joints[:, 0] + np.cos(angle) * joints[:, 1]
-    if augmentation.is_mirrored:
+    if augmentation.is_flipped:
         turned = turned[list(COMMON24_FLIP)]
         turned[:, 0] *= -1
     return turned.astype(np.float32)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from spinloop.body.pose import View, mirror_pose, rotate_pose
+from spinloop.body.pose import CropView, flip_pose, rotate_pose
 from spinloop.errors import UserError
 from spinloop.files import require_file
 from spinloop.fitting.objective import FITTED_JOINTS
@@ -85,7 +85,7 @@ class Batch(NamedTuple):
     """Normalized, channels last in memory."""
     keypoints: Float[Tensor, "B 49 3"]
     """Pixels of the 224 px crop, with confidence."""
-    view: View
+    view: CropView
     """How the crop differs from the one that the dictionary of fits describes."""
     zoom: Float[Tensor, " B"]
     """Side of the crop's box relative to the dictionary's."""
@@ -114,9 +114,9 @@ def make_batch(
     varied = [draw_augmentation(draw.rng, params) for draw in draws]
     samples = [_cut(splits[draw.split], draw.row, how, look) for draw, how in zip(draws, varied, strict=True)]
     images, keypoints = (np.stack(arrays) for arrays in zip(*samples, strict=True))
-    view = View(
+    view = CropView(
         rotation_deg=torch.tensor([how.rotation_deg for how in varied]),
-        is_mirrored=torch.tensor([how.is_mirrored for how in varied]),
+        is_flipped=torch.tensor([how.is_flipped for how in varied]),
     )
     return Batch(
         ids=[splits[draw.split].ids[draw.row] for draw in draws],
@@ -138,11 +138,11 @@ def _cut(
     if look.compat == "official":
         return image, official_keypoints(split.keypoints[row], center, scale, how)
     to_crop = augmented_affine(center, scale, how)
-    return image, augment_keypoints(split.keypoints[row], to_crop, how.is_mirrored)
+    return image, augment_keypoints(split.keypoints[row], to_crop, how.is_flipped)
 
 
 def _annotated(
-    splits: Mapping[str, Split], draws: Sequence[Draw], varied: Sequence[Augmentation], view: View
+    splits: Mapping[str, Split], draws: Sequence[Draw], varied: Sequence[Augmentation], view: CropView
 ) -> Annotated:
     rows = [(splits[draw.split], draw.row) for draw in draws]
     joints = np.stack([split.joints_3d[row] for split, row in rows])
@@ -164,9 +164,9 @@ def _annotated(
     )
 
 
-def _seen_in(view: View, pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:
+def _seen_in(view: CropView, pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:
     turned = rotate_pose(pose, view.rotation_deg)
-    return torch.where(view.is_mirrored[:, None], mirror_pose(turned), turned)
+    return torch.where(view.is_flipped[:, None], flip_pose(turned), turned)
 
 
 _ANNOTATED = {"joints_3d": (24, 4), "pose": (72,), "betas": (10,)}
