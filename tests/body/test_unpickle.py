@@ -160,7 +160,7 @@ def test_other_classes_of_chumpy_are_refused_by_name(tmp_path):
 def test_what_is_known_cannot_be_changed(tmp_path, text):
     path = tmp_path / "a.pkl"
     path.write_bytes(text)
-    with pytest.raises(UserError, match=r"a\.pkl: (damaged|expected a dictionary)"):
+    with pytest.raises(UserError, match=r"a\.pkl: (not a readable pickle|expected a dictionary)"):
         load_arrays(path)
     test_chumpy_arrays_give_their_stored_value(tmp_path, 2)
 
