@@ -10,7 +10,7 @@ import trimesh
 
 from spinloop.body.files import BodyFile, save_body
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL_PARENTS, VERTEX_JOINTS
-from spinloop.mirror.people import Cast
+from spinloop.mirror.people import Bodies
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams, Pw3dParams
 from spinloop.stages import mirror_coco, mirror_pw3d
@@ -119,12 +119,12 @@ def mannequin() -> BodyFile:
 
 
 @pytest.fixture(scope="session")
-def cast(mannequin) -> Cast:
-    return Cast.of([mannequin], "spinloop")
+def bodies(mannequin) -> Bodies:
+    return Bodies.of([mannequin], "spinloop")
 
 
 @pytest.fixture(scope="session")
-def studio_files(tmp_path_factory) -> dict[str, Path]:
+def body_files(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bodies")
     for gender in ("neutral", "female", "male"):
         save_body(folder / f"{gender}.npz", make_mannequin(gender))
@@ -157,7 +157,7 @@ def small_params(repository):
 
 
 @pytest.fixture(scope="session")
-def run_coco(repository, studio_files, mixture_file, tmp_path_factory):
+def run_coco(repository, body_files, mixture_file, tmp_path_factory):
     """Run the stage with changed parameters; where its outputs lie."""
 
     def run(workers: int = 1, engine: str = "spinloop", **changes: object) -> SimpleNamespace:
@@ -165,7 +165,7 @@ def run_coco(repository, studio_files, mixture_file, tmp_path_factory):
         params = _small(repository, root / "params.yaml", "mirror_coco", changes, engine)
         places = {"out": root / "coco", "openpose": root / "openpose", "truth": root / "truth.parquet"}
         mirror_coco.run(
-            body=studio_files["neutral"], mixture=mixture_file, workers=workers, params=params, **places
+            body=body_files["neutral"], mixture=mixture_file, workers=workers, params=params, **places
         )
         return SimpleNamespace(**places, section=load_section(params, "mirror_coco", CocoParams))
 
@@ -179,7 +179,7 @@ def coco(run_coco) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def run_pw3d(repository, studio_files, mixture_file, tmp_path_factory):
+def run_pw3d(repository, body_files, mixture_file, tmp_path_factory):
     """Run the stage with changed parameters; where its outputs lie."""
 
     def run(**changes: object) -> SimpleNamespace:
@@ -187,8 +187,8 @@ def run_pw3d(repository, studio_files, mixture_file, tmp_path_factory):
         params = _small(repository, root / "params.yaml", "mirror_pw3d", changes)
         places = {"out": root / "pw3d", "truth": root / "truth.parquet"}
         mirror_pw3d.run(
-            body_female=studio_files["female"],
-            body_male=studio_files["male"],
+            body_female=body_files["female"],
+            body_male=body_files["male"],
             mixture=mixture_file,
             params=params,
             **places,

@@ -14,7 +14,7 @@ from spinloop.body.model import BodyModel
 from spinloop.datasets.coco import read_coco
 from spinloop.errors import UserError
 from spinloop.joints import COCO17, MODEL49
-from spinloop.mirror.people import load_truth
+from spinloop.mirror.job import load_truth
 from spinloop.params.datasets import CocoSource
 from spinloop.stages import mirror_coco
 from spinloop.tables.records import ReadCounts

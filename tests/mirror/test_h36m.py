@@ -15,7 +15,7 @@ import torch
 from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
 from spinloop.datasets.h36m import read_h36m
-from spinloop.mirror.people import load_truth
+from spinloop.mirror.job import load_truth
 from spinloop.params.datasets import H36mSource
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import H36mParams
@@ -35,7 +35,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def make_h36m(repository, small_params, exact_detector, studio_files, mixture_file, tmp_path_factory):
+def make_h36m(repository, small_params, exact_detector, body_files, mixture_file, tmp_path_factory):
     def make() -> SimpleNamespace:
         root = tmp_path_factory.mktemp("h36m")
         lab = load_section(repository / "params.yaml", "mirror_h36m", H36mParams).lab.model_dump()
@@ -43,7 +43,7 @@ def make_h36m(repository, small_params, exact_detector, studio_files, mixture_fi
         params = small_params(root / "params.yaml", "mirror_h36m", changes)
         truth = {f"truth_{name}": root / f"{name}.parquet" for name in ("train", "p1", "p2")}
         mirror_h36m.run(
-            body=studio_files["neutral"], mixture=mixture_file, out=root / "h36m",
+            body=body_files["neutral"], mixture=mixture_file, out=root / "h36m",
             openpose=root / "openpose", params=params, **truth,
         )  # fmt: skip
         return SimpleNamespace(root=root / "h36m", openpose=root / "openpose", params=params, **truth)
@@ -114,12 +114,12 @@ def test_every_row_is_what_a_plain_reading_of_the_files_gives(h36m):
 
 
 @pytest.mark.parametrize(("split", "table"), [("h36m_train", "truth_train"), ("h36m_p1", "truth_p1")])
-def test_rows_equal_the_truth_that_made_them(h36m, studio_files, split, table):
+def test_rows_equal_the_truth_that_made_them(h36m, body_files, split, table):
     rows = {row.id: row for row in load_truth(getattr(h36m, table)).itertuples()}
     records = read(h36m, split)
     assert [record.id for record in records] != []
     assert {record.id for record in records} == set(rows)
-    body = BodyModel(load_body(studio_files["neutral"]), torch.float64)
+    body = BodyModel(load_body(body_files["neutral"]), torch.float64)
     for record in records:
         row = rows[record.id]
         pose, betas = (torch.tensor(part, dtype=torch.float64)[None] for part in (row.pose, row.betas))
@@ -130,9 +130,9 @@ def test_rows_equal_the_truth_that_made_them(h36m, studio_files, split, table):
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
 
 
-def test_openpose_saw_the_person_of_every_training_frame_that_is_used(h36m, studio_files):
+def test_openpose_saw_the_person_of_every_training_frame_that_is_used(h36m, body_files):
     rows = {row.id: row for row in load_truth(h36m.truth_train).itertuples()}
-    body = BodyModel(load_body(studio_files["neutral"]), torch.float64)
+    body = BodyModel(load_body(body_files["neutral"]), torch.float64)
     records = read(h36m, "h36m_train")
     files = {record.image.replace(".jpg", "_keypoints.json"): record for record in records}
     found = {
@@ -161,9 +161,9 @@ def test_protocol_2_is_the_frontal_camera_of_protocol_1(h36m):
     assert [row.id for row in load_truth(h36m.truth_p2).itertuples()] == [record.id for record in frontal]
 
 
-def test_mosh_gives_the_bodies_that_were_drawn(h36m, studio_files):
+def test_mosh_gives_the_bodies_that_were_rendered(h36m, body_files):
     rows = {row.id: row for row in load_truth(h36m.truth_train).itertuples()}
-    body = BodyModel(load_body(studio_files["neutral"]), torch.float64)
+    body = BodyModel(load_body(body_files["neutral"]), torch.float64)
     records = read(h36m, "h36m_train")
     for record in records:
         row = rows[record.id]

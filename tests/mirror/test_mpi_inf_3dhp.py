@@ -14,7 +14,7 @@ from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
 from spinloop.datasets.mpi_inf_3dhp import read_mpi_inf_3dhp
 from spinloop.datasets.mpi_inf_3dhp_test import read_mpi_inf_3dhp_test
-from spinloop.mirror.people import load_truth
+from spinloop.mirror.job import load_truth
 from spinloop.params.datasets import MpiInf3dhpSource, MpiInf3dhpTestSource
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiInf3dhpParams
@@ -30,7 +30,7 @@ VIEWS = [0, 4]
 
 @pytest.fixture(scope="module")
 def mpi(
-    repository, small_params, exact_detector, studio_files, mixture_file, tmp_path_factory
+    repository, small_params, exact_detector, body_files, mixture_file, tmp_path_factory
 ) -> SimpleNamespace:
     """One subject, two views near enough that arms leave the picture; six test sequences."""
     root = tmp_path_factory.mktemp("mpi")
@@ -42,7 +42,7 @@ def mpi(
     params = small_params(root / "params.yaml", "mirror_mpi_inf_3dhp", {"train": train, "test": test})
     truth = {f"truth_{name}": root / f"{name}.parquet" for name in ("train", "test")}
     mirror_mpi_inf_3dhp.run(
-        body=studio_files["neutral"], mixture=mixture_file, out=root / "mpi", openpose=root / "openpose",
+        body=body_files["neutral"], mixture=mixture_file, out=root / "mpi", openpose=root / "openpose",
         params=params, **truth,
     )  # fmt: skip
     return SimpleNamespace(root=root / "mpi", openpose=root / "openpose", params=params, **truth)
@@ -62,11 +62,11 @@ def read_test(mpi, **changes):
 
 
 @pytest.fixture(scope="module")
-def body(studio_files) -> BodyModel:
-    return BodyModel(load_body(studio_files["neutral"]), torch.float64)
+def body(body_files) -> BodyModel:
+    return BodyModel(load_body(body_files["neutral"]), torch.float64)
 
 
-def drawn_joints(row, body):
+def true_joints(row, body):
     """Joints of the true body in camera axes, in the published order, and their pixels."""
     pose, betas = (torch.tensor(part, dtype=torch.float64)[None] for part in (row.pose, row.betas))
     joints = body.regress_h36m(body.vertices(pose, betas))[0].numpy() + row.translation
@@ -115,7 +115,7 @@ def test_training_rows_equal_the_truth_that_made_them(mpi, body):
     records, _ = read_train(mpi)
     assert [record.id for record in records] == [row.id for row in rows]
     for record, row in zip(records, rows, strict=True):
-        joints, pixels = drawn_joints(row, body)
+        joints, pixels = true_joints(row, body)
         assert np.abs(record.keypoints[PLACES, :2] - pixels).max() < 0.5
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
 
@@ -141,7 +141,7 @@ def test_openpose_saw_the_person_of_every_training_frame_that_is_used(mpi, body)
         np.testing.assert_allclose(detected[inside, :2], pixels[inside], atol=1e-2)
 
 
-def test_the_fits_are_the_bodies_that_were_drawn_where_there_are_any(mpi):
+def test_the_fits_are_the_bodies_that_were_rendered_where_there_are_any(mpi):
     rows = list(load_truth(mpi.truth_train).itertuples())
     with np.load(mpi.root / "mpi-inf-3dhp_mview_fits.npz") as fits:
         has = fits["has_smpl"] > 0
@@ -228,7 +228,7 @@ def test_test_rows_equal_the_truth_that_made_them(mpi, body):
     universal, metric = read_test(mpi), read_test(mpi, skeleton="metric")
     assert [record.id for record in universal] == [row.id for row in rows]
     for record, own, row in zip(universal, metric, rows, strict=True):
-        joints, pixels = drawn_joints(row, body)
+        joints, pixels = true_joints(row, body)
         assert np.abs(record.keypoints[PLACES, :2] - pixels).max() < 0.5
         assert np.abs(own.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
         factor = universal_size(row, body)

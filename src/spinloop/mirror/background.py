@@ -1,11 +1,5 @@
-"""What lies behind the people: a floor and a wall, or a floor under an open sky, seen by the same camera.
+"""What a picture shows besides people: floor, wall and sky behind them, occluders before them."""
 
-Things that stand between the camera and the people: crates, tables, posts, walls.
-
-A crowd in the background: people too small and too many to be annotated one by one.
-"""
-
-from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -13,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.people import Cast, Stance, sample_character, sample_root, stand
 from spinloop.mirror.textures import (
     TABLE_SIZE,
     Texture,
@@ -24,8 +17,6 @@ from spinloop.mirror.textures import (
     random_color,
     random_texture,
 )
-from spinloop.motion.mixture import Mixture
-from spinloop.params.mirror import CocoParams
 
 _FAR_M = 60.0
 
@@ -77,11 +68,11 @@ def sample_background(rng: np.random.Generator) -> Background:
 def paint_background(
     background: Background, camera: Camera, light_on_floor: Float[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "H W 3"]:
-    """RGB in [0, 1] of the picture without people.
+    """RGB in [0, 1] of the picture without people and occluders.
 
     Args:
-        background: what is there.
-        camera: from where it is seen.
+        background: floor, wall and sky.
+        camera: of the picture.
         light_on_floor: factor on the floor's brightness at each pixel (shadows).
     """
     rays = camera.rays()
@@ -105,7 +96,7 @@ def _distance(
     normal: Float[np.ndarray, " 3"],
     offset: float,
 ) -> Float[np.ndarray, " P"]:
-    """How far along each ray the plane normal · x = offset lies; infinite behind the camera or parallel."""
+    """Distance along each ray to the plane normal · x = offset; infinite behind the camera or parallel."""
     speed = rays @ normal
     gap = offset - position @ normal
     meets = (speed * gap > 0) & np.isfinite(gap)
@@ -119,7 +110,7 @@ def _paint_wall(background: Background, points: Float[np.ndarray, "N 3"]) -> Flo
     for panel in background.panels:
         inside = ((flat > panel.low) & (flat < panel.high)).all(1)
         colors[inside] = panel.texture(flat[inside])
-    # Light gathers in the middle of a wall; the corner with the floor is darker.
+    # The corner with the floor is darker.
     return colors * (0.65 + 0.35 * np.clip(flat[:, 1:] / 0.6, 0, 1))
 
 
@@ -157,31 +148,31 @@ def _surface(rng: np.random.Generator, floor: bool) -> Texture:
 
 
 # Each side of the unit cube as two triangles; corner i has the bits of i as its x, y, z.
-_CORNERS = np.array(list(product((-0.5, 0.5), repeat=3)))
+CUBE_CORNERS = np.array(list(product((-0.5, 0.5), repeat=3)))
 _SIDES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
-BOX_FACES: Int[np.ndarray, "12 3"] = np.array([t for a, b, c, d in _SIDES for t in ((a, b, c), (a, c, d))])
+CUBE_FACES: Int[np.ndarray, "12 3"] = np.array([t for a, b, c, d in _SIDES for t in ((a, b, c), (a, c, d))])
 
 
-class Box(NamedTuple):
-    """A cuboid."""
+class Occluder(NamedTuple):
+    """A cuboid between the camera and the people: a crate, a table, a post, a low wall."""
 
     vertices: Float[np.ndarray, "8 3"]
     """World axes, metres."""
     local: Float[np.ndarray, "8 3"]
-    """The same corners in the box's own axes: what its texture is a function of."""
+    """The same corners in the cuboid's own axes, where its texture is defined."""
     texture: Texture
 
 
-def sample_box(
+def sample_occluder(
     rng: np.random.Generator, camera: Camera, target: Float[np.ndarray, " 3"], coverage: tuple[float, float]
-) -> Box:
-    """A box that hides a part of somebody.
+) -> Occluder:
+    """A cuboid that hides a part of a person.
 
     Args:
         rng: generator.
-        camera: from where it shall hide.
-        target: the middle of the person, world axes.
-        coverage: bounds of the box's width and height, metres, at the person's distance.
+        camera: of the picture.
+        target: the middle of the person, world axes, metres.
+        coverage: bounds of the width and height, metres, at the person's distance.
     """
     share = rng.uniform(0.55, 0.85)
     size = rng.uniform(*coverage, 3) * share
@@ -191,30 +182,10 @@ def sample_box(
     right = camera.rotation[0]
     middle = camera.position + share * (target - camera.position)
     middle = middle + right * rng.normal(0.0, 0.35) * share
-    # Furniture stands on the floor; some things hang into the picture.
+    # Most stand on the floor; some hang into the picture.
     middle[1] = size[1] / 2 + rng.choice([0.0, rng.uniform(0.0, 1.2)], p=[0.7, 0.3])
     angle = rng.normal(0.0, 0.5)
     cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
-    local = _CORNERS * size
-    return Box(local @ turn.T + middle, local, random_texture(rng, 3, (0.08, 0.4)))
-
-
-# Where they stand: x and z of the world, metres; the camera is on the +z side of the origin.
-_NEAREST_M, _FARTHEST_M, _SPREAD_M = 2.0, 5.0, 1.8
-
-
-def sample_crowd(
-    params: CocoParams, cast: Cast, mixture: Mixture, rng: np.random.Generator
-) -> Sequence[Stance]:
-    """Nobody, or in the share of pictures that `params.crowd` names a group."""
-    if rng.random() >= params.crowd:
-        return ()
-    poses = mixture.sample(params.crowd_people, rng)
-    middle = rng.uniform(-_SPREAD_M, _SPREAD_M)
-    crowd = []
-    for pose in poses:
-        place = np.array([middle + rng.normal(0, 0.8), -rng.uniform(_NEAREST_M, _FARTHEST_M)])
-        character = sample_character(rng, sorted(cast.files), params.people)
-        crowd.append(stand(cast, character, sample_root(rng, params.people), pose, place))
-    return crowd
+    rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
+    local = CUBE_CORNERS * size
+    return Occluder(local @ rotation.T + middle, local, random_texture(rng, 3, (0.08, 0.4)))

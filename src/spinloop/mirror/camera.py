@@ -1,7 +1,4 @@
-"""The camera of a mirror's picture: a real perspective, unlike the weak one that the method assumes.
-
-Where people stand and where the camera stands: what a photographer decides.
-"""
+"""The camera of a picture, with full perspective unlike the weak one of the method, and its placement."""
 
 from typing import NamedTuple
 
@@ -17,7 +14,7 @@ class Camera(NamedTuple):
     rotation: Float[np.ndarray, "3 3"]
     """World axes to camera axes."""
     position: Float[np.ndarray, " 3"]
-    """Where the pinhole is, world axes, metres."""
+    """Center of projection, world axes, metres."""
     focal_px: float
     """Focal length, the same on both axes."""
     size: tuple[int, int]
@@ -55,7 +52,7 @@ def look_at(
     focal_px: float,
     size: tuple[int, int],
 ) -> Camera:
-    """A camera at `position` whose optical axis meets `target`, turned by `roll_rad` about it."""
+    """A camera at `position` whose optical axis meets `target`, rotated by `roll_rad` about it."""
     forward = (target - position) / np.linalg.norm(target - position)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right)
@@ -74,13 +71,13 @@ _STANDING_M = 1.7
 _NEAREST_M = 1.5
 
 
-class View(NamedTuple):
-    """A camera as the one who holds it thinks of it; two of them can be blended."""
+class Viewpoint(NamedTuple):
+    """A camera by its position and target; two of them can be interpolated."""
 
     position: Float[np.ndarray, " 3"]
     """World axes, metres."""
     target: Float[np.ndarray, " 3"]
-    """What the optical axis meets, world axes, metres."""
+    """Point that the optical axis meets, world axes, metres."""
     roll_rad: float
     focal_px: float
 
@@ -88,36 +85,36 @@ class View(NamedTuple):
         """The camera of a picture of that height and width."""
         return look_at(self.position, self.target, self.roll_rad, self.focal_px, size)
 
-    def blend(self, other: "View", share: float) -> "View":
-        """From this view (0) to another (1) of the same focal length."""
-        return View(
+    def interpolate(self, other: "Viewpoint", share: float) -> "Viewpoint":
+        """From this viewpoint (0) to another (1) of the same focal length."""
+        return Viewpoint(
             self.position + share * (other.position - self.position),
             self.target + share * (other.target - self.target),
             self.roll_rad + share * (other.roll_rad - self.roll_rad),
             self.focal_px,
         )
 
-    def moved(self, offset: Float[np.ndarray, " 3"]) -> "View":
-        """The same view from elsewhere."""
-        return View(self.position + offset, self.target + offset, self.roll_rad, self.focal_px)
+    def moved(self, offset: Float[np.ndarray, " 3"]) -> "Viewpoint":
+        """The same camera and target, translated (world axes, metres)."""
+        return Viewpoint(self.position + offset, self.target + offset, self.roll_rad, self.focal_px)
 
 
 def sample_size(rng: np.random.Generator, params: PictureParams) -> tuple[int, int]:
-    """Height and width of an upright or a lying picture."""
+    """Height and width of a picture in portrait or landscape format."""
     long, short = params.long_side_px, params.short_side_px
     return (long, short) if rng.random() < 0.5 else (short, long)
 
 
-def sample_view(
+def sample_viewpoint(
     rng: np.random.Generator, params: CameraParams, size: tuple[int, int], middle: Float[np.ndarray, " 3"]
-) -> View:
-    """A view from the +z side of the world of somebody whose middle is `middle`.
+) -> Viewpoint:
+    """A camera on the +z side of a person.
 
     Args:
         rng: generator.
         params: distances, heights, aim.
         size: height and width of the picture.
-        middle: world axes, metres.
+        middle: of the person, world axes, metres.
     """
     focal = focal_of(rng.uniform(*params.field_of_view_deg.bounds), size)
     distance = max(_NEAREST_M, focal * _STANDING_M / (rng.uniform(*params.fill.bounds) * size[0]))
@@ -128,9 +125,9 @@ def sample_view(
         aim[rng.integers(2)] = rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 0.5)
     shift = aim * [size[1], size[0]] * distance / focal
     target = middle + np.array([shift[0], shift[1], 0.0])
-    return View(position, target, float(rng.normal(0, np.deg2rad(params.roll_std_deg))), focal)
+    return Viewpoint(position, target, float(rng.normal(0, np.deg2rad(params.roll_std_deg))), focal)
 
 
 def sample_companion_place(rng: np.random.Generator) -> Float[np.ndarray, " 2"]:
-    """Where a second person stands: beside the first or somewhat behind (x, z of the world, metres)."""
+    """Place of a second person: beside the first or somewhat behind (x, z of the world, metres)."""
     return np.array([rng.choice([-1.0, 1.0]) * rng.uniform(0.35, 1.0), rng.uniform(-1.3, 0.3)])

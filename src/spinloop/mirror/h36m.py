@@ -1,6 +1,5 @@
 """A mirror of Human3.6M: actions of several subjects before four calibrated cameras, with poses and boxes."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,157 +10,148 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.datasets.h36m import CAMERAS, Recording
 from spinloop.datasets.matlab import write_mat73
+from spinloop.joints import JointSet
 from spinloop.keypoints.openpose import detections_path
 from spinloop.keypoints.simulated import detect, write_openpose
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.lab import H36M32, act, captured_joints, film, sample_lab, step_of
-from spinloop.mirror.people import Person, Stance, before_camera, sample_character, truth_row
-from spinloop.mirror.photographs import Studio, open_studio, run_pieces
+from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
+from spinloop.mirror.lab import LabView, captured_joints, render_videos, sample_sequence
+from spinloop.mirror.people import CameraPerson
 from spinloop.mirror.pw3d import dumps_python2
-from spinloop.mirror.scene import Marks
 from spinloop.params.mirror import DetectorParams, H36mParams
 from spinloop.tables.images import frame_name
 from spinloop.tables.records import make_id
 
 TRAIN, TEST, TEST_FRONTAL = "h36m_train", "h36m_p1", "h36m_p2"
-FRONTAL = CAMERAS[-1]
-MOSH = "mosh"
-_MIRROR = 3  # second entry of every seed; no other mirror has it
-_LAB, _SUBJECT, _ACTION, _DETECTOR = 0, 1, 2, 3
+_FRONTAL = CAMERAS[-1]
+_MOSH = "mosh"
+_STREAM = 3  # second entry of every seed; every mirror has its own
+_DETECTOR = 3
 _RATE = 50.0
-# Whoever uses the dataset keeps one frame in five; MoSh has parameters for these, and OpenPose saw them.
+# The published preprocessing keeps one frame in five; MoSh's parameters and OpenPose's files are of these.
 _EVERY = 5
 _ACTIONS = (
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
     "SittingDown", "Smoking", "Waiting", "WalkDog", "WalkTogether", "Walking",
 )  # fmt: skip
+# Human3.6M's 32 joints; several coincide, as in the original.
+_JOINTS32: JointSet = (
+    "pelvis", "right_hip", "right_knee", "right_ankle", "smpl_right_foot", "op_right_big_toe", "left_hip",
+    "left_knee", "left_ankle", "smpl_left_foot", "op_left_big_toe", "pelvis", "spine", "neck", "jaw", "head",
+    "neck", "left_shoulder", "left_elbow", "left_wrist", "left_wrist", "smpl_left_hand", "left_wrist",
+    "smpl_left_hand", "neck", "right_shoulder", "right_elbow", "right_wrist", "right_wrist",
+    "smpl_right_hand", "right_wrist", "smpl_right_hand",
+)  # fmt: skip
 _UPSIDE_DOWN = Rotation.from_rotvec([np.pi, 0.0, 0.0])
 
+TruthBySplit = dict[str, list[dict[str, Any]]]
 
-class Performance(NamedTuple):
-    """One subject's action, to be filmed."""
+
+class ActionTask(NamedTuple):
+    """One subject's action, to be rendered."""
 
     subject: str
     action: str
     number: int
-    """Among all performances."""
+    """Among all actions."""
     is_test: bool
-    params: H36mParams
-    studio: Studio
     root: Path
     openpose: Path
-    """Folder of the detections."""
 
 
-class _Shot(NamedTuple):
-    """What one camera saw of a performance, frame by frame."""
+class _Video(NamedTuple):
+    """One camera's video of an action."""
 
     recording: Recording
-    camera: Camera
-    people: tuple[Person, ...]
-    """By step."""
-    marks: Sequence[Marks]
-    """By step."""
+    view: LabView
     joints: Float[np.ndarray, "F 32 3"]
     """Camera axes, metres."""
-    shown: tuple[int, ...]
+    steps: tuple[int, ...]
     """The step of each frame."""
 
+    @property
+    def used_frames(self) -> range:
+        """The frames that the published preprocessing keeps."""
+        return range(0, len(self.steps), _EVERY)
 
-def performances(params: H36mParams, studio: Studio, root: Path, openpose: Path) -> list[Performance]:
-    """What is filmed; each subject has actions of its own, some with a number as in the original."""
-    found = []
+    def image(self, frame: int) -> str:
+        """Path of a frame."""
+        return frame_name(self.recording.file("Videos", ".mp4"), frame)
+
+
+def write_h36m(job: MirrorJob[H36mParams], root: Path, openpose: Path) -> TruthBySplit:
+    """Render the mirror.
+
+    Args:
+        job: the section `mirror_h36m`, the neutral body, the distribution of poses.
+        root: folder of the mirror.
+        openpose: folder of OpenPose's files of the training frames.
+
+    Returns:
+        The rows of the truth of each split.
+    """
+    for folder in (root, openpose):
+        folder.mkdir()
+    truth: TruthBySplit = {TRAIN: [], TEST: [], TEST_FRONTAL: []}
+    for rows in run_tasks(job, _render_action, _tasks(job.params, root, openpose)):
+        for split in rows:
+            truth[split] += rows[split]
+    return truth
+
+
+def _tasks(params: H36mParams, root: Path, openpose: Path) -> list[ActionTask]:
+    """Each subject has actions of its own, some with a number as in the original."""
+    tasks: list[ActionTask] = []
     groups = ((params.train_subjects, params.train_actions), (params.test_subjects, params.test_actions))
     for is_test, (subjects, n_actions) in enumerate(groups):
         for subject in subjects:
             for _ in range(n_actions):
-                number = len(found)
-                name = _ACTIONS[number % len(_ACTIONS)] + (" 1" if number % 2 else "")
-                found.append(
-                    Performance(subject, name, number, bool(is_test), params, studio, root, openpose)
-                )
-    return found
+                number = len(tasks)
+                action = _ACTIONS[number % len(_ACTIONS)] + (" 1" if number % 2 else "")
+                tasks.append(ActionTask(subject, action, number, bool(is_test), root, openpose))
+    return tasks
 
 
-def write_h36m(
-    params: H36mParams, studio: Studio, root: Path, openpose: Path, workers: int
-) -> Iterator[dict[str, list[dict[str, Any]]]]:
-    """Film everything.
-
-    Args:
-        params: the section `mirror_h36m`.
-        studio: the neutral body, as MoSh's parameters are of it, and the pose mixture.
-        root: root of the mirror; it exists.
-        openpose: folder of the detections of training frames; it exists.
-        workers: processes.
-
-    Yields:
-        The rows of the truth of one performance, by split.
-    """
-    yield from run_pieces(make_performance, performances(params, studio, root, openpose), workers)
-
-
-def make_performance(task: Performance) -> dict[str, list[dict[str, Any]]]:
-    """Film one action with all cameras and write its files."""
-    cast, mixture = open_studio(task.studio)
-    params, seed = task.params, [task.params.seed, _MIRROR]
-    views = sample_lab(np.random.default_rng([*seed, _LAB]), params.lab, len(CAMERAS), is_green=False)
-    subjects = [*params.train_subjects, *params.test_subjects]
-    who = np.random.default_rng([*seed, _SUBJECT, subjects.index(task.subject)])
-    character = sample_character(who, sorted(cast.files), params.people)
-    rng = np.random.default_rng([*seed, _ACTION, task.number])
-    shown = tuple(step_of(frame, params.steps.frames_per_step) for frame in range(params.n_frames))
-    stances = act(
-        cast, character, mixture, shown[-1] + 1, params.steps, params.people, params.lab.radius_m, rng
-    )
+def _render_action(job: MirrorJob[H36mParams], task: ActionTask) -> TruthBySplit:
+    """Render one action as all cameras see it and write its files."""
+    params, bodies = job.params, job.inputs[0]
+    subject = [*params.train_subjects, *params.test_subjects].index(task.subject)
+    sequence = sample_sequence(job, params, _STREAM, subject, task.number, len(CAMERAS), is_green=False)
     recordings = [Recording(task.subject, task.action, camera) for camera in CAMERAS]
-    videos = [task.root / recording.file("Videos", ".mp4") for recording in recordings]
-    marks = film(videos, "mp4v", _RATE, views, cast, stances, shown, rng)
-    world = np.stack([captured_joints(cast, stance, H36M32) for stance in stances])
-    has_mosh = not task.is_test and rng.random() >= params.mosh_missing
-    detector = np.random.default_rng([*seed, _DETECTOR, task.number])
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for recording, view, seen in zip(recordings, views, marks, strict=True):
-        shot = _shoot(recording, view.camera, stances, seen, world, shown)
-        _write_annotations(task.root, shot, params.box_room)
+    paths = [task.root / recording.file("Videos", ".mp4") for recording in recordings]
+    views = render_videos(sequence, bodies, sequence.cameras, paths, "mp4v", _RATE)
+    world = np.stack([captured_joints(bodies, person, _JOINTS32) for person in sequence.people])
+    has_mosh = not task.is_test and sequence.rng.random() >= params.mosh_missing
+    detector = np.random.default_rng([params.seed, _STREAM, _DETECTOR, task.number])
+    rows: TruthBySplit = {}
+    for recording, view in zip(recordings, views, strict=True):
+        joints = np.stack([view.camera.to_camera(world[step]) for step in sequence.steps])
+        video = _Video(recording, view, joints, sequence.steps)
+        _write_annotations(task.root, video, params.box_room)
         if not task.is_test:
-            _write_detections(task.openpose, shot, params.detector, detector)
+            _write_detections(task.openpose, video, params.detector, detector)
         if has_mosh:
-            _write_mosh(task.root, shot)
+            _write_mosh(task.root, video)
         for split in _splits(task.is_test, recording.camera):
-            rows.setdefault(split, []).extend(_truth(split, shot))
+            rows[split] = rows.get(split, []) + _truth(split, video)
     return rows
 
 
 def _splits(is_test: bool, camera: str) -> tuple[str, ...]:
     if not is_test:
         return (TRAIN,)
-    return (TEST, TEST_FRONTAL) if camera == FRONTAL else (TEST,)
+    return (TEST, TEST_FRONTAL) if camera == _FRONTAL else (TEST,)
 
 
-def _shoot(
-    recording: Recording,
-    camera: Camera,
-    stances: Sequence[Stance],
-    marks: Sequence[Marks],
-    world: Float[np.ndarray, "S 32 3"],
-    shown: tuple[int, ...],
-) -> _Shot:
-    people = tuple(before_camera(stance, camera) for stance in stances)
-    joints = np.stack([camera.to_camera(world[step]) for step in shown])
-    return _Shot(recording, camera, people, marks, joints, shown)
-
-
-def _write_annotations(root: Path, shot: _Shot, room: float) -> None:
-    recording, n_frames = shot.recording, len(shot.joints)
-    pixels = np.stack([shot.camera.project(joints) for joints in shot.joints])
-    folder = "MyPoseFeatures/"
-    _write_cdf(root / recording.file(f"{folder}D3_Positions_mono", ".cdf"), 1000 * shot.joints)
-    _write_cdf(root / recording.file(f"{folder}D2_Positions", ".cdf"), pixels)
+def _write_annotations(root: Path, video: _Video, room: float) -> None:
+    recording, camera = video.recording, video.view.camera
+    pixels = np.stack([camera.project(joints) for joints in video.joints])
+    _write_cdf(root / recording.file("MyPoseFeatures/D3_Positions_mono", ".cdf"), 1000 * video.joints)
+    _write_cdf(root / recording.file("MyPoseFeatures/D2_Positions", ".cdf"), pixels)
     path = root / recording.file("MySegmentsMat/ground_truth_bb", ".mat")
     path.parent.mkdir(parents=True, exist_ok=True)
-    masks = [_box_mask(person, shot.camera, room) for person in shot.people]
-    write_mat73(path, {"Masks": [masks[shot.shown[frame]] for frame in range(n_frames)]})
+    masks = [_box_mask(person, camera, room) for person in video.view.people]
+    write_mat73(path, {"Masks": [masks[step] for step in video.steps]})
 
 
 def _write_cdf(path: Path, joints: Float[np.ndarray, "F 32 D"]) -> None:
@@ -176,8 +166,8 @@ def _write_cdf(path: Path, joints: Float[np.ndarray, "F 32 D"]) -> None:
         file.write_var(specification, var_data=poses)
 
 
-def _box_mask(person: Person, camera: Camera, room: float) -> UInt8[np.ndarray, "H W"]:
-    """Ones in a box around the person's outline, as far as the picture shows it."""
+def _box_mask(person: CameraPerson, camera: Camera, room: float) -> UInt8[np.ndarray, "H W"]:
+    """Ones in a box around the person's outline, clipped to the picture."""
     pixels = camera.project(person.vertices)
     middle, half = (pixels.max(0) + pixels.min(0)) / 2, room * np.ptp(pixels, axis=0) / 2
     height, width = camera.size
@@ -188,35 +178,30 @@ def _box_mask(person: Person, camera: Camera, room: float) -> UInt8[np.ndarray, 
     return mask
 
 
-def _write_detections(folder: Path, shot: _Shot, params: DetectorParams, rng: np.random.Generator) -> None:
-    """What OpenPose says of the frames that are used."""
-    for frame in _kept(shot):
-        detections = detect([shot.marks[shot.shown[frame]].openpose], shot.camera.size, params, rng)
-        write_openpose(detections_path(folder, _image(shot, frame)), detections)
+def _write_detections(folder: Path, video: _Video, params: DetectorParams, rng: np.random.Generator) -> None:
+    """OpenPose's files of the frames that are used."""
+    for frame in video.used_frames:
+        joints = video.view.joints[video.steps[frame]]
+        detections = detect([joints.openpose], video.view.camera.size, params, rng)
+        write_openpose(detections_path(folder, video.image(frame)), detections)
 
 
-def _write_mosh(root: Path, shot: _Shot) -> None:
-    """SMPL parameters as they went round with HMR: every fifth frame, the root turned upside down."""
-    poses = np.stack([shot.people[shot.shown[frame]].pose for frame in _kept(shot)]).astype(np.float64)
+def _write_mosh(root: Path, video: _Video) -> None:
+    """SMPL parameters as distributed with HMR: every fifth frame, the root rotated upside down."""
+    people = [video.view.people[video.steps[frame]] for frame in video.used_frames]
+    poses = np.stack([person.pose for person in people]).astype(np.float64)
     poses[:, :3] = (Rotation.from_rotvec(poses[:, :3]) * _UPSIDE_DOWN.inv()).as_rotvec()
-    recording = shot.recording
+    recording = video.recording
     name = f"{recording.action}_cam{CAMERAS.index(recording.camera)}_aligned.pkl"
-    path = root / MOSH / recording.subject / name
+    path = root / _MOSH / recording.subject / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    betas = shot.people[0].character.betas.astype(np.float64)
+    betas = people[0].identity.betas.astype(np.float64)
     path.write_bytes(dumps_python2({"new_poses": poses, "betas": betas}))
 
 
-def _kept(shot: _Shot) -> range:
-    return range(0, len(shot.shown), _EVERY)
-
-
-def _image(shot: _Shot, frame: int) -> str:
-    return frame_name(shot.recording.file("Videos", ".mp4"), frame)
-
-
-def _truth(split: str, shot: _Shot) -> list[dict[str, Any]]:
+def _truth(split: str, video: _Video) -> list[dict[str, Any]]:
+    people, camera = video.view.people, video.view.camera
     return [
-        truth_row(make_id(split, _image(shot, frame), 0), shot.people[shot.shown[frame]], shot.camera)
-        for frame in _kept(shot)
+        truth_row(make_id(split, video.image(frame), 0), people[video.steps[frame]], camera)
+        for frame in video.used_frames
     ]

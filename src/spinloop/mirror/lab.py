@@ -1,94 +1,114 @@
-"""The joints that motion capture reports of a body, in the order of each dataset.
-
-Both datasets' skeletons are made of the body's H36M joints, whose regressor defines these names for the whole
-package, and of its own joints where a skeleton has more than those.
-
-A laboratory: cameras in a ring that never move, and somebody who acts in the middle.
-"""
+"""A laboratory: static cameras in a ring, and one person who moves in the middle."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from spinloop.joints import H36M17, MODEL49, SMPL24, JointSet
+from spinloop.joints import H36M17, MODEL49, SMPL24
 from spinloop.mirror.background import Background, sample_background
 from spinloop.mirror.camera import Camera, focal_of, look_at
-from spinloop.mirror.people import Cast, Character, Frame, Stance, sample_motion, stand
-from spinloop.mirror.scene import Lens, Marks, Setting, draw, look_for_joints, sample_light
+from spinloop.mirror.job import MirrorJob
+from spinloop.mirror.people import (
+    Bodies,
+    CameraPerson,
+    Identity,
+    WorldPerson,
+    place_person,
+    sample_identity,
+    sample_motion,
+)
+from spinloop.mirror.scene import (
+    Environment,
+    ProjectedJoints,
+    Sensor,
+    project_joints,
+    render_scene,
+    sample_light,
+)
 from spinloop.mirror.textures import plain
-from spinloop.motion.mixture import Mixture
-from spinloop.params.mirror import LabParams, PeopleParams, StepsParams
+from spinloop.params.mirror import H36mParams, LabParams, MpiInf3dhpParams, MpiTrainParams
 
-# Human3.6M's 32 joints; several stand in one place, as in the original.
-H36M32: JointSet = (
-    "pelvis", "right_hip", "right_knee", "right_ankle", "smpl_right_foot", "op_right_big_toe", "left_hip",
-    "left_knee", "left_ankle", "smpl_left_foot", "op_left_big_toe", "pelvis", "spine", "neck", "jaw", "head",
-    "neck", "left_shoulder", "left_elbow", "left_wrist", "left_wrist", "smpl_left_hand", "left_wrist",
-    "smpl_left_hand", "neck", "right_shoulder", "right_elbow", "right_wrist", "right_wrist",
-    "smpl_right_hand", "right_wrist", "smpl_right_hand",
-)  # fmt: skip
-# MPI-INF-3DHP's 28 joints of the training set.
-MPI28: JointSet = (
-    "smpl_spine3", "smpl_neck", "smpl_spine2", "spine", "pelvis", "neck", "jaw", "head", "smpl_left_collar",
-    "left_shoulder", "left_elbow", "left_wrist", "smpl_left_hand", "smpl_right_collar", "right_shoulder",
-    "right_elbow", "right_wrist", "smpl_right_hand", "left_hip", "left_knee", "left_ankle", "smpl_left_foot",
-    "op_left_big_toe", "right_hip", "right_knee", "right_ankle", "smpl_right_foot", "op_right_big_toe",
-)  # fmt: skip
-# Its 17 joints of the test set.
-MPI17: JointSet = (
-    "head", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
-    "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis",
-    "spine", "jaw",
-)  # fmt: skip
-# From the knees to the neck, the size of MPI-INF-3DHP's universal skeleton.
-_UNIVERSAL_M = 0.92
-
-
-def captured_joints(cast: Cast, stance: Stance, names: Sequence[str]) -> Float[np.ndarray, "J 3"]:
-    """Joints of somebody, world axes, metres.
-
-    Args:
-        cast: the bodies.
-        stance: the person.
-        names: `joints.H36M17`, `smpl_` and `joints.SMPL24`, or `joints.MODEL49`.
-    """
-    regressor = cast.files[stance.character.gender].J_regressor_h36m.astype(np.float64)
-    points = dict(zip(MODEL49, stance.joints49, strict=True))
-    points |= dict(zip(H36M17, regressor @ stance.vertices, strict=True))
-    points |= {f"smpl_{name}": point for name, point in zip(SMPL24, stance.joints24, strict=True)}
-    return np.stack([points[name] for name in names])
-
-
-def universal_factor(cast: Cast, character: Character) -> float:
-    """What makes somebody as large as the universal skeleton."""
-    model = cast.models[character.gender]
-    with torch.no_grad():
-        vertices = model.vertices(torch.zeros(1, 72), torch.tensor(character.betas)[None])
-        joints = dict(zip(H36M17, model.regress_h36m(vertices)[0].double().numpy(), strict=True))
-    trunk = np.linalg.norm(joints["neck"] - joints["pelvis"])
-    return float(_UNIVERSAL_M / (trunk + np.linalg.norm(joints["left_hip"] - joints["left_knee"])))
-
-
+# Third entries of a seed.
+_LAB, _SUBJECT, _SEQUENCE = 0, 1, 2
 _AIM_M = 0.9
 _JITTER_RAD = 0.12
 _GREEN = np.array([0.16, 0.62, 0.25])
 
 
-class LabView(NamedTuple):
-    """One of the cameras and what stands before it."""
+class LabCamera(NamedTuple):
+    """One of the cameras, and the environment that it sees."""
 
     camera: Camera
-    setting: Setting
+    environment: Environment
 
 
-def sample_lab(rng: np.random.Generator, params: LabParams, n_cameras: int, is_green: bool) -> list[LabView]:
-    """Cameras at even angles; the last looks at the front of whoever faces the world's +z.
+class LabSequence(NamedTuple):
+    """A person's motion before all cameras; it changes only every few frames, in steps."""
+
+    cameras: list[LabCamera]
+    identity: Identity
+    people: list[WorldPerson]
+    """The person at each step."""
+    steps: tuple[int, ...]
+    """Step of each frame."""
+    rng: np.random.Generator
+    """The sequence's own generator."""
+
+
+class LabView(NamedTuple):
+    """What one camera sees of a sequence."""
+
+    camera: Camera
+    people: list[CameraPerson]
+    """The person at each step."""
+    joints: list[ProjectedJoints]
+    """The person's joints on the picture of each step."""
+
+
+def sample_sequence(
+    job: MirrorJob[H36mParams] | MirrorJob[MpiInf3dhpParams],
+    params: H36mParams | MpiTrainParams,
+    stream: int,
+    subject: int,
+    number: int,
+    n_cameras: int,
+    is_green: bool,
+) -> LabSequence:
+    """One sequence of a subject; all sequences have the same cameras, those of a subject the same person.
+
+    Args:
+        job: the mirror.
+        params: the laboratory, how people move, and how many frames there are.
+        stream: second entry of every seed; every mirror has its own.
+        subject: number of the subject.
+        number: of the sequence, among all.
+        n_cameras: how many cameras there are.
+        is_green: walls and floor are a green screen.
+    """
+    bodies, mixture = job.inputs
+    people, steps = job.params.people, params.steps
+    seed = [job.params.seed, stream]
+    cameras = sample_lab(np.random.default_rng([*seed, _LAB]), params.lab, n_cameras, is_green)
+    identity = sample_identity(np.random.default_rng([*seed, _SUBJECT, subject]), bodies, people)
+    rng = np.random.default_rng([*seed, _SEQUENCE, number])
+    # A step ends with the frame of its own number: the frame after a subsampled one shows another step.
+    frames = tuple(-(-frame // steps.frames_per_step) for frame in range(params.n_frames))
+    states = sample_motion(
+        rng, mixture, frames[-1] + 1, steps.steps_per_pose, people, radius_m=params.lab.radius_m
+    )
+    placed = [place_person(bodies, identity, state) for state in states]
+    return LabSequence(cameras, identity, placed, frames, rng)
+
+
+def sample_lab(
+    rng: np.random.Generator, params: LabParams, n_cameras: int, is_green: bool
+) -> list[LabCamera]:
+    """Cameras at even angles; the last sees the front of a person who faces the world's +z.
 
     Args:
         rng: generator.
@@ -98,32 +118,33 @@ def sample_lab(rng: np.random.Generator, params: LabParams, n_cameras: int, is_g
     """
     light, tint = sample_light(rng)
     floor = sample_background(rng).floor
-    views = []
+    cameras = []
     for index in range(n_cameras):
         angle = 2 * np.pi * (index + 1) / n_cameras + rng.normal(0, _JITTER_RAD)
         background = sample_background(rng)
-        # Behind the person as this camera sees it: a room has a wall on every side.
+        # A wall behind the person as this camera sees it: a room has a wall on every side.
         wall = params.distance_m.low + rng.uniform(0.0, 1.0)
         toward = np.array([np.sin(angle), 0.0, np.cos(angle)])
         background = background._replace(floor=floor, wall_normal=toward, wall_distance_m=wall)
         if is_green:
             background = green_screen(background)
-        lens = Lens(
+        sensor = Sensor(
             blur_px=rng.uniform(*params.blur_px.bounds),
             exposure=rng.uniform(0.85, 1.15),
             gamma=rng.uniform(0.85, 1.1),
             noise=rng.uniform(*params.noise.bounds),
         )
-        views.append(LabView(_camera(rng, params, toward), Setting((), background, light, tint, lens)))
-    return views
+        environment = Environment((), background, light, tint, sensor)
+        cameras.append(LabCamera(_sample_camera(rng, params, toward), environment))
+    return cameras
 
 
 def green_screen(background: Background) -> Background:
-    """The same room, hung with green cloth."""
+    """The same room with green walls and floor."""
     return background._replace(floor=plain(_GREEN), wall=plain(_GREEN * 0.9), panels=())
 
 
-def _camera(rng: np.random.Generator, params: LabParams, toward: Float[np.ndarray, " 3"]) -> Camera:
+def _sample_camera(rng: np.random.Generator, params: LabParams, toward: Float[np.ndarray, " 3"]) -> Camera:
     size = (params.side_px, params.side_px)
     focal = focal_of(rng.uniform(*params.field_of_view_deg.bounds), size)
     position = toward * rng.uniform(*params.distance_m.bounds)
@@ -131,90 +152,69 @@ def _camera(rng: np.random.Generator, params: LabParams, toward: Float[np.ndarra
     return look_at(position, np.array([0.0, _AIM_M, 0.0]), 0.0, focal, size)
 
 
-def act(
-    cast: Cast,
-    character: Character,
-    mixture: Mixture,
-    n_steps: int,
-    steps: StepsParams,
-    people: PeopleParams,
-    radius_m: float,
-    rng: np.random.Generator,
-) -> list[Stance]:
-    """Somebody moving through poses of the mixture, never far from the middle; one stance a step."""
-    n_poses = max(2, 1 + round(n_steps / steps.steps_per_pose))
-    motion = sample_motion(rng, mixture.sample(n_poses, rng), n_steps, np.zeros(2), people)
-    return [
-        stand(cast, character, moment.root, moment.body, kept_near(moment, radius_m)) for moment in motion
-    ]
-
-
-def kept_near(moment: Frame, radius_m: float) -> Float[np.ndarray, " 2"]:
-    """The place of a moment, pulled back to within a radius of the middle."""
-    distance = float(np.linalg.norm(moment.place))
-    return moment.place * min(1.0, radius_m / max(distance, 1e-9))
-
-
-def step_of(frame: int, frames_per_step: int) -> int:
-    """The step that a 0-based frame shows.
-
-    A step ends with the frame of its own number: whoever takes the video's next frame sees another moment.
-    """
-    return -(-frame // frames_per_step)
-
-
-def film(
+def render_videos(
+    sequence: LabSequence,
+    bodies: Bodies,
+    cameras: Sequence[LabCamera],
     paths: Sequence[Path],
     fourcc: str,
     rate: float,
-    views: Sequence[LabView],
-    cast: Cast,
-    stances: Sequence[Stance],
-    shown: Sequence[int],
-    rng: np.random.Generator,
-) -> list[list[Marks]]:
-    """Draw a performance as every camera sees it.
+) -> list[LabView]:
+    """Render a sequence as some of the cameras see it; every step is rendered once.
 
     Args:
-        paths: the videos, one for each view.
-        fourcc: their format.
-        rate: frames a second.
-        views: the cameras.
-        cast: the bodies.
-        stances: the steps.
-        shown: which step each frame shows: 0, then the same or the next.
-        rng: makes the sensors' noise.
+        sequence: the person's motion; its generator makes the sensors' noise.
+        bodies: the bodies.
+        cameras: which cameras.
+        paths: a video for each of them.
+        fourcc: format of the videos.
+        rate: frames per second.
 
     Returns:
-        The person's joints on the pictures, by view and step.
+        What each camera sees.
     """
-    marks: list[list[Marks]] = []
-    for path, view in zip(paths, views, strict=True):
+    views = []
+    for path, (camera, environment) in zip(paths, cameras, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = np.zeros((*view.camera.size, 3), dtype=np.uint8)
-        seen: list[Marks] = []
-        with _video(path, fourcc, rate, view.camera.size) as writer:
-            for step in shown:
-                if step == len(seen):
-                    scene = view.setting.scene(view.camera, (stances[step],))
-                    picture = draw(scene, cast, rng)
-                    seen.append(look_for_joints(scene.people[0], view.camera, picture))
+        view, image = LabView(camera, [], []), np.zeros((*camera.size, 3), dtype=np.uint8)
+        with _open_video(path, fourcc, rate, camera.size) as writer:
+            for step in sequence.steps:
+                if step == len(view.people):
+                    scene = environment.scene(camera, (sequence.people[step],))
+                    picture = render_scene(scene, bodies, sequence.rng)
+                    view.people.append(scene.people[0])
+                    view.joints.append(project_joints(scene.people[0], camera, picture))
                     image = picture.image
-                writer.write(_to_bgr(image))
-        marks.append(seen)
-    return marks
-
-
-def _to_bgr(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    return np.ascontiguousarray(image[..., ::-1])
+                writer.write(np.ascontiguousarray(image[..., ::-1]))
+        views.append(view)
+    return views
 
 
 @contextmanager
-def _video(path: Path, fourcc: str, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
+def _open_video(path: Path, fourcc: str, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
     code = cv2.VideoWriter.fourcc(*fourcc)
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, (size[1], size[0]))
     if not writer.isOpened():
         raise RuntimeError(f"OpenCV cannot write {fourcc} videos")
-    with ExitStack() as stack:
-        stack.callback(writer.release)
+    try:
         yield writer
+    finally:
+        writer.release()
+
+
+def captured_joints(bodies: Bodies, person: WorldPerson, names: Sequence[str]) -> Float[np.ndarray, "J 3"]:
+    """Joints as motion capture reports them, world axes, metres.
+
+    The skeletons of both laboratories consist of the joints of the body's H36M regressor, and of the body's
+    own joints where they have more than those.
+
+    Args:
+        bodies: the bodies.
+        person: whose joints.
+        names: of `joints.H36M17`, of `joints.SMPL24` with `smpl_` before them, or of `joints.MODEL49`.
+    """
+    regressor = bodies.files[person.identity.gender].J_regressor_h36m.astype(np.float64)
+    points = dict(zip(MODEL49, person.joints49, strict=True))
+    points |= dict(zip(H36M17, regressor @ person.vertices, strict=True))
+    points |= {f"smpl_{name}": point for name, point in zip(SMPL24, person.joints24, strict=True)}
+    return np.stack([points[name] for name in names])

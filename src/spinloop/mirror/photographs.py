@@ -1,170 +1,163 @@
-"""Work in pieces of a fixed size, on several processes, with results in order.
+"""Single pictures of one or two people, as the mirrors of photographs have them.
 
-A piece, not a picture, is what a process takes, because the poses of a piece are drawn together. Its size is
-a constant: it decides what is drawn, the number of processes never does.
-
-Pictures one by one, as the mirrors of single photographs take them, each with a generator of its own.
+Every picture has a random generator of its own. Only the poses are sampled for `BATCH` pictures together.
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from spinloop.body.files import load_body
-from spinloop.body.model import Engine
-from spinloop.keypoints.simulated import detect
+from spinloop.joints import JointSet
+from spinloop.keypoints.simulated import detect, inside_image, mark_joints
 from spinloop.keypoints.simulated import write_openpose as write_detections
-from spinloop.mirror.camera import sample_companion_place, sample_size, sample_view
-from spinloop.mirror.people import Cast, Stance, sample_character, sample_root, stand
-from spinloop.mirror.scene import Marks, Picture, Scene, draw, look_for_joints, middle_of, sample_setting
-from spinloop.motion.mixture import Mixture, load_mixture
-from spinloop.params.mirror import PhotosParams
+from spinloop.mirror.camera import sample_companion_place, sample_size, sample_viewpoint
+from spinloop.mirror.job import MirrorJob, run_tasks
+from spinloop.mirror.people import (
+    Bodies,
+    PersonState,
+    WorldPerson,
+    place_person,
+    sample_identity,
+    sample_root,
+)
+from spinloop.mirror.scene import (
+    Picture,
+    ProjectedJoints,
+    Scene,
+    project_joints,
+    render_scene,
+    sample_environment,
+)
+from spinloop.motion.mixture import Mixture
+from spinloop.params.mirror import LspetParams, MpiiParams, PhotosParams
 
-PIECE = 32
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-
-class Studio(NamedTuple):
-    """The files that every process needs, and what poses the bodies."""
-
-    bodies: tuple[Path, ...]
-    mixture: Path
-    engine: Engine
-
-
-@lru_cache(maxsize=1)
-def open_studio(studio: Studio) -> tuple[Cast, Mixture]:
-    """The bodies and the poses, read once per process."""
-    cast = Cast.of([load_body(path) for path in studio.bodies], studio.engine)
-    return cast, load_mixture(studio.mixture)
-
-
-def run_pieces(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    """Results of `function` on each task, in the tasks' order.
-
-    Args:
-        function: a module's function; it and the tasks must be picklable.
-        tasks: one per piece.
-        workers: processes; 1 works in this one.
-    """
-    if workers == 1:
-        yield from map(function, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(tasks)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.imap(function, tasks)
-
+BATCH = 32
+"""Pictures whose poses are sampled together, and which one process renders at a time."""
+LEAST_AREA_PX = 60
+"""People who show fewer pixels than this are not annotated."""
+_POSES, _PICTURE = 0, 1
 
 P = TypeVar("P", bound=PhotosParams)
-
-_POSES, _PICTURE = 0, 1
-LEAST_AREA_PX = 60
-"""Whoever shows fewer pixels than this is not annotated."""
+Result = TypeVar("Result")
+SampleCrowd = Callable[[P, int, Bodies, Mixture], Sequence[WorldPerson]]
+"""People in the background of a picture, from the mirror's parameters and the picture's number."""
 
 
 class Photograph(NamedTuple):
-    """A picture with all that is known about it."""
+    """A picture with its scene and the true joints."""
 
     number: int
     """0-based."""
     scene: Scene
     picture: Picture
-    marks: tuple[Marks, ...]
+    joints: tuple[ProjectedJoints, ...]
     """Of every person of the scene."""
     n_in_front: int
-    """How many of the scene's people are not background; they come first."""
-    cast: Cast
+    """How many of the people are not background; they come first."""
+    bodies: Bodies
     rng: np.random.Generator
-    """To go on with: for the file, the detector and the annotator."""
+    """The picture's own generator, from here on for the file, the detector and the annotator."""
 
 
-@dataclass(frozen=True)
-class Piece(Generic[P]):
-    """Pictures `first` to `last` (not included) of a mirror, and where their files go."""
-
-    first: int
-    last: int
-    params: P
-    studio: Studio
-    images: Path
-    """Folder of the pictures; it exists."""
-    beside: Path
-    """Folder of what else is made of each picture, OpenPose's files or masks; it exists."""
-
-
-def pieces(first: int, last: int, params: P, studio: Studio, images: Path, beside: Path) -> list[Piece[P]]:
-    """Pictures `first` to `last` (not included) in pieces of the fixed size; the folders are made."""
-    for folder in (images, beside):
-        folder.mkdir(parents=True, exist_ok=True)
-    starts = range(first, last, PIECE)
-    return [Piece(start, min(start + PIECE, last), params, studio, images, beside) for start in starts]
-
-
-def photographs(
-    piece: Piece[P], mirror: int, behind: Callable[[int, Cast, Mixture], Sequence[Stance]] | None = None
-) -> Iterator[Photograph]:
-    """Take the pictures of a piece.
+def render_photographs(
+    job: MirrorJob[P],
+    stream: int,
+    numbers: range,
+    folders: Sequence[Path],
+    save: Callable[..., Result],
+    sample_crowd: SampleCrowd[P] | None = None,
+    description: str = "rendering",
+) -> Iterator[Result]:
+    """Render pictures and write their files, on several processes; results in the order of the pictures.
 
     Args:
-        piece: which.
-        mirror: the mirror's number, second entry of every seed.
-        behind: people in the background of a picture, by its number; nobody if not given.
+        job: the mirror.
+        stream: second entry of every seed; every mirror has its own.
+        numbers: of the pictures, consecutive.
+        folders: of the files; they are made.
+        save: `save(photograph, params, *folders)` writes the files of a picture; a module's function.
+        sample_crowd: people in the background; none if left out; a module's function.
+        description: for the progress bar.
     """
-    cast, mixture = open_studio(piece.studio)
-    # Always a whole piece's poses, so that the last piece of a short run equals the same one of a long run.
-    seed = [piece.params.seed, mirror, _POSES, piece.first]
-    poses = mixture.sample(2 * PIECE, np.random.default_rng(seed)).reshape(PIECE, 2, -1)
-    for number in range(piece.first, piece.last):
-        rng = np.random.default_rng([piece.params.seed, mirror, _PICTURE, number])
-        others = behind(number, cast, mixture) if behind else ()
-        yield take(piece.params, number, poses[number - piece.first], cast, rng, others)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    batches = [numbers[start : start + BATCH] for start in range(0, len(numbers), BATCH)]
+    render = partial(_render_batch, stream, tuple(folders), save, sample_crowd)
+    for results in run_tasks(job, render, batches, description):
+        yield from results
 
 
-def take(
+def _render_batch(
+    stream: int,
+    folders: tuple[Path, ...],
+    save: Callable[..., Result],
+    sample_crowd: SampleCrowd[P] | None,
+    job: MirrorJob[P],
+    numbers: range,
+) -> list[Result]:
+    bodies, mixture = job.inputs
+    params = job.params
+    # Poses for a whole batch, so that the last batch of a short run equals the same one of a longer run.
+    seed = [params.seed, stream, _POSES, numbers.start]
+    poses = mixture.sample(2 * BATCH, np.random.default_rng(seed)).reshape(BATCH, 2, -1)
+    results = []
+    for number in numbers:
+        rng = np.random.default_rng([params.seed, stream, _PICTURE, number])
+        crowd = sample_crowd(params, number, bodies, mixture) if sample_crowd else ()
+        photograph = _render(params, number, poses[number - numbers.start], bodies, rng, crowd)
+        results.append(save(photograph, params, *folders))
+    return results
+
+
+def _render(
     params: P,
     number: int,
     poses: Float[np.ndarray, "2 69"],
-    cast: Cast,
+    bodies: Bodies,
     rng: np.random.Generator,
-    behind: Sequence[Stance] = (),
+    crowd: Sequence[WorldPerson],
 ) -> Photograph:
-    """One picture of one or two people somewhere; the camera looks at the first.
-
-    Args:
-        params: of the mirror.
-        number: of the picture.
-        poses: of those two.
-        cast: the bodies.
-        rng: the picture's own generator.
-        behind: further people, who come last in the scene.
-    """
+    """One picture of one or two people and a crowd behind them; the camera aims at the first."""
     places = [np.zeros(2)]
     if rng.random() < params.second_person:
         places.append(sample_companion_place(rng))
-    stances: list[Stance] = []
+    people: list[WorldPerson] = []
     for pose, place in zip(poses, places, strict=False):
-        character = sample_character(rng, sorted(cast.files), params.people)
-        stances.append(stand(cast, character, sample_root(rng, params.people), pose, place))
-    middle = middle_of(stances[0])
+        identity = sample_identity(rng, bodies, params.people)
+        state = PersonState(sample_root(rng, params.people), pose, place)
+        people.append(place_person(bodies, identity, state))
+    middle = people[0].middle
     size = sample_size(rng, params.picture)
-    camera = sample_view(rng, params.camera, size, middle).camera(size)
-    scene = sample_setting(rng, params.picture, camera, middle).scene(camera, [*stances, *behind])
-    picture = draw(scene, cast, rng)
-    marks = tuple(look_for_joints(person, camera, picture) for person in scene.people)
-    return Photograph(number, scene, picture, marks, len(stances), cast, rng)
+    camera = sample_viewpoint(rng, params.camera, size, middle).camera(size)
+    scene = sample_environment(rng, params.picture, camera, middle).scene(camera, [*people, *crowd])
+    picture = render_scene(scene, bodies, rng)
+    joints = tuple(project_joints(person, camera, picture) for person in scene.people)
+    return Photograph(number, scene, picture, joints, len(people), bodies, rng)
 
 
 def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> None:
-    """Write the file that OpenPose would make of a picture."""
-    seen = [mark.openpose for mark in photograph.marks]
-    detections = detect(seen, photograph.scene.camera.size, params.detector, photograph.rng)
+    """Write the detections of a picture in OpenPose's format."""
+    people = [joints.openpose for joints in photograph.joints]
+    detections = detect(people, photograph.scene.camera.size, params.detector, photograph.rng)
     write_detections(path, detections)
+
+
+def annotate_joints(
+    photograph: Photograph, joints: ProjectedJoints, names: JointSet, params: LspetParams | MpiiParams
+) -> tuple[Float[np.ndarray, "J 2"], Bool[np.ndarray, " J"]]:
+    """Positions that an annotator marks (px), and which of them are annotated.
+
+    Args:
+        photograph: the picture.
+        joints: of one of its people.
+        names: of the annotated joints (of `joints.COMMON24`).
+        params: noise, and how many hidden joints are left out.
+    """
+    rng = photograph.rng
+    places = mark_joints(joints.pixels, names, params.annotation_noise, rng)
+    is_known = joints.visible(names) | (rng.random(len(names)) >= params.hidden_not_annotated)
+    return places, is_known & inside_image(places, photograph.scene.camera.size)

@@ -1,10 +1,8 @@
-"""Pickles as Python 2 wrote them, which is what 3DPW's files are.
+"""A mirror of 3DPW: videos of one or two people before a moving camera, with their true bodies.
 
-Two things set them apart from what Python 3 writes under protocol 2: text and the bytes of arrays are plain
-byte strings (Python 2's `str`), which a reader must decode as latin-1, and NumPy's functions stand under the
-names that they had then.
-
-A mirror of 3DPW: videos of one or two people before a moving camera, with their 3D truth.
+Its sequence files are pickles as Python 2 wrote them. They differ from protocol 2 of Python 3 in two ways:
+text and the bytes of arrays are byte strings (Python 2's `str`), which a reader decodes as latin-1, and
+NumPy's functions have their old names.
 """
 
 import pickle
@@ -18,28 +16,167 @@ from jaxtyping import Bool, Float
 
 from spinloop.joints import OPENPOSE18, OPENPOSE25, index_map
 from spinloop.keypoints.simulated import detect_person
-from spinloop.mirror.camera import Camera, View, sample_companion_place, sample_size, sample_view
+from spinloop.mirror.camera import Camera, sample_companion_place, sample_size, sample_viewpoint
+from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.people import (
-    Cast,
-    Character,
-    Frame,
-    Person,
-    Stance,
-    sample_character,
+    Bodies,
+    CameraPerson,
+    PersonState,
+    WorldPerson,
+    place_person,
+    sample_identity,
     sample_motion,
-    stand,
-    truth_row,
 )
-from spinloop.mirror.photographs import Studio, open_studio, run_pieces
-from spinloop.mirror.scene import Setting, draw, look_for_joints, middle_of, sample_setting
+from spinloop.mirror.scene import Environment, project_joints, render_scene, sample_environment, save_jpeg
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import Pw3dParams
-from spinloop.tables.images import encode_jpeg
 from spinloop.tables.records import make_id
 
 Pickled = np.ndarray | str | bytes | int | Sequence["Pickled"] | Mapping[str, "Pickled"]
 
 _TUPLE_OF_ZERO = pickle.BININT1 + b"\0" + pickle.TUPLE1
+_STREAM = 2  # second entry of every seed; every mirror has its own
+_PLACES = ("courtyard", "downtown", "office", "park", "square", "station")
+_ACTIVITIES = ("crossing", "dancing", "meeting", "running", "stretching", "walking")
+_TO_OPENPOSE18 = list(index_map(OPENPOSE25, OPENPOSE18))
+_LETTER = {"female": "f", "male": "m"}
+
+
+class _VideoFrame(NamedTuple):
+    """One rendered frame of a video."""
+
+    camera: Camera
+    world: tuple[WorldPerson, ...]
+    people: tuple[CameraPerson, ...]
+    poses2d: Float[np.ndarray, "P 3 18"]
+
+
+def write_pw3d(job: MirrorJob[Pw3dParams], root: Path) -> list[dict[str, Any]]:
+    """Render the mirror.
+
+    Args:
+        job: the section `mirror_pw3d`, the female and the male body, the distribution of poses.
+        root: folder of the mirror; `sequenceFiles/<subset>/` and `imageFiles/` are made in it.
+
+    Returns:
+        The rows of the truth: people with a detection, in frames whose camera is marked as valid.
+    """
+    for folder in (root / "sequenceFiles" / job.params.subset, root / "imageFiles"):
+        folder.mkdir(parents=True)
+    tasks = [(number, root) for number in range(job.params.n_sequences)]
+    return [row for rows in run_tasks(job, _render_video, tasks) for row in rows]
+
+
+def sequence_name(number: int) -> str:
+    """A name in the style of the original's, another for each number."""
+    place, activity = _PLACES[number % len(_PLACES)], _ACTIVITIES[number // len(_PLACES) % len(_ACTIVITIES)]
+    return f"{place}_{activity}_{number:02d}"
+
+
+def _render_video(job: MirrorJob[Pw3dParams], task: tuple[int, Path]) -> list[dict[str, Any]]:
+    """Render one video, write its pictures and its sequence file."""
+    (number, root), (bodies, mixture) = task, job.inputs
+    params, rng = job.params, np.random.default_rng([job.params.seed, _STREAM, number])
+    name = sequence_name(number)
+    folder = root / "imageFiles" / name
+    folder.mkdir()
+    states, people = _sample_people(params, bodies, mixture, rng)
+    frames = []
+    for index, (camera, environment) in enumerate(_sample_cameras(params, states[0], people[0][0], rng)):
+        world = tuple(person[index] for person in people)
+        scene = environment.scene(camera, world)
+        picture = render_scene(scene, bodies, rng)
+        found = []
+        for person in scene.people:
+            joints = project_joints(person, camera, picture).openpose
+            detection = detect_person(joints, camera.size, params.detector, rng)[_TO_OPENPOSE18].T
+            found.append(detection * (rng.random() >= params.detector.person_miss))
+        save_jpeg(folder / f"image_{index:05d}.jpg", picture.image, params.picture, rng)
+        frames.append(_VideoFrame(camera, world, scene.people, np.stack(found)))
+    is_valid = rng.random(params.n_frames) >= params.invalid_camera
+    content = _sequence_file(name, frames, is_valid)
+    (root / "sequenceFiles" / params.subset / f"{name}.pkl").write_bytes(dumps_python2(content))
+    return _truth(f"pw3d_{params.subset}", name, frames, is_valid)
+
+
+def _sample_people(
+    params: Pw3dParams, bodies: Bodies, mixture: Mixture, rng: np.random.Generator
+) -> tuple[list[list[PersonState]], list[list[WorldPerson]]]:
+    """States and posed bodies of one or two people: lists over people of lists over frames."""
+    starts = [np.zeros(2)]
+    if rng.random() < params.second_person:
+        starts.append(sample_companion_place(rng))
+    identities = [sample_identity(rng, bodies, params.people) for _ in starts]
+    states = [
+        sample_motion(rng, mixture, params.n_frames, params.frames_per_pose, params.people, start)
+        for start in starts
+    ]
+    people = [
+        [place_person(bodies, identity, state) for state in motion]
+        for identity, motion in zip(identities, states, strict=True)
+    ]
+    return states, people
+
+
+def _sample_cameras(
+    params: Pw3dParams, motion: Sequence[PersonState], first: WorldPerson, rng: np.random.Generator
+) -> Iterator[tuple[Camera, Environment]]:
+    """Camera and environment of every frame: the camera follows the first person and drifts."""
+    size = sample_size(rng, params.picture)
+    start, end = (sample_viewpoint(rng, params.camera, size, first.middle) for _ in range(2))
+    end = end._replace(focal_px=start.focal_px)
+    environment = sample_environment(rng, params.picture, start.camera(size), first.middle)
+    for number, state in enumerate(motion):
+        viewpoint = start.interpolate(end, number / (len(motion) - 1))
+        x, z = state.place
+        yield viewpoint.moved(np.array([x, 0.0, z])).camera(size), environment
+
+
+def _sequence_file(
+    name: str, frames: Sequence[_VideoFrame], is_valid: Bool[np.ndarray, " F"]
+) -> dict[str, Any]:
+    """The content of a sequence file, under the original's keys; lists run over people."""
+    cameras = np.tile(np.eye(4), (len(frames), 1, 1))
+    for number, frame in enumerate(frames):
+        # A camera that is not valid keeps the pose of the frame before.
+        known = frame.camera if is_valid[number] or number == 0 else frames[number - 1].camera
+        cameras[number, :3, :3], cameras[number, :3, 3] = known.rotation, known.translation
+    first = frames[0]
+    people = range(len(first.world))
+    focal, center = first.camera.focal_px, first.camera.center_px
+    return {
+        "sequence": name,
+        "genders": [_LETTER[person.identity.gender] for person in first.world],
+        "betas": [person.identity.betas.astype(np.float64) for person in first.world],
+        "poses": [_over_frames(frames, "pose", person) for person in people],
+        "trans": [_over_frames(frames, "trans", person) for person in people],
+        "jointPositions": [
+            _over_frames(frames, "joints24", person).reshape(len(frames), 72) for person in people
+        ],
+        "poses2d": [np.stack([frame.poses2d[person] for frame in frames]) for person in people],
+        "campose_valid": [is_valid.astype(np.int64) for _ in people],
+        "cam_poses": cameras,
+        "cam_intrinsics": np.array([[focal, 0.0, center[0]], [0.0, focal, center[1]], [0.0, 0.0, 1.0]]),
+        "img_frame_ids": np.arange(len(frames)),
+    }
+
+
+def _over_frames(frames: Sequence[_VideoFrame], field: str, person: int) -> Float[np.ndarray, "F ..."]:
+    return np.stack([np.asarray(getattr(frame.world[person], field), dtype=np.float64) for frame in frames])
+
+
+def _truth(
+    split: str, name: str, frames: Sequence[_VideoFrame], is_valid: Bool[np.ndarray, " F"]
+) -> list[dict[str, Any]]:
+    rows = []
+    for number, frame in enumerate(frames):
+        if not is_valid[number]:
+            continue
+        for index, person in enumerate(frame.people):
+            if (frame.poses2d[index, 2] > 0).any():
+                key = make_id(split, f"imageFiles/{name}/image_{number:05d}.jpg", index)
+                rows.append(truth_row(key, person, frame.camera))
+    return rows
 
 
 def dumps_python2(value: Pickled) -> bytes:
@@ -73,7 +210,7 @@ def _emit_string(data: bytes) -> bytes:
 
 
 def _emit_array(array: np.ndarray) -> bytes:
-    """What `ndarray.__reduce__` and `__setstate__` agree on: an empty array, then its contents."""
+    """As `ndarray.__reduce__` does: an empty array, then its state."""
     empty = _global("numpy.core.multiarray", "_reconstruct") + _global("numpy", "ndarray")
     empty += _TUPLE_OF_ZERO + _emit_string(b"b") + pickle.TUPLE3 + pickle.REDUCE
     shape = pickle.MARK + b"".join(map(_emit, array.shape)) + pickle.TUPLE
@@ -91,181 +228,3 @@ def _emit_dtype(dtype: np.dtype) -> bytes:
 
 def _global(module: str, name: str) -> bytes:
     return pickle.GLOBAL + f"{module}\n{name}\n".encode("ascii")
-
-
-_MIRROR = 2  # second entry of every seed; COCO's mirror has 1
-_PLACES = ("courtyard", "downtown", "office", "park", "square", "station")
-_DEEDS = ("crossing", "dancing", "meeting", "running", "stretching", "walking")
-_TO_OPENPOSE18 = list(index_map(OPENPOSE25, OPENPOSE18))
-_LETTER = {"female": "f", "male": "m"}
-
-
-class Take(NamedTuple):
-    """One video to be made."""
-
-    number: int
-    params: Pw3dParams
-    studio: Studio
-    root: Path
-    """Root of the mirror; its two folders exist."""
-
-
-class _Shot(NamedTuple):
-    """One frame of a video, as drawn."""
-
-    camera: Camera
-    stances: tuple[Stance, ...]
-    people: tuple[Person, ...]
-    poses2d: Float[np.ndarray, "P 3 18"]
-
-
-def write_pw3d(
-    params: Pw3dParams, studio: Studio, root: Path, workers: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Make all videos.
-
-    Args:
-        params: the section `mirror_pw3d`.
-        studio: the female and the male body, and the pose mixture.
-        root: root of the mirror; `sequenceFiles/<subset>/` and `imageFiles/` are made in it.
-        workers: processes.
-
-    Yields:
-        The rows of the truth of one video: frames whose camera is marked as valid, people with a detection.
-    """
-    for folder in (root / "sequenceFiles" / params.subset, root / "imageFiles"):
-        folder.mkdir(parents=True)
-    takes = [Take(index, params, studio, root) for index in range(params.n_sequences)]
-    yield from run_pieces(make_video, takes, workers)
-
-
-def sequence_name(index: int) -> str:
-    """A name of the original's kind, one for each index."""
-    place, deed = _PLACES[index % len(_PLACES)], _DEEDS[index // len(_PLACES) % len(_DEEDS)]
-    return f"{place}_{deed}_{index:02d}"
-
-
-def make_video(take: Take) -> list[dict[str, Any]]:
-    """Draw one video, write its pictures and its sequence file."""
-    cast, mixture = open_studio(take.studio)
-    params, rng = take.params, np.random.default_rng([take.params.seed, _MIRROR, take.number])
-    name = sequence_name(take.number)
-    folder = take.root / "imageFiles" / name
-    folder.mkdir()
-    characters, motions = _sample_people(params, cast, mixture, rng)
-    shots = []
-    for number, (camera, setting, stances) in enumerate(_film(params, cast, characters, motions, rng)):
-        shot, jpeg = _shoot(params, cast, camera, setting, stances, rng)
-        (folder / f"image_{number:05d}.jpg").write_bytes(jpeg)
-        shots.append(shot)
-    is_valid = rng.random(params.n_frames) >= params.invalid_camera
-    content = _sequence_file(name, shots, is_valid)
-    (take.root / "sequenceFiles" / params.subset / f"{name}.pkl").write_bytes(dumps_python2(content))
-    return _truth(f"pw3d_{params.subset}", name, shots, is_valid)
-
-
-def _sample_people(
-    params: Pw3dParams, cast: Cast, mixture: Mixture, rng: np.random.Generator
-) -> tuple[list[Character], list[list[Frame]]]:
-    n_poses = max(2, 1 + round(params.n_frames / params.frames_per_pose))
-    starts = [np.zeros(2)]
-    if rng.random() < params.second_person:
-        starts.append(sample_companion_place(rng))
-    characters = [sample_character(rng, sorted(cast.files), params.people) for _ in starts]
-    motions = [
-        sample_motion(rng, mixture.sample(n_poses, rng), params.n_frames, start, params.people)
-        for start in starts
-    ]
-    return characters, motions
-
-
-def _film(
-    params: Pw3dParams,
-    cast: Cast,
-    characters: Sequence[Character],
-    motions: Sequence[Sequence[Frame]],
-    rng: np.random.Generator,
-) -> Iterator[tuple[Camera, Setting, tuple[Stance, ...]]]:
-    """Camera, place and people of every frame: the camera follows the first person and drifts."""
-    size = sample_size(rng, params.picture)
-    frames = list(zip(*motions, strict=True))
-    first = _stand_all(cast, characters, frames[0])
-    views = [sample_view(rng, params.camera, size, middle_of(first[0])) for _ in range(2)]
-    start, end = views[0], views[1]._replace(focal_px=views[0].focal_px)
-    setting = sample_setting(rng, params.picture, start.camera(size), middle_of(first[0]))
-    for number, frame in enumerate(frames):
-        stances = _stand_all(cast, characters, frame)
-        view: View = start.blend(end, number / (len(frames) - 1))
-        x, z = frame[0].place
-        yield view.moved(np.array([x, 0.0, z])).camera(size), setting, stances
-
-
-def _stand_all(cast: Cast, characters: Sequence[Character], frame: Sequence[Frame]) -> tuple[Stance, ...]:
-    return tuple(
-        stand(cast, character, moment.root, moment.body, moment.place)
-        for character, moment in zip(characters, frame, strict=True)
-    )
-
-
-def _shoot(
-    params: Pw3dParams,
-    cast: Cast,
-    camera: Camera,
-    setting: Setting,
-    stances: tuple[Stance, ...],
-    rng: np.random.Generator,
-) -> tuple[_Shot, bytes]:
-    scene = setting.scene(camera, stances)
-    picture = draw(scene, cast, rng)
-    found = []
-    for person in scene.people:
-        seen = look_for_joints(person, camera, picture).openpose
-        detection = detect_person(seen, camera.size, params.detector, rng)[_TO_OPENPOSE18].T
-        found.append(detection * (rng.random() >= params.detector.person_miss))
-    quality = round(rng.uniform(*params.picture.jpeg_quality.bounds))
-    return _Shot(camera, stances, scene.people, np.stack(found)), encode_jpeg(picture.image, quality)
-
-
-def _sequence_file(name: str, shots: Sequence[_Shot], is_valid: Bool[np.ndarray, " F"]) -> dict[str, Any]:
-    """The content of a sequence file, under the original's keys; lists run over people."""
-    cameras = np.tile(np.eye(4), (len(shots), 1, 1))
-    for number, shot in enumerate(shots):
-        # A camera that could not be found keeps the pose of the frame before.
-        known = shot.camera if is_valid[number] or number == 0 else shots[number - 1].camera
-        cameras[number, :3, :3], cameras[number, :3, 3] = known.rotation, known.translation
-    first = shots[0]
-    people = range(len(first.stances))
-    focal, center = first.camera.focal_px, first.camera.center_px
-    return {
-        "sequence": name,
-        "genders": [_LETTER[stance.character.gender] for stance in first.stances],
-        "betas": [stance.character.betas.astype(np.float64) for stance in first.stances],
-        "poses": [_over_frames(shots, "pose", person) for person in people],
-        "trans": [_over_frames(shots, "trans", person) for person in people],
-        "jointPositions": [
-            _over_frames(shots, "joints24", person).reshape(len(shots), 72) for person in people
-        ],
-        "poses2d": [np.stack([shot.poses2d[person] for shot in shots]) for person in people],
-        "campose_valid": [is_valid.astype(np.int64) for _ in people],
-        "cam_poses": cameras,
-        "cam_intrinsics": np.array([[focal, 0.0, center[0]], [0.0, focal, center[1]], [0.0, 0.0, 1.0]]),
-        "img_frame_ids": np.arange(len(shots)),
-    }
-
-
-def _over_frames(shots: Sequence[_Shot], field: str, person: int) -> Float[np.ndarray, "F ..."]:
-    return np.stack([np.asarray(getattr(shot.stances[person], field), dtype=np.float64) for shot in shots])
-
-
-def _truth(
-    split: str, name: str, shots: Sequence[_Shot], is_valid: Bool[np.ndarray, " F"]
-) -> list[dict[str, Any]]:
-    rows = []
-    for number, shot in enumerate(shots):
-        if not is_valid[number]:
-            continue
-        for index, person in enumerate(shot.people):
-            if (shot.poses2d[index, 2] > 0).any():
-                key = make_id(split, f"imageFiles/{name}/image_{number:05d}.jpg", index)
-                rows.append(truth_row(key, person, shot.camera))
-    return rows

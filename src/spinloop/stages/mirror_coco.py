@@ -1,16 +1,12 @@
 """Render a mirror of COCO: photographs of people with 2D joints, and OpenPose files beside."""
 
-import math
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.coco import save_annotations, write_coco
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import PIECE, Studio
+from spinloop.mirror.coco import write_coco
+from spinloop.mirror.job import load_job, save_truth
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_coco": CocoParams, "body": PosingParams}
 
@@ -36,12 +32,6 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_coco", CocoParams)
-    engine = load_section(params, "body", PosingParams).engine
-    studio = Studio((body,), mixture, engine)
-    with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_coco(section, studio, images, detections, workers)
-        n_pieces = math.ceil(section.n_images / PIECE)
-        drawn = [one for piece in progress(pieces, "drawing", n_pieces) for one in piece]
-        save_annotations(images, drawn, section)
-        save_truth(truth, (row for one in drawn for row in one.truth))
+    job = load_job(params, "mirror_coco", CocoParams, (body,), mixture, workers)
+    with atomic(out) as root, atomic(openpose) as detections:
+        save_truth(truth, write_coco(job, root, detections))

@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, performances, write_h36m
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
+from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, write_h36m
+from spinloop.mirror.job import load_job, save_truth
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import H36mParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_h36m": H36mParams, "body": PosingParams}
 
@@ -39,14 +36,8 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_h36m", H36mParams)
-    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
+    job = load_job(params, "mirror_h36m", H36mParams, (body,), mixture, workers)
     tables = {TRAIN: truth_train, TEST: truth_p1, TEST_FRONTAL: truth_p2}
     with atomic(out) as root, atomic(openpose) as detections:
-        for folder in (root, detections):
-            folder.mkdir()
-        n_performances = len(performances(section, studio, root, detections))
-        filmed = write_h36m(section, studio, root, detections, workers)
-        parts = list(progress(filmed, "filming", n_performances))
-        for split, path in tables.items():
-            save_truth(path, (row for part in parts for row in part.get(split, [])))
+        for split, rows in write_h36m(job, root, detections).items():
+            save_truth(tables[split], rows)

@@ -3,14 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.lsp import TEST, TRAIN, write_test, write_train
-from spinloop.mirror.lsp import save_lsp_joints as save_joints
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
+from spinloop.mirror.job import load_job, save_truth
+from spinloop.mirror.lsp import write_lsp_test, write_lsp_train
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import LspParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_lsp": LspParams, "body": PosingParams}
 
@@ -40,15 +36,8 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_lsp", LspParams)
-    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
-    with atomic(out) as images, atomic(openpose) as detections:
-        pieces = progress(write_train(section, studio, images, detections, workers), "drawing to train")
-        drawn = [one for piece in pieces for one in piece]
-        save_joints(images, drawn, TRAIN)
-        save_truth(truth, (one.truth for one in drawn))
-    with atomic(test_out) as images:
-        pieces = progress(write_test(section, studio, images, workers), "drawing to test")
-        drawn = [one for piece in pieces for one in piece]
-        save_joints(images, drawn, TEST)
-        save_truth(test_truth, (one.truth for one in drawn))
+    job = load_job(params, "mirror_lsp", LspParams, (body,), mixture, workers)
+    with atomic(out) as root, atomic(openpose) as detections:
+        save_truth(truth, write_lsp_train(job, root, detections))
+    with atomic(test_out) as root:
+        save_truth(test_truth, write_lsp_test(job, root))

@@ -3,14 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.lsp import save_lspet_joints as save_joints
+from spinloop.mirror.job import load_job, save_truth
 from spinloop.mirror.lsp import write_lspet
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import LspetParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_lspet": LspetParams, "body": PosingParams}
 
@@ -36,10 +32,6 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_lspet", LspetParams)
-    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
-    with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_lspet(section, studio, images, detections, workers)
-        drawn = [one for piece in progress(pieces, "drawing") for one in piece]
-        save_joints(images, drawn)
-        save_truth(truth, (one.truth for one in drawn))
+    job = load_job(params, "mirror_lspet", LspetParams, (body,), mixture, workers)
+    with atomic(out) as root, atomic(openpose) as detections:
+        save_truth(truth, write_lspet(job, root, detections))

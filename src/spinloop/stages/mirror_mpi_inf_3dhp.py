@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.mpi_inf_3dhp import write_test, write_train
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
+from spinloop.mirror.job import load_job, save_truth
+from spinloop.mirror.mpi_inf_3dhp import write_mpi_test, write_mpi_train
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiInf3dhpParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams, "body": PosingParams}
 
@@ -37,13 +34,7 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams)
-    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
+    job = load_job(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams, (body,), mixture, workers)
     with atomic(out) as root, atomic(openpose) as detections:
-        for folder in (root, detections):
-            folder.mkdir()
-        filmed = write_train(section, studio, root, detections, workers)
-        train = progress(filmed, "filming for training")
-        save_truth(truth_train, [row for rows in train for row in rows])
-        test = progress(write_test(section, studio, root, workers), "filming for the test")
-        save_truth(truth_test, [row for rows in test for row in rows])
+        save_truth(truth_train, write_mpi_train(job, root, detections))
+        save_truth(truth_test, write_mpi_test(job, root))

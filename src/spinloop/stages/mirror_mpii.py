@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.mpii import save_people, write_mpii
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
+from spinloop.mirror.job import load_job, save_truth
+from spinloop.mirror.mpii import write_mpii
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import MpiiParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_mpii": MpiiParams, "body": PosingParams}
 
@@ -35,9 +32,6 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_mpii", MpiiParams)
-    studio = Studio((body,), mixture, load_section(params, "body", PosingParams).engine)
-    with atomic(out) as images, atomic(openpose) as detections:
-        pieces = write_mpii(section, studio, images, detections, workers)
-        drawn = [one for piece in progress(pieces, "drawing") for one in piece]
-        save_truth(truth, save_people(images, drawn, section))
+    job = load_job(params, "mirror_mpii", MpiiParams, (body,), mixture, workers)
+    with atomic(out) as root, atomic(openpose) as detections:
+        save_truth(truth, write_mpii(job, root, detections))

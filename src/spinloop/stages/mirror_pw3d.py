@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from spinloop.files import atomic
-from spinloop.mirror.people import save_truth
-from spinloop.mirror.photographs import Studio
+from spinloop.mirror.job import load_job, save_truth
 from spinloop.mirror.pw3d import write_pw3d
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
 from spinloop.params.mirror import Pw3dParams
-from spinloop.progress import progress
 
 SECTIONS = {"mirror_pw3d": Pw3dParams, "body": PosingParams}
 
@@ -35,10 +32,6 @@ def run(
         workers: processes; the result does not depend on them.
         params: the parameter file.
     """
-    section = load_section(params, "mirror_pw3d", Pw3dParams)
-    engine = load_section(params, "body", PosingParams).engine
-    studio = Studio((body_female, body_male), mixture, engine)
+    job = load_job(params, "mirror_pw3d", Pw3dParams, (body_female, body_male), mixture, workers)
     with atomic(out) as root:
-        videos = write_pw3d(section, studio, root, workers)
-        rows = [row for video in progress(videos, "drawing", section.n_sequences) for row in video]
-        save_truth(truth, rows)
+        save_truth(truth, write_pw3d(job, root))

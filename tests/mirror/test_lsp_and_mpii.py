@@ -14,7 +14,7 @@ from scipy.io import loadmat
 
 from spinloop.body.model import BodyModel
 from spinloop.datasets import read_source
-from spinloop.mirror.people import load_truth
+from spinloop.mirror.job import load_truth
 from spinloop.params.datasets import SourcesParams
 from spinloop.params.loader import load_section
 from spinloop.stages import mirror_lsp, mirror_lspet, mirror_mpii
@@ -27,7 +27,7 @@ EXACT = {"annotation_noise": 0.0, "second_person": 0.4}
 
 
 @pytest.fixture(scope="module")
-def draw(repository, studio_files, mixture_file, tmp_path_factory):
+def render(repository, body_files, mixture_file, tmp_path_factory):
     """Run a mirror's stage with changed parameters; its places by name."""
 
     def run(stage, name: str, **changes) -> SimpleNamespace:
@@ -40,7 +40,7 @@ def draw(repository, studio_files, mixture_file, tmp_path_factory):
         places = {"out": root / "out", "openpose": root / "openpose", "truth": root / "truth.parquet"}
         if name == "lsp":
             places |= {"test_out": root / "test", "test_truth": root / "test_truth.parquet"}
-        stage.run(body=studio_files["neutral"], mixture=mixture_file, params=root / "params.yaml", **places)
+        stage.run(body=body_files["neutral"], mixture=mixture_file, params=root / "params.yaml", **places)
         return SimpleNamespace(**places, sources=load_section(root / "params.yaml", "sources", SourcesParams))
 
     return run
@@ -52,20 +52,20 @@ def _picture(repository, occluder: float) -> dict:
 
 
 @pytest.fixture(scope="module")
-def lsp(draw, repository) -> SimpleNamespace:
+def lsp(render, repository) -> SimpleNamespace:
     """With something in front of everybody."""
     picture = _picture(repository, 1.0)
-    return draw(mirror_lsp, "lsp", n_images=5, n_test_images=6, picture=picture, **EXACT)
+    return render(mirror_lsp, "lsp", n_images=5, n_test_images=6, picture=picture, **EXACT)
 
 
 @pytest.fixture(scope="module")
-def lspet(draw) -> SimpleNamespace:
-    return draw(mirror_lspet, "lspet", n_images=7, hidden_not_annotated=0.5, swap=0.0, **EXACT)
+def lspet(render) -> SimpleNamespace:
+    return render(mirror_lspet, "lspet", n_images=7, hidden_not_annotated=0.5, swap=0.0, **EXACT)
 
 
 @pytest.fixture(scope="module")
-def mpii(draw) -> SimpleNamespace:
-    return draw(mirror_mpii, "mpii", n_images=7, hidden_not_annotated=0.5, **EXACT)
+def mpii(render) -> SimpleNamespace:
+    return render(mirror_mpii, "mpii", n_images=7, hidden_not_annotated=0.5, **EXACT)
 
 
 def _vertices_and_joints(truth, body):
@@ -136,8 +136,8 @@ def test_lspet_has_its_joints_in_fourteen_rows_of_three_columns_per_image(lspet,
     assert 0 < (joints[:, 2] == 0).sum() < joints[:, 2].size
 
 
-def test_exchanged_sides_are_exchanged_joints(draw, lspet):
-    swapped = draw(mirror_lspet, "lspet", n_images=2, hidden_not_annotated=0.5, swap=1.0, **EXACT)
+def test_exchanged_sides_are_exchanged_joints(render, lspet):
+    swapped = render(mirror_lspet, "lspet", n_images=2, hidden_not_annotated=0.5, swap=1.0, **EXACT)
     one, other = (loadmat(mirror.out / "joints.mat")["joints"] for mirror in (lspet, swapped))
     # Right and left in turn from the ankles to the wrists; neck and head have no side.
     mirrored = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13]
@@ -205,10 +205,10 @@ def _traced(truth, body, row: int, size) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def alone(draw, repository) -> SimpleNamespace:
+def alone(render, repository) -> SimpleNamespace:
     """Test pictures of one person with nothing in front."""
     changes = {"n_images": 1, "n_test_images": 2, "second_person": 0.0}
-    return draw(mirror_lsp, "lsp", picture=_picture(repository, 0.0), **changes)
+    return render(mirror_lsp, "lsp", picture=_picture(repository, 0.0), **changes)
 
 
 def test_masks_show_the_body_and_part_masks_its_parts_as_rays_find_them(alone, mannequin):
@@ -252,10 +252,10 @@ def test_who_or_what_stands_in_front_cuts_a_hole_into_the_mask(lsp, mannequin):
     assert 0 < min(shares) < 0.9
 
 
-def test_the_same_seed_gives_the_same_bytes(draw, mpii, lspet):
-    again = draw(mirror_mpii, "mpii", n_images=7, hidden_not_annotated=0.5, **EXACT)
+def test_the_same_seed_gives_the_same_bytes(render, mpii, lspet):
+    again = render(mirror_mpii, "mpii", n_images=7, hidden_not_annotated=0.5, **EXACT)
     assert (again.out / "train.h5").read_bytes() == (mpii.out / "train.h5").read_bytes()
-    few = draw(mirror_lspet, "lspet", n_images=2, hidden_not_annotated=0.5, swap=0.0, **EXACT)
+    few = render(mirror_lspet, "lspet", n_images=2, hidden_not_annotated=0.5, swap=0.0, **EXACT)
     for name in ("im00001.png", "im00002.png"):
         assert (few.out / name).read_bytes() == (lspet.out / name).read_bytes()
     assert b"Created on" not in (few.out / "joints.mat").read_bytes()
