@@ -18,31 +18,31 @@ import torch
 
 from spinloop.params.fitting import FittingParams, PosingParams
 from spinloop.params.loader import load_section
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.params.training import MonitorParams, NetworkParams, SettingParams, TrainParams
 from spinloop.regression.weights import OFFICIAL
-from spinloop.training.distributed import Processes
-from spinloop.training.loop import Run, stream
-from spinloop.training.setup import Folders, Inputs, Sections, prepare_run
-from spinloop.training.step import take_step
+from spinloop.training.distributed import ProcessGroup
+from spinloop.training.loop import TrainingRun, generator_of
+from spinloop.training.setup import TrainingFiles, TrainingSections, prepare_run
+from spinloop.training.step import train_step
 
 WARM_UP = 1
 
 
 class Stopwatch:
-    """Time of named calls."""
+    """Times of named calls."""
 
     def __init__(self, device):
         self.times, self.device = defaultdict(list), device
 
     def now(self):
-        """Seconds of whatever does the work."""
+        """Seconds: wall time on a GPU, else processor time of this thread."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             return time.perf_counter()
         return time.thread_time()
 
     def wrap(self, name, function):
-        """The same function, its time noted under a name."""
+        """The same function, timed under a name."""
 
         def timed(*arguments, **options):
             start = self.now()
@@ -54,47 +54,46 @@ class Stopwatch:
         return timed
 
 
-def measure(run: Run, n_steps: int) -> dict[str, float]:
+def measure(run: TrainingRun, n_steps: int) -> dict[str, float]:
     """Median time of each part of a step, all its calls together, seconds; the first steps warm up."""
-    apparatus, machine = run.apparatus, run.apparatus.machine
-    watch = Stopwatch(machine.device)
-    network = apparatus.network.train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=run.params.learning_rate)
-    network.features = watch.wrap("backbone, forward", network.features)
-    apparatus.fitter.fit = watch.wrap("fit", apparatus.fitter.fit)
-    apparatus.fitter.place = watch.wrap("comparison of old and new fit", apparatus.fitter.place)
-    batches = run.batches.stream(range(n_steps + WARM_UP), 0)
-    fetch = watch.wrap("data", lambda: next(batches).to(machine.device))
-    take = watch.wrap("step without backward", take_step)
-    learn = watch.wrap("backward and optimizer", machine.learn)
+    context, network, fitter = run.context, run.context.network, run.context.fitter
+    stopwatch = Stopwatch(network.device)
+    module = network.module.train()
+    module.features = stopwatch.wrap("backbone, forward", module.features)
+    fitter.fit = stopwatch.wrap("fit", fitter.fit)
+    fitter.place = stopwatch.wrap("comparison of old and new fit", fitter.place)
+    batches = run.loader.batches(range(n_steps + WARM_UP), 0)
+    next_batch = stopwatch.wrap("data", lambda: next(batches).to(network.device))
+    timed_step = stopwatch.wrap("step without backward", train_step)
+    update = stopwatch.wrap("backward and optimizer", network.update)
     parts = []
     for step in range(1, n_steps + WARM_UP + 1):
-        watch.times.clear()
-        batch = fetch()
-        start = watch.now()
-        result = take(apparatus, batch, run.setting, run.params, step, stream(0, step))
-        learn(result.total, optimizer, run.params.gradient_clip)
-        watch.times["step without data"].append(watch.now() - start)
-        parts.append({name: sum(times) for name, times in watch.times.items()})
+        stopwatch.times.clear()
+        batch = next_batch()
+        start = stopwatch.now()
+        result = timed_step(context, batch, step, generator_of(0, step))
+        update(result.total, context.params.learning_rate)
+        stopwatch.times["step without data"].append(stopwatch.now() - start)
+        parts.append({name: sum(times) for name, times in stopwatch.times.items()})
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: statistics.median(part.get(name, 0.0) for part in parts[WARM_UP:]) for name in names}
 
 
-def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> Run:
+def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> TrainingRun:
     train = load_section(given.params, "train", TrainParams)
     network = load_section(given.params, "network", NetworkParams)
     if given.paper:
         network, train = OFFICIAL, train.model_copy(update={"batch_size": 64})
-    sections = Sections(
+    sections = TrainingSections(
         network,
         train.model_copy(update={"device": given.device}),
         SettingParams(loop=loop, use_3d=False),
         load_section(given.params, "fitting", FittingParams),
-        WatchParams(sheet_every=0, sheet_people=1, tensorboard=False, dvclive=False),
+        MonitorParams(sheet_every=0, sheet_people=1, tensorboard=False, dvclive=False),
         load_section(given.params, "body", PosingParams),
     )
     data = given.project / "data"
-    inputs = Inputs(
+    files = TrainingFiles(
         body=data / "body/neutral.npz",
         prior=data / "prior/mixture.npz",
         keypoints=data / "keypoints",
@@ -102,8 +101,8 @@ def prepare(given: argparse.Namespace, loop: bool, folder: Path) -> Run:
         fits=data / "fits/initial",
         annotations=None,
     )
-    processes = Processes(device=given.device)
-    return prepare_run(inputs, sections, Folders(folder / "state", folder / "watch"), processes)
+    processes = ProcessGroup(device=given.device)
+    return prepare_run(files, sections, folder / "state", folder / "monitor", processes)
 
 
 def main() -> None:
@@ -120,13 +119,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = prepare(given, loop, Path(folder))
             times[name] = measure(run, given.steps)
-    print(f"batches of {run.params.batch_size}, {given.device}, {torch.get_num_threads()} threads")
+    print(f"batches of {run.context.params.batch_size}, {given.device}, {torch.get_num_threads()} threads")
     for name, seconds in sorted(times["loop"].items(), key=lambda item: -item[1]):
         print(f"{name:32s} {1000 * seconds:9.1f} ms")
     static, looped = (times[name]["step without data"] for name in ("static", "loop"))
     loader = statistics.median(times[name]["data"] for name in times)
     print(f"step: static {1000 * static:.0f} ms, loop {1000 * looped:.0f} ms: {looped / static - 1:+.1%}")
-    print(f"images/s in the loop: {run.params.batch_size / (looped + loader):.1f}")
+    print(f"images/s in the loop: {run.context.params.batch_size / (looped + loader):.1f}")
     print(f"one loader makes batches {looped / loader:.1f} times as fast as a step needs them")
     if given.device == "cuda":
         print(f"memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")

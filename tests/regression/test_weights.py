@@ -7,8 +7,8 @@ from spinloop.regression.hmr import Hmr
 from spinloop.regression.weights import (
     OFFICIAL,
     load_imagenet,
+    load_initial_network,
     load_network,
-    load_start,
     read_official,
     save_network,
 )
@@ -104,12 +104,12 @@ def test_weights_that_are_not_finite_are_refused(official, tmp_path):
 
 def test_training_starts_from_a_network_of_the_same_sizes_only(tiny, tiny_params, tmp_path):
     save_network(tmp_path / "net.pt", tiny, tiny_params)
-    started = load_start(tmp_path / "net.pt", tiny_params.model_copy(update={"dropout": 0.1}))
+    started = load_initial_network(tmp_path / "net.pt", tiny_params.model_copy(update={"dropout": 0.1}))
     assert started.dropout == 0.1
     assert torch.equal(started.fc1.weight, tiny.fc1.weight)
     for key, value in (("backbone", "resnet34"), ("image_px", 64), ("compat", "official")):
         with pytest.raises(UserError, match=rf"net\.pt: {key}: .*, but network\.{key} is {value}"):
-            load_start(tmp_path / "net.pt", tiny_params.model_copy(update={key: value}))
+            load_initial_network(tmp_path / "net.pt", tiny_params.model_copy(update={key: value}))
 
 
 def test_truncated_file_is_refused_in_one_line(tiny, tiny_params, tmp_path):

@@ -23,22 +23,22 @@ from spinloop.params.training import (
     InitialWeights,
     LossWeights,
     MixtureGroup,
+    MonitorParams,
     NetworkParams,
     SettingParams,
     TrainParams,
-    WatchParams,
 )
 from spinloop.regression.hmr import Hmr, mean_from_prior
 from spinloop.tables.fits import FitStore
+from spinloop.training.batches import Batch, BatchLoader, make_batch
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.data import Look, Split
-from spinloop.training.distributed import Machine, Processes
-from spinloop.training.loop import Batches, Run, weights_stream
-from spinloop.training.mixture import SampleStream
-from spinloop.training.monitor import History, Watch
-from spinloop.training.step import Anchor, Apparatus
+from spinloop.training.data import MixtureSampler, Split
+from spinloop.training.distributed import ProcessGroup, TrainableNetwork
+from spinloop.training.loop import TrainingRun, weights_generator
+from spinloop.training.monitor import History, Monitor
+from spinloop.training.step import AnchorWeights, TrainingContext
 
-UNWATCHED = WatchParams(sheet_every=0, sheet_people=2, tensorboard=False, dvclive=False)
+NO_MONITOR = MonitorParams(sheet_every=0, sheet_people=2, tensorboard=False, dvclive=False)
 
 # x to the body's left, y up, z to the front; metres, T-pose.
 _REST = {
@@ -219,8 +219,19 @@ def train_params() -> TrainParams:
     )
 
 
+@pytest.fixture(scope="session")
+def first_batch() -> Callable[[TrainingRun, AugmentationParams], Batch]:
+    """Makes the first batch of a run, with another augmentation."""
+
+    def make(run: TrainingRun, augmentation: AugmentationParams) -> Batch:
+        loader = run.loader
+        return make_batch(loader.splits, loader.sampler.samples(0), augmentation, loader.network)
+
+    return make
+
+
 @pytest.fixture
-def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Callable[..., Run]:
+def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Callable[..., TrainingRun]:
     """A new run of a setting; its state lives in `state` of the test's folder."""
     free_fitter = fitter
 
@@ -230,8 +241,8 @@ def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Calla
         split: Split = people.split,
         state: str = "state",
         fitter: Fitter = fitter,
-        watch: WatchParams = UNWATCHED,
-    ) -> Run:
+        monitor: MonitorParams = NO_MONITOR,
+    ) -> TrainingRun:
         sizes = NetworkParams(
             backbone="resnet18",
             width=8,
@@ -247,26 +258,25 @@ def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Calla
         fits = free_fitter.fit(BodyState(*(torch.zeros(len(plain), n) for n in (72, 10, 3))), plain)
         first = keep_better(fitter, store.get(split.ids), fits, plain)
         store.put(split.ids, None, first, "initial", 0)
-        processes, network = Processes(), Hmr(sizes, mean, weights_stream(params.seed))
-        apparatus = Apparatus(
-            network=network,
+        processes, network = ProcessGroup(), Hmr(sizes, mean, weights_generator(params.seed))
+        context = TrainingContext(
+            params=params,
+            setting=SettingParams(loop=loop, use_3d=False),
+            network=TrainableNetwork(network, params, processes),
             joints=JointsOnly(stick_body),
             mesh=None,
             fitter=fitter,
             store=store,
-            anchor=Anchor(fitter.params, params.max_fit_error, processes),
-            machine=Machine(network, params, processes),
+            anchor=AnchorWeights(fitter.params, params.max_fit_error, processes),
         )
-        samples = SampleStream({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0)
+        sampler = MixtureSampler({"stick_train": len(split.ids)}, {"stick_train": 1.0}, params.batch_size, 0)
         splits = {"stick_train": split}
-        return Run(
-            apparatus=apparatus,
-            batches=Batches(splits, samples, params.augmentation, Look(32, "none"), processes),
-            setting=SettingParams(loop=loop, use_3d=False),
-            params=params,
+        return TrainingRun(
+            context=context,
+            loader=BatchLoader(splits, sampler, params.augmentation, sizes, processes),
             checkpoint=Checkpoint(tmp_path / state, "test"),
             history=History(params.history_every),
-            watch=Watch(tmp_path / state / "watch", watch, BodyModel(stick_body)),
+            monitor=Monitor(tmp_path / state / "monitor", monitor, BodyModel(stick_body)),
         )
 
     return make

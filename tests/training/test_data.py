@@ -1,93 +1,60 @@
-from dataclasses import replace
+from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 
-from spinloop.body.joints_only import JointsOnly
-from spinloop.body.pose import to_view
-from spinloop.geometry.camera import project
-from spinloop.params.training import AugmentationParams
-from spinloop.training.data import Look, make_batch
-from spinloop.training.mixture import Draw
-from spinloop.training.step import unzoom_keypoints, unzoom_state
+from spinloop.errors import UserError
+from spinloop.params.training import MixtureGroup
+from spinloop.training.data import MixtureSampler, split_shares
 
-WILD = AugmentationParams(
-    flip_probability=0.5, channel_noise=0.4, rotation_deg=30.0, upright_probability=0.2, scale=0.25
-)
+LENGTHS = {"h36m_train": 400, "lsp_train": 10, "mpii_train": 30, "mpi_inf_3dhp_train": 100}
+PAPER = [
+    MixtureGroup(splits=["h36m_train"], probability=0.3),
+    MixtureGroup(splits=["lsp_train", "mpii_train"], probability=0.6),
+    MixtureGroup(splits=["mpi_inf_3dhp_train"], probability=0.1),
+]
 
 
-LOOK = Look(64, "none")
+def test_a_group_is_divided_by_length():
+    shares = split_shares(PAPER, LENGTHS)
+    assert shares == pytest.approx(
+        {"h36m_train": 0.3, "lsp_train": 0.15, "mpii_train": 0.45, "mpi_inf_3dhp_train": 0.1}
+    )
 
 
-def _draws(n: int, seed: int = 0) -> list[Draw]:
-    return [Draw("stick_train", row, np.random.default_rng([seed, row])) for row in range(n)]
+def test_splits_are_sampled_by_their_shares():
+    sampler = MixtureSampler(LENGTHS, split_shares(PAPER, LENGTHS), batch_size=100, seed=1)
+    counts = Counter(sample.split for step in range(80) for sample in sampler.samples(step))
+    for split, share in split_shares(PAPER, LENGTHS).items():
+        # Four standard errors of 8000 samples.
+        assert counts[split] / 8000 == pytest.approx(share, abs=4 * (share * (1 - share) / 8000) ** 0.5)
 
 
-@pytest.fixture(scope="module")
-def batch(people):
-    return make_batch({"stick_train": people.split}, _draws(12), WILD, LOOK)
+def test_an_epoch_of_one_split_shows_every_row_once():
+    sampler = MixtureSampler({"a": 64}, {"a": 1.0}, batch_size=16, seed=0)
+    first, second = (
+        [sample.row for step in range(4 * e, 4 * e + 4) for sample in sampler.samples(step)] for e in (0, 1)
+    )
+    assert sorted(first) == sorted(second) == list(range(64))
+    assert first != second
 
 
-def test_true_bodies_project_to_the_unzoomed_keypoints_in_every_view(batch, people, stick_body):
-    """Turned, mirrored and zoomed back: the fit's frame is exact, up to the camera's perspective."""
-    assert batch.view.is_flipped.any()
-    assert not batch.view.is_flipped.all()
-    assert (batch.view.rotation_deg != 0).any()
-    skeleton = JointsOnly(stick_body)
-    root = skeleton.root_joint(people.state.betas)
-    seen = to_view(people.state, batch.view, root)
-    projected = project(skeleton.joints(seen.pose, seen.betas), seen.translation)
-    keypoints = unzoom_keypoints(batch.keypoints, batch.zoom)
-    assert (projected - keypoints[..., :2]).abs().max() < 0.1
+def test_a_step_does_not_depend_on_earlier_calls():
+    shares = split_shares(PAPER, LENGTHS)
+    asked, fresh = (MixtureSampler(LENGTHS, shares, batch_size=32, seed=7) for _ in range(2))
+    for step in range(9):
+        asked.samples(step)
+    for a, b in zip(asked.samples(9), fresh.samples(9), strict=True):
+        assert (a.split, a.row) == (b.split, b.row)
+        assert np.array_equal(a.rng.random(5), b.rng.random(5))
 
 
-def test_unzooming_a_state_undoes_the_crops_zoom(batch, people, stick_body):
-    """A camera that fits the zoomed crop (within its perspective of 1 %) becomes the true one."""
-    skeleton = JointsOnly(stick_body)
-    state = to_view(people.state, batch.view, skeleton.root_joint(people.state.betas))
-    depth = state.translation[:, 2] * batch.zoom
-    zoomed = state._replace(translation=torch.cat([state.translation[:, :2], depth[:, None]], 1))
-    projected = project(skeleton.joints(zoomed.pose, zoomed.betas), zoomed.translation)
-    assert (projected - batch.keypoints[..., :2]).abs().max() < 1.0
-    assert torch.allclose(unzoom_state(zoomed, batch.zoom).translation, state.translation, rtol=1e-6)
+def test_samples_and_epochs_have_independent_streams():
+    sampler = MixtureSampler({"a": 8}, {"a": 1.0}, batch_size=8, seed=0)
+    numbers = [sample.rng.random() for step in (0, 1) for sample in sampler.samples(step)]
+    assert len(set(numbers)) == 16
 
 
-def test_images_show_the_keypoints(batch):
-    """Under every joint lies a disk, not the black background."""
-    background = torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
-    pixels = (batch.keypoints[..., :2] * 64 / 224).floor().long()
-    inside = ((pixels >= 1) & (pixels < 63)).all(-1)
-    for image, at, counted in zip(batch.images, pixels, inside, strict=True):
-        x, y = at[counted].T
-        assert ((image[:, y, x] - background[:, None]).abs().max(0).values > 0.1).all()
-
-
-def test_a_batch_is_the_same_whatever_was_drawn_before(batch, people):
-    again = make_batch({"stick_train": people.split}, _draws(12), WILD, LOOK)
-    assert torch.equal(batch.images, again.images)
-    assert torch.equal(batch.keypoints, again.keypoints)
-    other = make_batch({"stick_train": people.split}, _draws(12, seed=1), WILD, LOOK)
-    assert not torch.equal(batch.images, other.images)
-
-
-def test_annotations_are_seen_in_the_crops_view(batch, people, stick_body):
-    """Annotated body and 3D joints agree in the view; a person without them has zeros and a flag."""
-    skeleton = JointsOnly(stick_body)
-    true = people.state
-    joints = np.full((12, 24, 4), np.nan, np.float32)
-    joints[3:, :, :3] = skeleton.joints(true.pose, true.betas)[3:, 25:].numpy()
-    joints[3:, :, 3] = 1
-    pose, betas = true.pose.numpy().copy(), true.betas.numpy().copy()
-    pose[:3] = betas[5] = np.nan
-    split = replace(people.split, joints_3d=joints, pose=pose, betas=betas)
-    known = make_batch({"stick_train": split}, _draws(12), WILD, LOOK).annotated
-    assert known.has_joints_3d.tolist() == [False] * 3 + [True] * 9
-    assert known.has_body.tolist() == [row > 2 and row != 5 for row in range(12)]
-    assert not known.pose[~known.has_body].any()
-    assert not known.joints_3d[:3].any()
-    posed = skeleton.joints(known.pose, known.betas)[:, 25:]
-    offset = (posed - known.joints_3d[..., :3])[known.has_body]
-    # The body turns about its root joint, the annotated joints about the origin: one shift per person.
-    # The stick body's two sides are equal to within a millimetre.
-    assert (offset - offset.mean(1, keepdim=True)).abs().max() < 1e-3
+def test_fewer_rows_than_a_batch_are_refused():
+    with pytest.raises(UserError, match=r"^params\.yaml: train\.batch_size: 16"):
+        MixtureSampler({"a": 5}, {"a": 1.0}, batch_size=16, seed=0)

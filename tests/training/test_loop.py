@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from spinloop.errors import UserError
-from spinloop.training.loop import Run, learning_rate, snapshot_steps, train
+from spinloop.training.loop import TrainingRun, learning_rate, snapshot_steps, train
 
 
-def _finish(run: Run) -> None:
+def _finish(run: TrainingRun) -> None:
     for _ in train(run):
         pass
 
 
-def _assert_equal_runs(run: Run, other: Run) -> None:
-    for name, tensor in run.apparatus.network.state_dict().items():
-        assert torch.equal(tensor, other.apparatus.network.state_dict()[name]), name
-    for name, tensor in run.apparatus.store.state_dict().items():
-        assert torch.equal(tensor, other.apparatus.store.state_dict()[name]), name
+def _assert_equal_runs(run: TrainingRun, other: TrainingRun) -> None:
+    for name, tensor in run.context.network.module.state_dict().items():
+        assert torch.equal(tensor, other.context.network.module.state_dict()[name]), name
+    for name, tensor in run.context.store.state_dict().items():
+        assert torch.equal(tensor, other.context.store.state_dict()[name]), name
     folders = (run.checkpoint.folder / "snapshots", other.checkpoint.folder / "snapshots")
     names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
     assert names[0] == names[1]
@@ -41,22 +41,22 @@ def test_four_steps_are_two_and_resume_and_two_bit_for_bit(make_run):
     resumed = make_run(state="parts")
     assert list(train(resumed)) == [range(2), range(2, 3), range(3, 4)]
     _assert_equal_runs(whole, resumed)
-    assert (whole.apparatus.store.array("origin") == 2).any(), (
+    assert (whole.context.store.array("origin") == 2).any(), (
         "the loop never improved a fit: nothing was tested"
     )
     assert whole.history.state_dict() == resumed.history.state_dict()
 
 
-def _train_until_killed(run: Run) -> None:
+def _train_until_killed(run: TrainingRun) -> None:
     torch.set_num_threads(1)
     for steps in train(run):
         if steps.stop == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(make_run):
+def test_a_killed_run_resumes_to_the_same_result(make_run):
     """Checkpoints after steps 2 and 4; the process dies after step 3 with no chance to clean up."""
-    params = make_run().params.model_copy(update={"checkpoint_every": 2})
+    params = make_run().context.params.model_copy(update={"checkpoint_every": 2})
     whole = make_run(params=params, state="whole")
     _finish(whole)
     process = multiprocessing.get_context("fork").Process(
@@ -72,29 +72,29 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(make_run):
 
 def test_static_fits_stay_and_looped_fits_only_get_better(make_run):
     static, looped = make_run(loop=False, state="a"), make_run(loop=True, state="b")
-    before = static.apparatus.store.state_dict()
+    before = static.context.store.state_dict()
     _finish(static)
     _finish(looped)
-    for name, tensor in static.apparatus.store.state_dict().items():
+    for name, tensor in static.context.store.state_dict().items():
         assert torch.equal(tensor, before[name]), name
-    change = looped.apparatus.store.array("error") - before["error"].numpy()
+    change = looped.context.store.array("error") - before["error"].numpy()
     # A stored fit is measured again in another view; that is equal up to rounding.
     assert (change <= 1e-3 * before["error"].numpy()).all()
 
 
 def test_settings_see_the_same_samples_and_start_from_the_same_network(make_run):
     static, looped = make_run(loop=False, state="a"), make_run(loop=True, state="b")
-    for name, tensor in static.apparatus.network.state_dict().items():
-        assert torch.equal(tensor, looped.apparatus.network.state_dict()[name])
+    for name, tensor in static.context.network.module.state_dict().items():
+        assert torch.equal(tensor, looped.context.network.module.state_dict()[name])
     rows = [
-        [(d.split, d.row, d.rng.random()) for d in run.batches.samples.step(1)] for run in (static, looped)
+        [(d.split, d.row, d.rng.random()) for d in run.loader.sampler.samples(1)] for run in (static, looped)
     ]
     assert rows[0] == rows[1]
 
 
 def test_the_network_learns_the_people(make_run):
     """Thirty steps on twelve people: the 2D error falls to less than half."""
-    params = make_run().params
+    params = make_run().context.params
     quiet = params.augmentation.model_copy(
         update={"rotation_deg": 0.0, "scale": 0.0, "flip_probability": 0.0}
     )
@@ -110,12 +110,12 @@ def test_the_network_learns_the_people(make_run):
 def test_a_loss_that_is_not_finite_stops_with_the_samples_saved(make_run):
     run = make_run()
     with torch.no_grad():
-        run.apparatus.network.deccam.bias[0] = torch.nan
+        run.context.network.module.deccam.bias[0] = torch.nan
     with pytest.raises(UserError, match=r"not_finite\.json: the loss of step 1 is not finite"):
         _finish(run)
     saved = json.loads((run.checkpoint.folder / "not_finite.json").read_text())
     assert len(saved["ids"]) == 4
-    assert set(saved["ids"]) <= set(run.apparatus.store.ids)
+    assert set(saved["ids"]) <= set(run.context.store.ids)
     assert saved["terms"]["camera"] == "nan"
 
 
@@ -133,9 +133,10 @@ def test_snapshots_include_first_and_last_step(train_params):
     assert snapshot_steps(params) == [0, 3, 6, 7]
 
 
-def test_people_without_a_fit_are_taught_by_their_keypoints_alone(make_run, people):
+def test_people_without_a_fit_are_supervised_by_their_keypoints_alone(make_run, people):
     run = make_run(loop=False, state="a")
-    empty = replace(run, apparatus=replace(run.apparatus, store=type(run.apparatus.store)(people.split.ids)))
+    store = type(run.context.store)(people.split.ids)
+    empty = replace(run, context=replace(run.context, store=store))
     _finish(empty)
     for row in empty.history.state_dict()["rows"]:
         assert row["valid"] == row["pose"] == row["shape"] == 0

@@ -24,9 +24,9 @@ from spinloop.evaluation.protocols import AnyProtocol, MaskProtocol
 from spinloop.evaluation.scores import MaskScores, Scores, flat_interval
 from spinloop.evaluation.truth import batches
 from spinloop.files import atomic, reading, sha256_of
-from spinloop.geometry.crop import crop_affine
+from spinloop.geometry.crop import crop_affine, crop_from_packed
 from spinloop.joints import H36M17
-from spinloop.regression.hmr import Hmr, crop_from_packed, normalize_images
+from spinloop.regression.hmr import Hmr, normalize_images
 
 
 def lineage(parameters: Mapping[str, Any], **files: Path) -> dict[str, str]:

@@ -80,3 +80,23 @@ def warp(
     shifted = affine.copy()
     shifted[:, 2] += 0.5 * affine[:, :2].sum(1) - 0.5
     return cv2.warpAffine(image, shifted, (size_px, size_px), flags=cv2.INTER_LINEAR)
+
+
+def crop_from_packed(
+    packed: UInt8[np.ndarray, "H W 3"],
+    packed_affine: Float[np.ndarray, "2 3"],
+    affine: Float[np.ndarray, "2 3"],
+    size_px: int,
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Cut a crop of the original image from a packed region of it, in one interpolation.
+
+    Args:
+        packed: a person's stored image region, RGB.
+        packed_affine: pixels of the original image → pixels of `packed`.
+        affine: pixels of the original image → pixels of the wanted crop.
+        size_px: side of the wanted crop.
+    """
+    back = invert_affine(packed_affine)
+    linear = affine[:, :2] @ back[:, :2]
+    shift = affine[:, :2] @ back[:, 2:] + affine[:, 2:]
+    return warp(packed, np.concatenate([linear, shift], axis=1), size_px)

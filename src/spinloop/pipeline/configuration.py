@@ -28,7 +28,7 @@ from spinloop.params.mirror import (
     MpiiParams,
     Pw3dParams,
 )
-from spinloop.params.training import NetworkParams, SettingsParams, TrainParams, WatchParams
+from spinloop.params.training import MonitorParams, NetworkParams, SettingsParams, TrainParams
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "runtime": RuntimeParams,
@@ -53,7 +53,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "report": ReportParams,
     "network": NetworkParams,
     "train": TrainParams,
-    "watch": WatchParams,
+    "watch": MonitorParams,
     "settings": SettingsParams,
     "needs": NeedsParams,
 }

@@ -1,11 +1,8 @@
-"""Pixels as the network wants them; training and evaluation share these two functions.
+"""HMR, the regressor: a ResNet and a head that corrects its own estimate a few times, with 6D rotations.
 
-The estimate that the regressor starts from: the mean body and a camera that shows it whole.
-
-The regressor: a ResNet and a head that corrects its own estimate a few times (HMR), with 6D rotations.
-
-State-dict names and shapes are those of SPIN's checkpoint: for `resnet50` at width 64 and head width 1024 the
-331 entries of the official `model_checkpoint.pt`.
+Also its input (normalized pixels) and the mean parameters that the head starts from. State-dict names and
+shapes are those of SPIN's checkpoint: for `resnet50` at width 64 and head width 1024, the 331 entries of the
+official `model_checkpoint.pt`.
 """
 
 import math
@@ -21,7 +18,6 @@ from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.files import read_npz
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.geometry.crop import invert_affine, warp
 from spinloop.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
@@ -31,29 +27,9 @@ from spinloop.geometry.rotations import (
 from spinloop.params.training import NetworkParams
 from spinloop.regression.resnet import ResNet
 
-# Mean and deviation of ImageNet's RGB channels, of pixels in [0, 1] (torchvision).
+# Mean and standard deviation of ImageNet's RGB channels, pixels in [0, 1] (torchvision).
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
-
-
-def crop_from_packed(
-    packed: UInt8[np.ndarray, "H W 3"],
-    packed_affine: Float[np.ndarray, "2 3"],
-    affine: Float[np.ndarray, "2 3"],
-    size_px: int,
-) -> UInt8[np.ndarray, "S S 3"]:
-    """Cut the network's crop from a packed image in one interpolation.
-
-    Args:
-        packed: a person's stored image region, RGB.
-        packed_affine: pixels of the original image → pixels of `packed`.
-        affine: pixels of the original image → pixels of the wanted crop.
-        size_px: side of the wanted crop.
-    """
-    back = invert_affine(packed_affine)
-    turn = affine[:, :2] @ back[:, :2]
-    shift = affine[:, :2] @ back[:, 2:] + affine[:, 2:]
-    return warp(packed, np.concatenate([turn, shift], axis=1), size_px)
 
 
 def normalize_images(
@@ -66,12 +42,12 @@ def normalize_images(
     Args:
         images: RGB.
         gains: factor of each channel of each image (color noise); a product above white stays white.
-        compat: the network's (`network.compat`); `official` stretches each image to the whole range from 0
-            to 255 and cuts fractions of noisy values off, as the published code does in passing.
+        compat: parameter `network.compat`; `official` stretches each image to the range 0 to 255 and
+            truncates noisy values to whole numbers, as the published code does.
     """
     pixels = torch.from_numpy(images).float()
     if compat == "official":
-        pixels = _stretched(pixels)
+        pixels = _stretch_contrast(pixels)
     if gains is not None:
         pixels = (pixels * torch.from_numpy(gains).float()[:, None, None]).clamp(max=255.0)
         if compat == "official":
@@ -81,17 +57,17 @@ def normalize_images(
 
 
 def visible_images(normalized: Float[Tensor, "B 3 S S"]) -> UInt8[np.ndarray, "B S S 3"]:
-    """The network's input → RGB bytes, for a person to look at."""
+    """The network's input → RGB bytes, the inverse of `normalize_images` within rounding."""
     mean, deviation = _statistics()
     pixels = normalized.detach().cpu().float().permute(0, 2, 3, 1) * deviation + mean
     return pixels.round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def _stretched(pixels: Float[Tensor, "B S S 3"]) -> Float[Tensor, "B S S 3"]:
-    """Each image from its darkest value (any channel) at 0 to its brightest at 255, in whole numbers.
+def _stretch_contrast(pixels: Float[Tensor, "B S S 3"]) -> Float[Tensor, "B S S 3"]:
+    """Scale each image so that its darkest value (of any channel) is 0 and its brightest 255, rounded.
 
     Source:
-        SciPy 1.0's `bytescale`, to which the published cropping hands its float image.
+        SciPy 1.0's `bytescale`, which the published code applies to its crops.
     """
     low, high = pixels.amin((1, 2, 3), keepdim=True), pixels.amax((1, 2, 3), keepdim=True)
     span = torch.where(high > low, high - low, 1.0)
@@ -104,16 +80,16 @@ def _statistics() -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
 
 # HMR's mean camera: the crop spans 2 / 0.9 metres about the root.
 _CAMERA = (0.9, 0.0, 0.0)
-_ROUNDING = 1e-3
+_TOLERANCE = 1e-3
 _SIZES = {"pose": 144, "shape": 10, "cam": 3}
-_CURE = "name SPIN's smpl_mean_params.npz, or leave it out to derive the mean"
+_FIX = "name SPIN's smpl_mean_params.npz, or leave it out to derive the mean"
 
 
 class MeanParameters(NamedTuple):
     """Start of the head's iterations; the fields are the keys of SPIN's `smpl_mean_params.npz`."""
 
     pose: Float[np.ndarray, " 144"]
-    """6D rotations of the 24 joints; the root turns the body's y-up axes to the camera's y-down ones."""
+    """6D rotations of the 24 joints; the root's takes the body's y-up axes to the camera's y-down axes."""
     shape: Float[np.ndarray, " 10"]
     """Shape coefficients."""
     cam: Float[np.ndarray, " 3"]
@@ -121,14 +97,14 @@ class MeanParameters(NamedTuple):
 
 
 def mean_from_prior(means: Float[np.ndarray, "M 69"], weights: Float[np.ndarray, " M"]) -> MeanParameters:
-    """Mean of the pose distribution, root turned by π about x, mean shape, camera (0.9, 0, 0).
+    """Mean of the pose prior with the root rotated by π about x, the mean shape, camera (0.9, 0, 0).
 
     Args:
-        means: body poses (axis-angle of joints 1–23, radians) at the middle of the mixture's components.
-        weights: of the components; they sum to one.
+        means: means of the mixture's components, axis-angle of joints 1–23, radians.
+        weights: weights of the components; they sum to one.
 
     Source:
-        SPIN's data notes and HMR's trainer, which replaces the mean's root in the same way.
+        SPIN's data notes; HMR's trainer replaces the root in the same way.
     """
     body = weights @ means
     pose = torch.tensor(np.concatenate([[np.pi, 0.0, 0.0], body])).view(24, 3)
@@ -142,7 +118,7 @@ def load_mean(path: Path) -> MeanParameters:
     Raises:
         UserError: the file is absent, not an npz, or an array is missing or of another size.
     """
-    arrays = read_npz(path, _CURE, _SIZES)
+    arrays = read_npz(path, _FIX, _SIZES)
     for key, size in _SIZES.items():
         found = arrays.get(key)
         if found is None or found.shape != (size,) or found.dtype.kind not in "fiu":
@@ -154,42 +130,41 @@ def load_mean(path: Path) -> MeanParameters:
 
 
 def _check_order(path: Path, pose: Float[np.ndarray, " 144"]) -> None:
-    """Refuse the other order in which people write six numbers: one column after the other.
+    """Refuse 6D rotations that store one column after the other instead of interleaving the two.
 
-    The six numbers of a rotation are two orthogonal unit columns only in the order they were written in.
+    Only in the right order are the six numbers of a rotation two orthogonal unit columns.
     """
-    faults = [
-        _fault(columns) for columns in (pose.reshape(24, 3, 2), pose.reshape(24, 2, 3).transpose(0, 2, 1))
-    ]
-    if faults[1] < _ROUNDING < faults[0]:
+    interleaved = _orthogonality_error(pose.reshape(24, 3, 2))
+    consecutive = _orthogonality_error(pose.reshape(24, 2, 3).transpose(0, 2, 1))
+    if consecutive < _TOLERANCE < interleaved:
         raise UserError(
             f"{path}: pose: the columns of the rotations follow each other; use SPIN's interleaved file"
         )
 
 
-def _fault(columns: Float[np.ndarray, "24 3 2"]) -> float:
+def _orthogonality_error(columns: Float[np.ndarray, "24 3 2"]) -> float:
     return float(np.abs(np.einsum("jik,jil->jkl", columns, columns) - np.eye(2)).max())
 
 
-# A fit cannot start from a camera at infinity or behind the body: the body of two metres at this scale is
-# a tenth of the crop high.
+# A fit cannot start from a camera at infinity or behind the body. At this scale a body of two metres is a
+# tenth of the crop high.
 _SMALLEST_SCALE = 0.1
 
 
 class Prediction(NamedTuple):
-    """What the network says of a batch of crops."""
+    """The network's estimate for a batch of crops."""
 
     rotations: Float[Tensor, "B 24 3 3"]
-    """Matrices of the 24 joints; the root's is in camera axes."""
+    """Rotation matrices of the 24 joints; the root's is in camera axes."""
     betas: Float[Tensor, "B 10"]
     """Shape coefficients, in standard deviations."""
     camera: Float[Tensor, "B 3"]
     """Weak-perspective (s, tx, ty) of the crop; see `geometry.camera`."""
 
     def to_state(self) -> BodyState:
-        """The same body as axis-angles and a translation, outside the graph: where a fit starts.
+        """The same body as axis-angles and a translation, detached: the start of a fit.
 
-        The camera's scale is taken as at least 0.1, so that the body stands in front of the camera.
+        The camera's scale is clamped to at least 0.1, so that the body is in front of the camera.
         """
         rotations, betas, camera = (tensor.detach().float() for tensor in self)
         scale = camera[:, :1].clamp(min=_SMALLEST_SCALE)
@@ -197,23 +172,23 @@ class Prediction(NamedTuple):
         return BodyState(matrix_to_axis_angle(rotations).flatten(1), betas, translation)
 
 
-class Share(NamedTuple):
-    """Where the samples at hand stand in a batch that several processes divide."""
+class BatchShare(NamedTuple):
+    """One process's rows of a batch that several processes divide."""
 
     first: int
-    """Row of the first of them."""
+    """Index of its first row."""
     total: int
-    """Samples of the whole batch."""
+    """Rows of the whole batch."""
 
 
 class Hmr(ResNet):
     """Image → pose, shape and camera.
 
-    There is no non-linearity between the head's layers, as in SPIN; its published weights rely on it.
+    As in SPIN, there is no non-linearity between the head's layers; its published weights rely on that.
 
     Args:
         params: sizes of the network.
-        mean: the estimate that the head starts from.
+        mean: estimate that the head starts from.
         generator: source of the initial weights.
 
     Source:
@@ -241,15 +216,15 @@ class Hmr(ResNet):
         self,
         images: Float[Tensor, "B 3 H W"],
         generator: torch.Generator | None = None,
-        share: Share | None = None,
+        share: BatchShare | None = None,
     ) -> Prediction:
         """Estimate the body in each image.
 
         Args:
-            images: as `regression.inputs.normalize_images` gives them.
+            images: output of `normalize_images`.
             generator: source of dropout, on the CPU; needed in training mode unless dropout is 0.
-            share: which samples of a divided batch these are; a sample's dropout does not depend on the
-                division. Not given: all of it.
+            share: the rows of a divided batch that `images` are; a sample's dropout does not depend on the
+                division. None: the whole batch.
         """
         features = self.features(images)
         pose, shape, camera = (
@@ -263,16 +238,16 @@ class Hmr(ResNet):
         return Prediction(rot6d_to_matrix(pose.unflatten(1, (24, 6))), shape, camera)
 
     def _drop(
-        self, x: Float[Tensor, "B F"], generator: torch.Generator | None, share: Share | None
+        self, x: Float[Tensor, "B F"], generator: torch.Generator | None, share: BatchShare | None
     ) -> Float[Tensor, "B F"]:
-        """Dropout from a generator that the caller owns; torch's own draws from a global one."""
+        """Dropout from the caller's generator; torch's own dropout uses the global one."""
         if not self.training or self.dropout == 0:
             return x
         if generator is None:
             raise ValueError("training with dropout needs a generator")
         first, total = share or (0, len(x))
-        drawn = torch.rand((total, x.shape[1]), generator=generator)[first : first + len(x)]
-        kept = (drawn >= self.dropout).to(x.device)
+        uniform = torch.rand((total, x.shape[1]), generator=generator)[first : first + len(x)]
+        kept = (uniform >= self.dropout).to(x.device)
         return x * kept / (1 - self.dropout)
 
     def _initialize_head(self, generator: torch.Generator) -> None:

@@ -1,7 +1,7 @@
-"""Reading and writing the regressor's weights: ours, SPIN's checkpoint, ImageNet's.
+"""Weights of the regressor: spinloop's own files, SPIN's checkpoint, ImageNet weights of the backbone.
 
-Our file is `{"model": state dict, "network": sizes}`. Everything is read with `weights_only`: a file that
-would run code is refused.
+A file of spinloop is `{"model": state dict, "network": sizes}`. All files are read with `weights_only`, so a
+file that would run code is refused.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ OFFICIAL = NetworkParams(
     dropout=0.5,
     compat="official",
 )
-_CURE = "name a network of `spinloop train`"
-_CURE_OFFICIAL = "fetch SPIN's model_checkpoint.pt, or name another file"
-_CURE_IMAGENET = "fetch torchvision's weights of this backbone, or leave them out"
+_FIX = "name a network of `spinloop train`"
+_FIX_OFFICIAL = "fetch SPIN's model_checkpoint.pt, or name another file"
+_FIX_IMAGENET = "fetch torchvision's weights of this backbone, or leave them out"
 _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 
 
@@ -42,16 +42,16 @@ def save_network(path: Path, network: Hmr, params: NetworkParams) -> None:
 
 
 def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
-    """Read a file of `save_network`; the network is in evaluation mode, on the CPU.
+    """Read a file of `save_network`; returns the network in evaluation mode on the CPU, and its sizes.
 
     Raises:
-        UserError: the file is absent, damaged, not ours, or its weights do not fit its sizes.
+        UserError: the file is absent, damaged, of another kind, or its weights do not fit its sizes.
     """
-    saved = read_weights(path, _CURE)
+    saved = read_weights(path, _FIX)
     if not isinstance(saved, dict) or set(saved) != {"model", "network"}:
-        raise UserError(f"{path}: {_other_kind(saved)}")
+        raise UserError(f"{path}: {_describe_other_file(saved)}")
     if not isinstance(saved["model"], Mapping):
-        raise UserError(f"{path}: model: expected a state dict; {_CURE}")
+        raise UserError(f"{path}: model: expected a state dict; {_FIX}")
     try:
         params = NetworkParams.model_validate(saved["network"])
     except ValidationError as error:
@@ -59,11 +59,11 @@ def load_network(path: Path) -> tuple[Hmr, NetworkParams]:
     return build_network(params, saved["model"], path), params
 
 
-def load_start(path: Path, params: NetworkParams) -> Hmr:
-    """A trained network to go on from, with the dropout of `params`.
+def load_initial_network(path: Path, params: NetworkParams) -> Hmr:
+    """Read a trained network as the initial weights of a training, with the dropout of `params`.
 
     Raises:
-        UserError: as `load_network`, or the network is of other sizes or another image.
+        UserError: as `load_network`, or another parameter of the network differs from `params`.
     """
     network, found = load_network(path)
     for key, wanted in params.model_dump(exclude={"dropout"}).items():
@@ -76,12 +76,12 @@ def load_start(path: Path, params: NetworkParams) -> Hmr:
 
 
 def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -> Hmr:
-    """A network of these sizes with exactly these weights, in evaluation mode.
+    """Build a network with the given weights, in evaluation mode.
 
     Args:
-        params: sizes.
-        state: every entry of the network's state dict and no other.
-        path: where the weights come from, for the message.
+        params: sizes of the network.
+        state: state dict; exactly the network's entries.
+        path: file of the weights, for messages.
 
     Raises:
         UserError: an entry is missing, superfluous or of another shape.
@@ -94,14 +94,14 @@ def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -
 
 
 def read_official(path: Path) -> dict[str, Tensor]:
-    """State dict of SPIN's `model_checkpoint.pt`, checked against the published network's 331 entries.
+    """Read the state dict of SPIN's `model_checkpoint.pt` and check its 331 entries.
 
     Raises:
-        UserError: the file is absent, damaged, holds more than plain tensors, or is of another network.
+        UserError: the file is absent, damaged, holds more than tensors, or is of another network.
     """
-    saved = read_weights(path, _CURE_OFFICIAL)
+    saved = read_weights(path, _FIX_OFFICIAL)
     if not isinstance(saved, dict) or not isinstance(saved.get("model"), Mapping):
-        raise UserError(f"{path}: no key 'model', so this is no checkpoint of SPIN; {_CURE_OFFICIAL}")
+        raise UserError(f"{path}: no key 'model', so this is no checkpoint of SPIN; {_FIX_OFFICIAL}")
     state = dict(saved["model"])
     build_network(OFFICIAL, state, path)
     return state
@@ -113,9 +113,9 @@ def load_imagenet(network: Hmr, path: Path) -> None:
     Raises:
         UserError: the file is absent, damaged, or of another backbone.
     """
-    saved = read_weights(path, _CURE_IMAGENET)
+    saved = read_weights(path, _FIX_IMAGENET)
     if not isinstance(saved, Mapping) or not all(isinstance(name, str) for name in saved):
-        raise UserError(f"{path}: not a state dict; {_CURE_IMAGENET}")
+        raise UserError(f"{path}: not a state dict; {_FIX_IMAGENET}")
     state = {name: tensor for name, tensor in saved.items() if not name.startswith("fc.")}
     backbone = {k: v for k, v in network.state_dict().items() if not k.startswith(_HEAD)}
     # torchvision's older files have no batch counters.
@@ -127,31 +127,31 @@ def load_imagenet(network: Hmr, path: Path) -> None:
 
 
 def check_entries(state: Mapping[str, Any], wanted: Mapping[str, Tensor], path: Path) -> None:
-    """Compare the names and shapes of a state dict, and look for numbers that are not finite.
+    """Check the names and shapes of a state dict, and that all its numbers are finite.
 
     Raises:
         UserError: the first fault is named.
     """
-    cure = "use weights of this network, or change the section `network`"
+    fix = "use weights of this network, or change the section `network`"
     for name, tensor in wanted.items():
         if not isinstance(state.get(name), Tensor):
-            raise UserError(f"{path}: {name}: missing; {cure}")
+            raise UserError(f"{path}: {name}: missing; {fix}")
         found = state[name]
         if found.shape != tensor.shape:
             shapes = f"expected {tuple(tensor.shape)}, found {tuple(found.shape)}"
-            raise UserError(f"{path}: {name}: {shapes}; {cure}")
+            raise UserError(f"{path}: {name}: {shapes}; {fix}")
         if not bool(torch.isfinite(found).all()):
             raise UserError(f"{path}: {name}: not all numbers are finite; fetch the file again")
     for name in state:
         if name not in wanted:
-            raise UserError(f"{path}: {name}: not an entry of this network; {cure}")
+            raise UserError(f"{path}: {name}: not an entry of this network; {fix}")
 
 
-def _other_kind(saved: Any) -> str:
-    """What a file is that is no network of ours, and what to do about it."""
+def _describe_other_file(saved: Any) -> str:
+    """What a file of another kind is, and how to fix it."""
     keys = set(saved) if isinstance(saved, Mapping) else set()
     if "lifter" in keys:
-        return f"a lifter, no network; {_CURE}"
+        return f"a lifter, no network; {_FIX}"
     if "model" in keys:
         return "not a spinloop network; convert SPIN's checkpoint with `spinloop import_checkpoint`"
-    return f"not a spinloop network; {_CURE}"
+    return f"not a spinloop network; {_FIX}"

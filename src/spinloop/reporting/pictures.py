@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
-from spinloop.geometry.crop import CROP_PX, crop_affine
-from spinloop.regression.hmr import crop_from_packed
+from spinloop.geometry.crop import CROP_PX, crop_affine, crop_from_packed
 from spinloop.rendering.pictures import Color8, draw_joints, overlay_on_crop
 from spinloop.reporting.sentences import signed
 from spinloop.tables.crops import CropReader

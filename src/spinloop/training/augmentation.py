@@ -1,11 +1,10 @@
-"""How a training image is varied, and what that does to everything that is annotated on it.
+"""Random augmentation of a training image, applied alike to its keypoints and 3D joints.
 
-One affine map per sample takes pixels of the original image to the varied crop: turned about the box's
-middle, zoomed, then mirrored about the crop's middle line. Keypoints go through that map, images are cut with
-it, 3D joints and poses are turned and mirrored to match. Nothing is rounded.
+One affine map per sample takes pixels of the original image to the augmented crop: it rotates about the
+middle of the box, zooms, then flips about the middle column of the crop. Nothing is rounded.
 
 Source:
-    SPIN's `datasets/base_dataset.py`; the draws come in its order.
+    SPIN's `datasets/base_dataset.py`; random numbers are sampled in its order.
 """
 
 from typing import NamedTuple
@@ -19,23 +18,23 @@ from spinloop.params.training import AugmentationParams
 
 
 class Augmentation(NamedTuple):
-    """How one sample is varied."""
+    """The augmentation of one sample."""
 
     is_flipped: bool
-    """Left and right change places."""
+    """Left and right change places, after the rotation."""
     gains: Float[np.ndarray, " 3"]
-    """Factors of red, green and blue."""
+    """Factors of the red, green and blue channels."""
     rotation_deg: float
-    """Turn in the image plane, counter-clockwise as seen; before the mirroring."""
+    """Rotation in the image plane, counter-clockwise as seen."""
     zoom: float
     """Factor of the box's side: above 1 the person looks smaller."""
 
 
-UNCHANGED = Augmentation(False, np.ones(3), 0.0, 1.0)
+NO_AUGMENTATION = Augmentation(False, np.ones(3), 0.0, 1.0)
 
 
-def draw_augmentation(rng: np.random.Generator, params: AugmentationParams) -> Augmentation:
-    """Draw how a sample is varied."""
+def sample_augmentation(rng: np.random.Generator, params: AugmentationParams) -> Augmentation:
+    """Sample the augmentation of one image."""
     is_flipped = bool(rng.random() <= params.flip_probability)
     gains = rng.uniform(1 - params.channel_noise, 1 + params.channel_noise, 3)
     bound = 2 * params.rotation_deg
@@ -49,12 +48,12 @@ def draw_augmentation(rng: np.random.Generator, params: AugmentationParams) -> A
 def augmented_affine(
     center: Float[np.ndarray, " 2"], scale: float, augmentation: Augmentation, size_px: float = CROP_PX
 ) -> Float[np.ndarray, "2 3"]:
-    """Pixels of the original image → pixels of the varied crop.
+    """Affine map from pixels of the original image to pixels of the augmented crop.
 
     Args:
         center: middle of the person's box, px of the original image.
         scale: side of the box / 200 px.
-        augmentation: how the crop is varied.
+        augmentation: the sample's augmentation.
         size_px: side of the crop.
     """
     affine = crop_affine(center, scale * augmentation.zoom, augmentation.rotation_deg, size_px)
@@ -64,19 +63,37 @@ def augmented_affine(
     return affine
 
 
-def official_keypoints(
+def augment_keypoints(
+    keypoints: Float[np.ndarray, "49 3"], affine: Float[np.ndarray, "2 3"], is_flipped: bool
+) -> Float[np.ndarray, "49 3"]:
+    """Keypoints of the original image in the augmented crop.
+
+    Args:
+        keypoints: `joints.MODEL49`; x, y in px of the original image, confidence.
+        affine: result of `augmented_affine`.
+        is_flipped: whether left and right joints change places.
+
+    Returns:
+        x, y in px of the crop, confidence; all zero for a joint with confidence 0.
+    """
+    moved = np.concatenate([transform_points(affine, keypoints[:, :2]), keypoints[:, 2:]], axis=1)
+    moved = np.where(keypoints[:, 2:] > 0, moved, 0.0)
+    return (moved[list(MODEL49_FLIP)] if is_flipped else moved).astype(np.float32)
+
+
+def augment_keypoints_official(
     keypoints: Float[np.ndarray, "49 3"],
     center: Float[np.ndarray, " 2"],
     scale: float,
     augmentation: Augmentation,
 ) -> Float[np.ndarray, "49 3"]:
-    """Keypoints in the varied crop as the published code has them: whole pixels, cut off and moved by one.
+    """Keypoints in the augmented crop as in the published code: truncated to whole pixels, then moved by one.
 
     Args:
         keypoints: `joints.MODEL49`; x, y in px of the original image, confidence.
         center: middle of the person's box, px of the original image.
         scale: side of the box / 200 px.
-        augmentation: how the crop is varied.
+        augmentation: the sample's augmentation.
 
     Source:
         SPIN's `utils/imutils.py`, `transform`, and `datasets/base_dataset.py`, `j2d_processing`.
@@ -90,38 +107,20 @@ def official_keypoints(
     return np.where(moved[:, 2:] > 0, moved, 0.0).astype(np.float32)
 
 
-def augment_keypoints(
-    keypoints: Float[np.ndarray, "49 3"], affine: Float[np.ndarray, "2 3"], is_flipped: bool
-) -> Float[np.ndarray, "49 3"]:
-    """Keypoints of the original image in the varied crop.
-
-    Args:
-        keypoints: `joints.MODEL49`; x, y in px of the original image, confidence.
-        affine: of `augmented_affine`.
-        is_flipped: the joints take their mirror partners' names.
-
-    Returns:
-        x, y in px of the crop, confidence. A joint with confidence 0 is all zeros: it has no place.
-    """
-    moved = np.concatenate([transform_points(affine, keypoints[:, :2]), keypoints[:, 2:]], axis=1)
-    moved = np.where(keypoints[:, 2:] > 0, moved, 0.0)
-    return (moved[list(MODEL49_FLIP)] if is_flipped else moved).astype(np.float32)
-
-
 def augment_joints_3d(
     joints: Float[np.ndarray, "24 4"], augmentation: Augmentation
 ) -> Float[np.ndarray, "24 4"]:
-    """Annotated 3D joints, turned and mirrored as the picture is.
+    """Annotated 3D joints, rotated and flipped like the image.
 
     Args:
         joints: `joints.COMMON24`; x, y, z in metres from the root, camera axes; confidence.
-        augmentation: how the crop is varied; its zoom does not change the body.
+        augmentation: the sample's augmentation; its zoom does not change the body.
     """
     angle = np.deg2rad(-augmentation.rotation_deg)
-    turned = joints.astype(np.float64)
-    turned[:, 0] = np.cos(angle) * joints[:, 0] - np.sin(angle) * joints[:, 1]
-    turned[:, 1] = np.sin(angle) * joints[:, 0] + np.cos(angle) * joints[:, 1]
+    rotated = joints.astype(np.float64)
+    rotated[:, 0] = np.cos(angle) * joints[:, 0] - np.sin(angle) * joints[:, 1]
+    rotated[:, 1] = np.sin(angle) * joints[:, 0] + np.cos(angle) * joints[:, 1]
     if augmentation.is_flipped:
-        turned = turned[list(COMMON24_FLIP)]
-        turned[:, 0] *= -1
-    return turned.astype(np.float32)
+        rotated = rotated[list(COMMON24_FLIP)]
+        rotated[:, 0] *= -1
+    return rotated.astype(np.float32)

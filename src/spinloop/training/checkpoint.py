@@ -1,10 +1,8 @@
-"""A run that was stopped goes on bit for bit: its whole state in one file, guarded by what it was made from.
+"""The saved state of a run: its checkpoint, and snapshots of the dictionary of fits.
 
-The state of a run lives in a folder of its own, outside the outputs, because DVC and Snakemake delete outputs
-before they start a stage. Order, augmentation and dropout follow from the seed and the step, so there is no
-generator whose state could be lost.
-
-Copies of the dictionary of best fits during training, for later comparison with a mirror's truth.
+It lies in a folder of its own, outside the outputs, since DVC and Snakemake delete outputs before they start
+a stage. The order of samples, augmentation and dropout follow from the seed and the step, so no generator is
+saved.
 """
 
 import shutil
@@ -27,8 +25,8 @@ class Checkpoint:
     """The saved state of one run.
 
     Args:
-        folder: where it lives; made when first needed.
-        made_from: `files.fingerprint` of the run. A state with another one is of another run and is not used.
+        folder: made when first needed.
+        made_from: `files.fingerprint` of the run. A saved state with another one is deleted, not used.
     """
 
     def __init__(self, folder: Path, made_from: str):
@@ -36,7 +34,7 @@ class Checkpoint:
         self._made_from = made_from
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the saved state; a kill at any moment leaves the old or the new one whole.
+        """Replace the saved state, atomically.
 
         Args:
             state: tensors and plain Python values.
@@ -45,7 +43,7 @@ class Checkpoint:
             torch.save({"made_from": self._made_from, "state": state}, stream)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from, or None if the run starts afresh.
+        """The saved state of this run; None if there is none.
 
         Raises:
             UserError: the file is damaged.
@@ -60,52 +58,51 @@ class Checkpoint:
         return saved["state"]
 
     def remove(self) -> None:
-        """Delete the run's folder: it is finished, or it was another run's."""
+        """Delete the folder: the run is finished, or the state is another run's."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def save_snapshot(
+        self, step: int, pose: Float[np.ndarray, "N 72"], betas: Float[np.ndarray, "N 10"]
+    ) -> None:
+        """Save a snapshot of the dictionary; a resumed run replaces it by the same content.
 
-def save_snapshot(
-    folder: Path, step: int, pose: Float[np.ndarray, "N 72"], betas: Float[np.ndarray, "N 10"]
-) -> None:
-    """Keep a copy; the same step again (a run that was stopped) replaces it by the same content.
+        Args:
+            step: number of steps done.
+            pose: axis-angle of every person, radians; zeros without a fit.
+            betas: shape coefficients.
+        """
+        with atomic(self._snapshot(step)) as temporary:
+            np.savez(temporary, pose=np.float32(pose), betas=np.float32(betas))
 
-    Args:
-        folder: of the run's state.
-        step: steps made.
-        pose: axis-angles of every person, radians; zeros without a fit.
-        betas: shape coefficients.
-    """
-    with atomic(folder / f"{step:09d}.npz") as temporary:
-        np.savez(temporary, pose=np.float32(pose), betas=np.float32(betas))
+    def collect_snapshots(
+        self, steps: Sequence[int], ids: Sequence[str], rows: Int[np.ndarray, " N"], out: Path
+    ) -> None:
+        """Write snapshots as one file: `ids` (N,), `steps` (S,), `pose` (S, N, 72), `betas` (S, N, 10).
 
+        Args:
+            steps: steps of the snapshots, ascending.
+            ids: the people to write.
+            rows: their rows in the snapshots.
+            out: HDF5 file.
 
-def collect_snapshots(
-    folder: Path, steps: Sequence[int], ids: Sequence[str], rows: Int[np.ndarray, " N"], out: Path
-) -> None:
-    """Write all copies as one file: `ids` (N,), `steps` (S,), `pose` (S, N, 72), `betas` (S, N, 10).
+        Raises:
+            UserError: a snapshot is missing.
+        """
+        with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+            file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
+            file.create_dataset("steps", data=np.asarray(steps, np.int64))
+            shape, n = (len(steps), len(ids)), max(len(ids), 1)
+            datasets = {
+                name: file.create_dataset(name, (*shape, width), np.float32, chunks=(1, n, width))
+                for name, width in (("pose", 72), ("betas", 10))
+            }
+            for index, step in enumerate(steps):
+                path = self._snapshot(step)
+                if not path.is_file():
+                    raise UserError(f"{path}: missing; delete {self.folder} to train from the start")
+                with np.load(path, allow_pickle=False) as snapshot:
+                    for name, dataset in datasets.items():
+                        dataset[index] = snapshot[name][rows]
 
-    Args:
-        folder: of the run's state.
-        steps: which copies, ascending.
-        ids: of the people to be written.
-        rows: where they stand in the copies.
-        out: the HDF5 file.
-
-    Raises:
-        UserError: a copy is gone.
-    """
-    with atomic(out) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
-        file.create_dataset("steps", data=np.asarray(steps, np.int64))
-        shape = (len(steps), len(ids))
-        targets = {
-            name: file.create_dataset(name, (*shape, width), np.float32, chunks=(1, max(len(ids), 1), width))
-            for name, width in (("pose", 72), ("betas", 10))
-        }
-        for index, step in enumerate(steps):
-            path = folder / f"{step:09d}.npz"
-            if not path.is_file():
-                raise UserError(f"{path}: gone; delete {folder.parent} to train from the start")
-            with np.load(path, allow_pickle=False) as copy:
-                for name, target in targets.items():
-                    target[index] = copy[name][rows]
+    def _snapshot(self, step: int) -> Path:
+        return self.folder / "snapshots" / f"{step:09d}.npz"

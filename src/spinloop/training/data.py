@@ -1,6 +1,6 @@
-"""The training data in memory, and the batches made of it.
+"""Training splits in memory, and the order in which their people are sampled.
 
-Reading one training split: keypoints, packed crops and, where they exist, annotations in 3D.
+The order is seeded and the same on any machine: it follows from the seed and the step alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,30 +10,21 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float, Int, UInt8
-from torch import Tensor
+from jaxtyping import Float, Int, UInt8
 
-from spinloop.body.pose import CropView, flip_pose, rotate_pose
 from spinloop.errors import UserError
 from spinloop.files import require_file
 from spinloop.fitting.objective import FITTED_JOINTS
 from spinloop.keypoints.merge import load_keypoints
-from spinloop.params.training import AugmentationParams
-from spinloop.regression.hmr import crop_from_packed, normalize_images
+from spinloop.params.training import MixtureGroup
 from spinloop.tables.crops import CropReader
 from spinloop.tables.records import column_array, load_records
-from spinloop.training.augmentation import (
-    Augmentation,
-    augment_joints_3d,
-    augment_keypoints,
-    augmented_affine,
-    draw_augmentation,
-    official_keypoints,
-)
-from spinloop.training.mixture import Draw
 
 PackedCrop = tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "2 3"]]
+
+_ANNOTATIONS_3D = {"joints_3d": (24, 4), "pose": (72,), "betas": (10,)}
+# Independent random streams of one seed.
+_ORDER_STREAM, _SAMPLE_STREAM = 0, 1
 
 
 @dataclass(frozen=True)
@@ -48,128 +39,13 @@ class Split:
     scale: Float[np.ndarray, " N"]
     """Side of the box / 200 px."""
     joints_3d: Float[np.ndarray, "N 24 4"]
-    """Metres from the root, camera axes, and confidence; NaN where a person has none."""
+    """Metres from the root, camera axes, and confidence; NaN where not annotated."""
     pose: Float[np.ndarray, "N 72"]
-    """Annotated pose, radians; NaN where a person has none."""
+    """Annotated pose, axis-angle in radians; NaN where not annotated."""
     betas: Float[np.ndarray, "N 10"]
-    """Annotated shape of the neutral body; NaN where a person has none."""
+    """Annotated shape of the neutral body; NaN where not annotated."""
     packed: Callable[[int], PackedCrop]
-    """Stored image region of a row (RGB) and the map from the original image's pixels to its own."""
-
-
-class Annotated(NamedTuple):
-    """What is known of a batch in 3D, as its crops show it; zeros where nothing is known."""
-
-    joints_3d: Float[Tensor, "B 24 4"]
-    has_joints_3d: Bool[Tensor, " B"]
-    pose: Float[Tensor, "B 72"]
-    betas: Float[Tensor, "B 10"]
-    has_body: Bool[Tensor, " B"]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the network sees of a person."""
-
-    image_px: int
-    """Side of its image."""
-    compat: str
-    """`official` for the published treatment of pixels and keypoints (`network.compat`)."""
-
-
-class Batch(NamedTuple):
-    """The samples of one step."""
-
-    ids: list[str]
-    images: Float[Tensor, "B 3 S S"]
-    """Normalized, channels last in memory."""
-    keypoints: Float[Tensor, "B 49 3"]
-    """Pixels of the 224 px crop, with confidence."""
-    view: CropView
-    """How the crop differs from the one that the dictionary of fits describes."""
-    zoom: Float[Tensor, " B"]
-    """Side of the crop's box relative to the dictionary's."""
-    annotated: Annotated
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same with images and supervision on a device; the view stays where the dictionary is."""
-        images, keypoints, zoom = (
-            part.to(device, non_blocking=True) for part in (self.images, self.keypoints, self.zoom)
-        )
-        annotated = Annotated(*(part.to(device, non_blocking=True) for part in self.annotated))
-        return self._replace(images=images, keypoints=keypoints, zoom=zoom, annotated=annotated)
-
-
-def make_batch(
-    splits: Mapping[str, Split], draws: Sequence[Draw], params: AugmentationParams, look: Look
-) -> Batch:
-    """Cut, vary and stack the samples of a step.
-
-    Args:
-        splits: all training splits by name.
-        draws: which rows; each brings its own generator.
-        params: how the images are varied.
-        look: what the network sees.
-    """
-    varied = [draw_augmentation(draw.rng, params) for draw in draws]
-    samples = [_cut(splits[draw.split], draw.row, how, look) for draw, how in zip(draws, varied, strict=True)]
-    images, keypoints = (np.stack(arrays) for arrays in zip(*samples, strict=True))
-    view = CropView(
-        rotation_deg=torch.tensor([how.rotation_deg for how in varied]),
-        is_flipped=torch.tensor([how.is_flipped for how in varied]),
-    )
-    return Batch(
-        ids=[splits[draw.split].ids[draw.row] for draw in draws],
-        images=normalize_images(images, np.stack([how.gains for how in varied]), look.compat),
-        keypoints=torch.from_numpy(keypoints),
-        view=view,
-        zoom=torch.tensor([how.zoom for how in varied]),
-        annotated=_annotated(splits, draws, varied, view),
-    )
-
-
-def _cut(
-    split: Split, row: int, how: Augmentation, look: Look
-) -> tuple[UInt8[np.ndarray, "S S 3"], Float[np.ndarray, "49 3"]]:
-    center, scale = split.center[row], float(split.scale[row])
-    packed, packed_affine = split.packed(row)
-    affine = augmented_affine(center, scale, how, float(look.image_px))
-    image = crop_from_packed(packed, packed_affine, affine, look.image_px)
-    if look.compat == "official":
-        return image, official_keypoints(split.keypoints[row], center, scale, how)
-    to_crop = augmented_affine(center, scale, how)
-    return image, augment_keypoints(split.keypoints[row], to_crop, how.is_flipped)
-
-
-def _annotated(
-    splits: Mapping[str, Split], draws: Sequence[Draw], varied: Sequence[Augmentation], view: CropView
-) -> Annotated:
-    rows = [(splits[draw.split], draw.row) for draw in draws]
-    joints = np.stack([split.joints_3d[row] for split, row in rows])
-    pose, betas = (
-        torch.from_numpy(np.stack([getattr(split, name)[row] for split, row in rows]))
-        for name in ("pose", "betas")
-    )
-    has_joints = np.array([np.isfinite(sample).all() for sample in joints])
-    has_body = torch.isfinite(pose).all(1) & torch.isfinite(betas).all(1)
-    seen = np.zeros_like(joints)
-    for index in np.flatnonzero(has_joints).tolist():
-        seen[index] = augment_joints_3d(joints[index], varied[index])
-    return Annotated(
-        joints_3d=torch.from_numpy(seen),
-        has_joints_3d=torch.from_numpy(has_joints),
-        pose=torch.where(has_body[:, None], _seen_in(view, pose.nan_to_num()), 0.0),
-        betas=torch.where(has_body[:, None], betas, 0.0),
-        has_body=has_body,
-    )
-
-
-def _seen_in(view: CropView, pose: Float[Tensor, "B 72"]) -> Float[Tensor, "B 72"]:
-    turned = rotate_pose(pose, view.rotation_deg)
-    return torch.where(view.is_flipped[:, None], flip_pose(turned), turned)
-
-
-_ANNOTATED = {"joints_3d": (24, 4), "pose": (72,), "betas": (10,)}
+    """Reads the packed crop of a row (RGB) and the map from pixels of the original image to its pixels."""
 
 
 class SplitFiles(NamedTuple):
@@ -180,19 +56,18 @@ class SplitFiles(NamedTuple):
     crops: Path
     """Packed crops."""
     annotations: Path | None
-    """Its record table, for 3D joints and bodies; None leaves them out."""
+    """Record table with 3D joints and bodies; None: train without them."""
 
 
 def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
-    """The people of a split that can be trained on.
+    """Read the people of a split.
 
-    Left out are people without a packed crop (their image could not be read) and those of whom too few joints
-    are seen.
+    People without a packed crop (their image could not be read) or with too few visible joints are left out.
 
     Args:
-        name: of the split, as its ids begin.
-        files: where it lies.
-        min_joints: joints that must be seen, of those that a fit counts.
+        name: name of the split; its ids begin with it.
+        files: files of the split.
+        min_joints: least number of visible joints, of those that a fit uses.
 
     Raises:
         UserError: a file is absent, damaged or of another split, or no person is left.
@@ -201,11 +76,11 @@ def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
     for path in (keypoints, crops):
         require_file(path, f"make it, or take {name} out of train.mixture")
     reader, frame = CropReader(crops), load_keypoints(keypoints)
-    _check_name(name, list(frame["id"]), keypoints)
+    _check_ids(name, list(frame["id"]), keypoints)
     frame = pd.DataFrame(frame[frame["id"].isin(list(reader.index_of))])
     if frame.empty:
         raise UserError(f"{crops}: ids: none is in {keypoints}; give the crops of the same split")
-    frame = pd.DataFrame(frame[n_fitted(np.stack(list(frame["keypoints"]))) >= min_joints])
+    frame = pd.DataFrame(frame[_count_visible_joints(np.stack(list(frame["keypoints"]))) >= min_joints])
     if frame.empty:
         raise UserError(f"{keypoints}: nobody has {min_joints} joints; lower train.min_joints")
     ids = [str(key) for key in frame["id"]]
@@ -216,34 +91,117 @@ def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
         center=np.stack(list(frame["center"])),
         scale=np.asarray(frame["scale"], np.float64),
         packed=lambda row: reader.image(rows[row]),
-        **_annotations(annotations, ids),
+        **_load_annotations_3d(annotations, ids),
     )
 
 
-def n_fitted(keypoints: Float[np.ndarray, "N 49 3"]) -> Int[np.ndarray, " N"]:
-    """Joints with confidence, of those that a fit counts."""
+def _count_visible_joints(keypoints: Float[np.ndarray, "N 49 3"]) -> Int[np.ndarray, " N"]:
+    """Joints with confidence, of those that a fit uses."""
     return (keypoints[:, list(FITTED_JOINTS), 2] > 0).sum(1)
 
 
-def _check_name(name: str, ids: Sequence[str], path: Path) -> None:
+def _check_ids(name: str, ids: Sequence[str], path: Path) -> None:
     """Refuse a table without rows, or with rows of another split."""
     if not ids:
         raise UserError(f"{path}: no rows; make the table again")
-    stranger = next((key for key in ids if not key.startswith(f"{name}/")), None)
-    if stranger is not None:
-        raise UserError(f"{path}: id: {stranger!r} is not of {name}; give each split a file of its own name")
+    foreign = next((key for key in ids if not key.startswith(f"{name}/")), None)
+    if foreign is not None:
+        raise UserError(f"{path}: id: {foreign!r} is not of {name}; give each split a file of its own name")
 
 
-def _annotations(path: Path | None, ids: Sequence[str]) -> dict[str, np.ndarray]:
-    """3D joints, pose and betas of the ids; NaN where there is nothing."""
+def _load_annotations_3d(path: Path | None, ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """3D joints, pose and betas of the ids; NaN where not annotated."""
     if path is None:
-        return {name: np.full((len(ids), *shape), np.nan, np.float32) for name, shape in _ANNOTATED.items()}
+        return {
+            name: np.full((len(ids), *shape), np.nan, np.float32) for name, shape in _ANNOTATIONS_3D.items()
+        }
     frame = load_records(path).set_index("id")
     absent = next((key for key in ids if key not in frame.index), None)
     if absent is not None:
         raise UserError(f"{path}: id: {absent!r} is missing; give the annotations of the same split")
     frame = frame.reindex(list(ids))
-    known = {name: column_array(frame, name) for name in _ANNOTATED}
-    # Shapes of a gendered body mean nothing to the neutral one.
-    known["betas"][frame["gender"].isin(["female", "male"]).to_numpy()] = np.nan
-    return known
+    arrays = {name: column_array(frame, name) for name in _ANNOTATIONS_3D}
+    # Shape coefficients of a gendered body do not apply to the neutral one.
+    arrays["betas"][frame["gender"].isin(["female", "male"]).to_numpy()] = np.nan
+    return arrays
+
+
+class Sample(NamedTuple):
+    """One sample of an epoch."""
+
+    split: str
+    row: int
+    """Row in the split."""
+    rng: np.random.Generator
+    """Generator of this sample's augmentation, the same in whichever process it is made."""
+
+
+def split_shares(groups: Sequence[MixtureGroup], lengths: Mapping[str, int]) -> dict[str, float]:
+    """Probability of each split: a group's probability, divided among its splits by their sizes.
+
+    Args:
+        groups: section `train.mixture`.
+        lengths: rows of each of its splits, at least one.
+    """
+    shares = {}
+    for group in groups:
+        rows = sum(lengths[split] for split in group.splits)
+        for split in group.splits:
+            shares[split] = group.probability * lengths[split] / rows
+    return shares
+
+
+class MixtureSampler:
+    """Chooses the samples of every step from a mixture of splits.
+
+    An epoch is as long as the longest split and is shuffled; its last incomplete batch is dropped. Sample
+    `index` of an epoch takes its split from its own generator, and row `index` modulo the length of that
+    split.
+
+    Args:
+        lengths: rows of each split.
+        shares: probability of each split.
+        batch_size: samples of a step.
+        seed: seed of the training.
+
+    Raises:
+        UserError: the longest split does not fill a batch.
+
+    Source:
+        SPIN's `datasets/mixed_dataset.py`, with one generator per sample and one permutation per epoch.
+    """
+
+    def __init__(self, lengths: Mapping[str, int], shares: Mapping[str, float], batch_size: int, seed: int):
+        self._names = [name for name in sorted(shares) if shares[name] > 0]
+        self._lengths = dict(lengths)
+        self._edges = self._cumulative_shares(shares)
+        self._length = max(lengths[name] for name in self._names)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._steps_per_epoch = self._length // batch_size
+        if self._steps_per_epoch == 0:
+            raise UserError(
+                f"params.yaml: train.batch_size: {batch_size} samples, but the longest split has only "
+                f"{self._length} rows; lower it"
+            )
+
+    def samples(self, step: int) -> list[Sample]:
+        """The samples of a step, counted from 0."""
+        epoch, position = divmod(step, self._steps_per_epoch)
+        start = position * self._batch_size
+        order = self._order(epoch)[start : start + self._batch_size]
+        return [self._sample(epoch, int(index)) for index in order]
+
+    def _order(self, epoch: int) -> Int[np.ndarray, " N"]:
+        return np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(self._length)
+
+    def _sample(self, epoch: int, index: int) -> Sample:
+        rng = np.random.default_rng([self._seed, _SAMPLE_STREAM, epoch, index])
+        name = self._names[int(np.searchsorted(self._edges, rng.random(), side="right"))]
+        return Sample(name, index % self._lengths[name], rng)
+
+    def _cumulative_shares(self, shares: Mapping[str, float]) -> Float[np.ndarray, " S"]:
+        edges = np.cumsum([shares[name] for name in self._names])
+        # Rounding must not leave a gap at the end.
+        edges[-1] = 1.0
+        return edges

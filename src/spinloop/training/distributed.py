@@ -1,21 +1,14 @@
-"""Several processes that train one network: each fits and supervises its share of every batch.
+"""The network in training: its device, precision and optimizer, in one process or in several.
 
-Every process holds the whole dictionary of fits (360 bytes a person). A sample of a batch belongs to one
-process, which alone fits it; the fits of a step then go to all, so that every copy of the dictionary is the
-same after every step, and the same as that of one process with the same batch.
-
-Batch normalization over the samples of all processes, on the CPU.
-
-With statistics of its own samples only, each process would train another network than one process with the
-whole batch does. PyTorch's `SyncBatchNorm` does the same on GPUs alone.
-
-How the network is computed: device, precision, compiled or not, in how many processes.
+Several processes train one network. Each fits and supervises its share of every batch; the new fits of a step
+then go to all. So every process has the same dictionary after every step (360 bytes a person), that of one
+process with the whole batch.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,19 +19,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spinloop.errors import UserError
 from spinloop.params.training import TrainParams
-from spinloop.regression.hmr import Hmr, Prediction, Share
+from spinloop.regression.hmr import BatchShare, Hmr, Prediction
 
 T = TypeVar("T")
 _BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
-class Processes:
-    """The processes of a run, seen from one of them; a single one talks to nobody.
+class ProcessGroup:
+    """The processes of a training, seen from one of them; by default a single one.
 
     Args:
-        rank: number of this one, from 0.
-        size: how many there are.
-        device: where this one computes.
+        rank: number of this process, from 0.
+        size: number of processes.
+        device: device of this process.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | str = "cpu") -> None:
@@ -46,14 +39,14 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes files and talks to the person who watches."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def share(self, n_samples: int) -> slice:
-        """This one's samples of a batch: equal shares, one after the other.
+        """This process's samples of a batch: equal consecutive shares.
 
         Raises:
-            UserError: the processes cannot have equal shares.
+            UserError: the batch cannot be divided equally.
         """
         if n_samples % self.size:
             raise UserError(
@@ -64,7 +57,7 @@ class Processes:
         return slice(self.rank * length, (self.rank + 1) * length)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum over the processes; no gradient passes."""
+        """Sum over the processes; gradients do not pass."""
         if self.size == 1:
             return values
         total = values.detach().clone()
@@ -72,7 +65,7 @@ class Processes:
         return total
 
     def gather(self, value: T) -> list[T]:
-        """The value of every process, in their order.
+        """The value of every process, in order of rank.
 
         Args:
             value: plain data and tensors in main memory.
@@ -85,7 +78,7 @@ class Processes:
 
 
 @contextmanager
-def joined_processes(device: str) -> Iterator[Processes]:
+def join_process_group(device: str) -> Iterator[ProcessGroup]:
     """The processes that `torchrun` started, or this one alone.
 
     Args:
@@ -103,19 +96,104 @@ def joined_processes(device: str) -> Iterator[Processes]:
         )
     own = torch.device(device, number) if device == "cuda" else torch.device(device)
     if not is_launched:
-        yield Processes(device=own)
+        yield ProcessGroup(device=own)
         return
     if device == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group(_BACKENDS[device])
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), own)
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), own)
     finally:
         dist.destroy_process_group()
 
 
+class TrainableNetwork:
+    """A network on its device, wrapped for several processes, with its optimizer.
+
+    Args:
+        network: moved to the device of `processes`, in place.
+        params: device, precision, compilation and learning rate.
+        processes: the processes that train it together.
+    """
+
+    def __init__(self, network: Hmr, params: TrainParams, processes: ProcessGroup) -> None:
+        self.module = network
+        self.processes = processes
+        self.device = processes.device
+        if processes.size > 1:
+            share_batch_norm(network, self.device)
+        network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if params.compile:
+            # Only the backbone: a compiler cannot follow the generator of the head's dropout.
+            network.features = torch.compile(network.features)
+        self._forward: Callable[..., Prediction] = network
+        if processes.size > 1:
+            self._forward = DistributedDataParallel(network, broadcast_buffers=False)
+        self._precision = getattr(torch, params.precision)
+        self._gradient_clip = params.gradient_clip
+        self._optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+        # Small gradients vanish in float16 unless they are scaled up; other precisions are not scaled.
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=params.precision == "float16")
+
+    def predict(self, images: Float[Tensor, "B 3 H W"], generator: torch.Generator) -> Prediction:
+        """The network's estimate, in float32 whatever the precision of its layers.
+
+        Args:
+            images: this process's share of the batch, on the device.
+            generator: source of dropout for the whole batch.
+        """
+        n, processes = len(images), self.processes
+        share = BatchShare(first=processes.rank * n, total=processes.size * n)
+        with self._autocast():
+            predicted = self._forward(images, generator, share)
+        return Prediction(*(part.float() for part in predicted))
+
+    def update(self, total: Float[Tensor, ""], learning_rate: float) -> None:
+        """One step of the optimizer.
+
+        Args:
+            total: this process's part of the minimized loss.
+            learning_rate: learning rate of this step.
+        """
+        optimizer = self._optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.zero_grad(set_to_none=True)
+        # The gradients of the processes are averaged, but their parts of the loss add up.
+        self._scaler.scale(total * self.processes.size).backward()
+        if self._gradient_clip is not None:
+            self._scaler.unscale_(optimizer)
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            torch.nn.utils.clip_grad_norm_(weights, self._gradient_clip)
+        self._scaler.step(optimizer)
+        self._scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint: network, optimizer and gradient scaler."""
+        return {
+            "network": self.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the state of a checkpoint; other keys are ignored."""
+        self.module.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self._precision)
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """`BatchNorm2d` whose statistics in training are those of all processes together."""
+    """`BatchNorm2d` whose statistics in training are those of all processes, on the CPU.
+
+    With statistics of its own samples only, each process would train another network than a single process
+    does with the whole batch. PyTorch's `SyncBatchNorm` supports GPUs only.
+    """
 
     def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Normalize; in evaluation as `BatchNorm2d` does."""
@@ -125,12 +203,11 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         mean = all_reduce(input.sum((0, 2, 3))) / n
         centered = input - mean[:, None, None]
         variance = all_reduce(centered.square().sum((0, 2, 3))) / n
-        self._remember(mean.detach(), (variance * n / (n - 1)).detach())
+        self._update_running_statistics(mean.detach(), (variance * n / (n - 1)).detach())
         factor = self.weight * torch.rsqrt(variance + self.eps)
         return centered * factor[:, None, None] + self.bias[:, None, None]
 
-    def _remember(self, mean: Float[Tensor, " C"], variance: Float[Tensor, " C"]) -> None:
-        """Move the running statistics, which evaluation uses."""
+    def _update_running_statistics(self, mean: Float[Tensor, " C"], variance: Float[Tensor, " C"]) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -141,11 +218,11 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 def share_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Replace every batch normalization of a network by one over all processes; weights stay.
+    """Replace every batch normalization of a network by one over all processes; weights are kept.
 
     Args:
         network: changed in place.
-        device: where it will compute; PyTorch's own form is used on GPUs.
+        device: where it will compute; on GPUs PyTorch's `SyncBatchNorm` is used.
     """
     for name, child in network.named_children():
         if not isinstance(child, nn.BatchNorm2d):
@@ -156,67 +233,3 @@ def share_batch_norm(network: nn.Module, device: torch.device) -> None:
             shared = SharedBatchNorm2d(child.num_features, child.eps, child.momentum)
             shared.load_state_dict(child.state_dict())
             setattr(network, name, shared)
-
-
-class Machine:
-    """A network ready to train, its state dict unchanged.
-
-    Args:
-        network: moved to the device of `processes`, in place.
-        params: of the training.
-        processes: that train it together.
-    """
-
-    def __init__(self, network: Hmr, params: TrainParams, processes: Processes) -> None:
-        self.processes = processes
-        self.device = processes.device
-        if processes.size > 1:
-            share_batch_norm(network, self.device)
-        network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        if params.compile:
-            # The head draws its dropout from a generator of our own, which a compiler cannot follow.
-            network.features = torch.compile(network.features)
-        self._forward: Callable[..., Prediction] = network
-        if processes.size > 1:
-            self._forward = DistributedDataParallel(network, broadcast_buffers=False)
-        self._precision = getattr(torch, params.precision)
-        # Small gradients vanish in float16 unless they are scaled up; the others pass untouched.
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=params.precision == "float16")
-
-    def predict(self, images: Float[Tensor, "B 3 H W"], generator: torch.Generator) -> Prediction:
-        """The network's estimate, in float32 whatever the precision of its layers.
-
-        Args:
-            images: this process's share of the batch, on the device.
-            generator: source of dropout for the whole batch.
-        """
-        n, processes = len(images), self.processes
-        share = Share(first=processes.rank * n, total=processes.size * n)
-        with self._autocast():
-            predicted = self._forward(images, generator, share)
-        return Prediction(*(part.float() for part in predicted))
-
-    def learn(
-        self, total: Float[Tensor, ""], optimizer: torch.optim.Optimizer, gradient_clip: float | None
-    ) -> None:
-        """Move the weights down the gradient.
-
-        Args:
-            total: this process's part of what is minimized.
-            optimizer: of the network.
-            gradient_clip: longest gradient (2-norm over all weights); None does not clip.
-        """
-        optimizer.zero_grad(set_to_none=True)
-        # The gradients of the processes are averaged, and their parts of the loss add up.
-        self.scaler.scale(total * self.processes.size).backward()
-        if gradient_clip is not None:
-            self.scaler.unscale_(optimizer)
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            torch.nn.utils.clip_grad_norm_(weights, gradient_clip)
-        self.scaler.step(optimizer)
-        self.scaler.update()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._precision == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self._precision)

@@ -1,194 +1,117 @@
-"""Batches made ahead of time; the same stream whoever makes them, and however many.
-
-The training loop, top to bottom.
-"""
+"""The training loop, with checkpoints from which a stopped run resumes to the bit."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from spinloop.errors import UserError
 from spinloop.files import write_json
-from spinloop.params.training import AugmentationParams, SettingParams, TrainParams
-from spinloop.training.checkpoint import Checkpoint, save_snapshot
-from spinloop.training.data import Batch, Look, Split, make_batch
-from spinloop.training.distributed import Processes
-from spinloop.training.mixture import SampleStream
-from spinloop.training.monitor import History, Watch
-from spinloop.training.step import Apparatus, StepResult, take_step, weigh
+from spinloop.params.training import TrainParams
+from spinloop.training.batches import Batch, BatchLoader
+from spinloop.training.checkpoint import Checkpoint
+from spinloop.training.losses import weighted_sum
+from spinloop.training.monitor import History, Monitor
+from spinloop.training.step import StepResult, TrainingContext, train_step
+
+# Random streams of the seed; `training.data` has the first two.
+_WEIGHTS_STREAM, _DROPOUT_STREAM = 2, 3
 
 
 @dataclass(frozen=True)
-class Batches:
-    """This process's share of the batch of every step."""
+class TrainingRun:
+    """One training, ready to run."""
 
-    splits: Mapping[str, Split]
-    samples: SampleStream
-    augmentation: AugmentationParams
-    look: Look
-    processes: Processes
-
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of a step, counted from 0: it follows from the run's seed and the step alone."""
-        draws = self.samples.step(step)
-        share = self.processes.share(len(draws))
-        return make_batch(self.splits, draws[share], self.augmentation, self.look)
-
-    def stream(self, steps: range, workers: int) -> Iterator[Batch]:
-        """The batches of some steps, in order.
-
-        Args:
-            steps: counted from 0.
-            workers: processes that make them ahead; 0 makes each when it is asked for.
-        """
-        options = {"multiprocessing_context": "fork", "worker_init_fn": _settle} if workers else {}
-        loader = DataLoader(
-            _Told(self),
-            batch_size=None,
-            sampler=steps,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=self.processes.device.type == "cuda",
-            # It would draw from the global generator.
-            generator=torch.Generator(),
-            **options,
-        )
-        for batch in loader:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
-
-
-@dataclass(frozen=True)
-class _Told(Dataset[Batch | UserError]):
-    """Batches, or what is wrong with them: an error that crosses processes would lose its one line."""
-
-    batches: Batches
-
-    def __getitem__(self, step: int) -> Batch | UserError:
-        try:
-            return self.batches[step]
-        except UserError as error:
-            return error
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _settle(_worker: int) -> None:
-    # OpenCV's threads do not live on in a forked process, and workers are many anyway.
-    cv2.setNumThreads(0)
-
-
-# Streams of the run's seed (`training.mixture` has the first two).
-_WEIGHTS, _DROPOUT = 2, 3
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that one training is made of."""
-
-    apparatus: Apparatus
-    batches: Batches
-    setting: SettingParams
-    params: TrainParams
+    context: TrainingContext
+    loader: BatchLoader
     checkpoint: Checkpoint
     history: History
-    watch: Watch
-
-    @property
-    def processes(self) -> Processes:
-        """Who trains."""
-        return self.apparatus.machine.processes
+    monitor: Monitor
 
 
-def train(run: Run) -> Generator[range, None, None]:
-    """Train, going on from the checkpoint if there is one.
+def train(run: TrainingRun) -> Generator[range, None, None]:
+    """Train to the last step, from the checkpoint if there is one.
 
     Yields:
-        The steps, counted from 0, made since the last time: those before the resume at first (none of a fresh
+        The steps, counted from 0, made since the last time: first those before the resume (none in a fresh
         run), then one at a time.
 
     Raises:
         UserError: a loss is not finite; the step and the ids of its samples are saved beside the checkpoint.
     """
-    params, apparatus, network = run.params, run.apparatus, run.apparatus.network
-    machine, is_first = apparatus.machine, run.processes.is_first
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
-    done = _resume(run, optimizer)
+    context, network = run.context, run.context.network
+    params, is_first = context.params, context.processes.is_first
+    done = _resume(run)
     if is_first:
-        run.watch.begin(done)
+        run.monitor.open(done)
         if done == 0:
-            _snapshot(run, 0)
+            _save_snapshot(run, 0)
     yield range(done)
-    network.train()
-    for step, batch in enumerate(run.batches.stream(range(done, params.n_steps), params.workers), done + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(params, step)
-        batch = batch.to(machine.device)
-        generator = stream(params.seed, _DROPOUT, step)
-        result = take_step(apparatus, batch, run.setting, params, step, generator)
-        values = _values(run, result)
-        _stop_if_not_finite(run, batch, values, step)
-        machine.learn(result.total, optimizer, params.gradient_clip)
+    network.module.train()
+    for step, batch in enumerate(run.loader.batches(range(done, params.n_steps), params.workers), done + 1):
+        batch = batch.to(network.device)
+        result = train_step(context, batch, step, generator_of(params.seed, _DROPOUT_STREAM, step))
+        values = _history_values(context, result)
+        _require_finite(run, batch, values, step)
+        network.update(result.total, learning_rate(params, step))
         row = run.history.add(step, values)
         if is_first:
-            _keep(run, optimizer, step)
-            run.watch.see(step, batch, result)
+            if step in snapshot_steps(params):
+                _save_snapshot(run, step)
+            if step % params.checkpoint_every == 0:
+                run.checkpoint.save(_state(run, step))
+            run.monitor.add_sheet(step, batch, result)
             if row is not None:
-                run.watch.log(step, row)
+                run.monitor.log(step, row)
         yield range(step - 1, step)
-    network.eval()
-    run.watch.end()
+    network.module.eval()
+    run.monitor.close()
 
 
 def learning_rate(params: TrainParams, step: int) -> float:
-    """Learning rate of a step, from 1."""
+    """Learning rate of a step, counted from 1."""
     if params.schedule == "constant":
         return params.learning_rate
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / params.n_steps))
 
 
-def snapshot_steps(params: TrainParams) -> range | list[int]:
-    """The steps after which the dictionary is copied: 0, every so many, and the last."""
+def snapshot_steps(params: TrainParams) -> list[int]:
+    """Steps after which a snapshot of the dictionary is taken: 0, every `snapshot_every`, the last."""
     return sorted({*range(0, params.n_steps + 1, params.snapshot_every), params.n_steps})
 
 
-def stream(seed: int, *key: int) -> torch.Generator:
-    """A generator of its own for a purpose and a step; equal keys give equal numbers on any machine."""
+def generator_of(seed: int, *key: int) -> torch.Generator:
+    """An independent generator for a purpose and a step; equal keys give equal numbers on any machine."""
     state = np.random.SeedSequence([seed, *key]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))
 
 
-def weights_stream(seed: int) -> torch.Generator:
+def weights_generator(seed: int) -> torch.Generator:
     """The generator of the network's initial weights."""
-    return stream(seed, _WEIGHTS)
+    return generator_of(seed, _WEIGHTS_STREAM)
 
 
-def _values(run: Run, result: StepResult) -> dict[str, float]:
-    """What the history keeps of a step, of all processes together."""
+def _history_values(context: TrainingContext, result: StepResult) -> dict[str, float]:
+    """The values of a step in the training curve, over all processes."""
+    params = context.params
     shares = torch.stack([part.float().sum() for part in (result.is_accepted, result.is_valid)])
-    shares = run.processes.sum(shares) / run.params.batch_size
-    numbers = torch.stack([weigh(result.terms, run.params.weights), *result.terms.values(), *shares])
+    shares = context.processes.sum(shares) / params.batch_size
+    numbers = torch.stack([weighted_sum(result.terms, params.weights), *result.terms.values(), *shares])
     names = ["total", *result.terms, "accepted", "valid"]
-    # One copy from the device a step, not one a number.
+    # One transfer from the device a step, not one a number.
     values = dict(zip(names, numbers.tolist(), strict=True))
-    return {**values, "stored_error": run.apparatus.store.mean_error()}
+    return {**values, "stored_error": context.store.mean_error()}
 
 
-def _stop_if_not_finite(run: Run, batch: Batch, values: Mapping[str, float], step: int) -> None:
+def _require_finite(run: TrainingRun, batch: Batch, values: Mapping[str, float], step: int) -> None:
     if math.isfinite(values["total"]):
         return
-    path = run.checkpoint.folder / "not_finite.json"
-    ids = [key for part in run.processes.gather(batch.ids) for key in part]
-    if run.processes.is_first:
+    processes, path = run.context.processes, run.checkpoint.folder / "not_finite.json"
+    ids = [key for part in processes.gather(batch.ids) for key in part]
+    if processes.is_first:
         terms = {name: repr(value) for name, value in values.items()}
         write_json(path, {"step": step, "ids": ids, "terms": terms})
     raise UserError(
@@ -196,40 +119,28 @@ def _stop_if_not_finite(run: Run, batch: Batch, values: Mapping[str, float], ste
     )
 
 
-def _keep(run: Run, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Copy the dictionary and save the state, where it is time to."""
-    if step in snapshot_steps(run.params):
-        _snapshot(run, step)
-    if step % run.params.checkpoint_every == 0:
-        run.checkpoint.save(_state(run, optimizer, step))
+def _save_snapshot(run: TrainingRun, step: int) -> None:
+    store = run.context.store
+    run.checkpoint.save_snapshot(step, store.array("pose"), store.array("betas"))
 
 
-def _snapshot(run: Run, step: int) -> None:
-    store = run.apparatus.store
-    save_snapshot(run.checkpoint.folder / "snapshots", step, store.array("pose"), store.array("betas"))
-
-
-def _state(run: Run, optimizer: torch.optim.Optimizer, step: int) -> dict[str, object]:
+def _state(run: TrainingRun, step: int) -> dict[str, Any]:
     return {
         "step": step,
-        "network": run.apparatus.network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": run.apparatus.machine.scaler.state_dict(),
-        "fits": run.apparatus.store.state_dict(),
-        "anchor": run.apparatus.anchor.state_dict(),
+        **run.context.network.state_dict(),
+        "fits": run.context.store.state_dict(),
+        "anchor": run.context.anchor.state_dict(),
         "history": run.history.state_dict(),
     }
 
 
-def _resume(run: Run, optimizer: torch.optim.Optimizer) -> int:
-    """Load the saved state, if there is one; the number of steps that it has behind it."""
+def _resume(run: TrainingRun) -> int:
+    """Load the checkpoint, if there is one; returns the number of steps done."""
     state = run.checkpoint.load()
     if state is None:
         return 0
-    run.apparatus.network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    run.apparatus.machine.scaler.load_state_dict(state["scaler"])
-    run.apparatus.store.load_state_dict(state["fits"])
-    run.apparatus.anchor.load_state_dict(state["anchor"])
+    run.context.network.load_state_dict(state)
+    run.context.store.load_state_dict(state["fits"])
+    run.context.anchor.load_state_dict(state["anchor"])
     run.history.load_state_dict(state["history"])
     return state["step"]

@@ -1,9 +1,10 @@
-"""A run from its files, and the files that it leaves."""
+"""One training from its files to its outputs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +16,24 @@ from spinloop.files import atomic, fingerprint, require_file
 from spinloop.fitting.smplify import Fitter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams, PosingParams
-from spinloop.params.training import NetworkParams, SettingParams, TrainParams, WatchParams
+from spinloop.params.loader import parse_section
+from spinloop.params.training import MonitorParams, NetworkParams, SettingParams, TrainParams
+from spinloop.progress import Pace, rate, say
 from spinloop.regression.hmr import Hmr, load_mean, mean_from_prior
-from spinloop.regression.weights import load_imagenet, load_start
-from spinloop.tables.fits import FitStore
-from spinloop.training.checkpoint import Checkpoint, collect_snapshots
-from spinloop.training.data import Look, Split, SplitFiles, load_split
-from spinloop.training.distributed import Machine, Processes
-from spinloop.training.loop import Batches, Run, snapshot_steps, weights_stream
-from spinloop.training.mixture import SampleStream, split_shares
-from spinloop.training.monitor import History, Watch
-from spinloop.training.step import Anchor, Apparatus
+from spinloop.regression.weights import load_imagenet, load_initial_network, save_network
+from spinloop.tables.fits import ORIGINS, FitStore
+from spinloop.training.batches import BatchLoader
+from spinloop.training.checkpoint import Checkpoint
+from spinloop.training.data import MixtureSampler, Split, SplitFiles, load_split, split_shares
+from spinloop.training.distributed import ProcessGroup, TrainableNetwork, join_process_group
+from spinloop.training.loop import TrainingRun, snapshot_steps, train, weights_generator
+from spinloop.training.monitor import History, Monitor
+from spinloop.training.step import AnchorWeights, TrainingContext
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Files that a run is made from; a folder holds a file for every split of the mixture."""
+class TrainingFiles:
+    """Input files of a training; a folder holds a file for every split of the mixture."""
 
     body: Path
     prior: Path
@@ -41,7 +44,7 @@ class Inputs:
     fits: Path
     """Folder of initial fits."""
     annotations: Path | None
-    """Folder of record tables; None leaves 3D annotations out."""
+    """Folder of record tables; None: train without 3D annotations."""
 
     def of_split(self, split: str) -> SplitFiles:
         """The files of one split."""
@@ -55,153 +58,216 @@ class Inputs:
         """The initial fits of one split."""
         return self.fits / f"{split}.h5"
 
-    def files(self, splits: Sequence[str]) -> list[Path]:
-        """All that a run of these splits reads."""
-        named: list[Path | None] = [self.body, self.prior]
+    def all(self, splits: Sequence[str]) -> list[Path]:
+        """All files that a training on these splits reads."""
+        paths: list[Path | None] = [self.body, self.prior]
         for split in splits:
-            named += [*self.of_split(split), self.fits_of(split)]
-        return [path for path in named if path is not None]
+            paths += [*self.of_split(split), self.fits_of(split)]
+        return [path for path in paths if path is not None]
 
 
 @dataclass(frozen=True)
-class Sections:
-    """Parameters that a run is made from."""
+class TrainingSections:
+    """Sections of the parameters that a training reads."""
 
     network: NetworkParams
     train: TrainParams
     setting: SettingParams
     fitting: FittingParams
-    watch: WatchParams
+    monitor: MonitorParams
     body: PosingParams
 
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], setting: str, source: Path) -> "TrainingSections":
+        """Parse the sections of one setting.
 
-@dataclass(frozen=True)
-class Folders:
-    """Where a run keeps what is not an output."""
+        Args:
+            values: a whole parameter file.
+            setting: a key of the section `settings`.
+            source: where the values come from, for messages.
 
-    state: Path
-    """Its checkpoint."""
-    watch: Path
-    """Sheets and logs for people."""
+        Raises:
+            UserError: a section is missing or wrong.
+        """
+        return cls(
+            network=parse_section(values, "network", NetworkParams, source),
+            train=parse_section(values, "train", TrainParams, source),
+            setting=parse_section(values, f"settings.{setting}", SettingParams, source),
+            fitting=parse_section(values, "fitting", FittingParams, source),
+            monitor=parse_section(values, "watch", MonitorParams, source),
+            body=parse_section(values, "body", PosingParams, source),
+        )
 
 
-def prepare_run(inputs: Inputs, sections: Sections, folders: Folders, processes: Processes) -> Run:
-    """Read everything; nothing is trained yet.
+def train_setting(
+    name: str,
+    files: TrainingFiles,
+    sections: TrainingSections,
+    *,
+    network_out: Path,
+    fits_out: Path,
+    snapshots_out: Path,
+    history_out: Path,
+    state: Path,
+    monitor: Path,
+) -> None:
+    """Train one setting and write its outputs; a run that was stopped resumes.
 
     Args:
-        inputs: files.
+        name: name of the setting, for messages.
+        files: input files.
         sections: parameters.
-        folders: for the run's state and for people.
-        processes: that train together.
+        network_out: the trained network.
+        fits_out: folder; gets the final fits of every split.
+        snapshots_out: folder; gets the snapshots of every split.
+        history_out: the training curve (CSV).
+        state: folder of the checkpoint; removed at the end.
+        monitor: folder of contact sheets and logs.
+
+    Raises:
+        UserError: a file is absent or faulty, or a loss is not finite.
+    """
+    n_steps = sections.train.n_steps
+    with join_process_group(sections.train.device) as processes:
+        run = prepare_run(files, sections, state, monitor, processes)
+        _train_with_progress(run, f"train {name}")
+        if processes.is_first:
+            save_fits(run, files, fits_out, snapshots_out)
+            run.history.write(history_out, n_steps)
+            save_network(network_out, run.context.network.module, sections.network)
+            run.checkpoint.remove()
+            share = (run.context.store.array("origin") == ORIGINS.index("loop")).mean()
+            say(f"train {name}: {n_steps} steps; {share:.0%} of the fits came from the loop")
+
+
+def prepare_run(
+    files: TrainingFiles, sections: TrainingSections, state: Path, monitor: Path, processes: ProcessGroup
+) -> TrainingRun:
+    """Read all files and build everything; nothing is trained yet.
+
+    Args:
+        files: input files.
+        sections: parameters.
+        state: folder of the checkpoint.
+        monitor: folder of contact sheets and logs.
+        processes: the processes that train together.
 
     Raises:
         UserError: a file is absent, damaged or of another split, or the batch cannot be divided among the
             processes.
     """
-    train = sections.train
+    params = sections.train
     if not sections.setting.use_3d:
-        inputs = replace(inputs, annotations=None)
-    elif inputs.annotations is None:
+        files = replace(files, annotations=None)
+    elif files.annotations is None:
         raise UserError("train: --annotations: missing, and the setting says use_3d: true; give the folder")
-    initial = train.initial.files()
+    initial = params.initial.files()
     for key, path in initial.items():
         require_file(path, f"correct or empty train.initial.{key} in params.yaml")
-    splits = _splits(inputs, train)
+    splits = {name: load_split(name, files.of_split(name), params.min_joints) for name in params.splits}
     lengths = {name: len(split.ids) for name, split in splits.items()}
-    samples = SampleStream(lengths, split_shares(train.mixture, lengths), train.batch_size, train.seed)
-    processes.share(train.batch_size)
-    body, prior = load_body(inputs.body), load_mixture(inputs.prior)
+    sampler = MixtureSampler(lengths, split_shares(params.mixture, lengths), params.batch_size, params.seed)
+    processes.share(params.batch_size)
+    body, prior = load_body(files.body), load_mixture(files.prior)
     fitter = Fitter(body, prior, sections.fitting, processes.device)
-    store = _store(inputs, splits, fitter)
-    network = _network(sections, prior)
+    store = _load_store(files, splits, fitter)
+    network = _initial_network(sections, prior)
     mesh = make_body_model(body, sections.body.engine).to(processes.device)
-    parts = (sections.network, sections.setting, sections.fitting, sections.body)
-    values = [part.model_dump() for part in parts]
-    values.append(train.model_dump(exclude={"workers"}))
-    look = Look(sections.network.image_px, sections.network.compat)
-    return Run(
-        apparatus=Apparatus(
-            network=network,
-            joints=JointsOnly(body).to(processes.device),
-            mesh=mesh if train.weights.mesh > 0 else None,
-            fitter=fitter,
-            store=store,
-            anchor=Anchor(sections.fitting, train.max_fit_error, processes),
-            machine=Machine(network, train, processes),
-        ),
-        batches=Batches(splits, samples, train.augmentation, look, processes),
+    context = TrainingContext(
+        params=params,
         setting=sections.setting,
-        params=train,
-        checkpoint=Checkpoint(
-            folders.state, fingerprint(values, [*inputs.files(list(splits)), *initial.values()])
-        ),
-        history=History(train.history_every),
-        watch=Watch(folders.watch, sections.watch, make_body_model(body, sections.body.engine)),
+        network=TrainableNetwork(network, params, processes),
+        joints=JointsOnly(body).to(processes.device),
+        mesh=mesh if params.weights.mesh > 0 else None,
+        fitter=fitter,
+        store=store,
+        anchor=AnchorWeights(sections.fitting, params.max_fit_error, processes),
+    )
+    parts = (sections.network, sections.setting, sections.fitting, sections.body)
+    values = [*(part.model_dump() for part in parts), params.model_dump(exclude={"workers"})]
+    made_from = fingerprint(values, [*files.all(list(splits)), *initial.values()])
+    return TrainingRun(
+        context=context,
+        loader=BatchLoader(splits, sampler, params.augmentation, sections.network, processes),
+        checkpoint=Checkpoint(state, made_from),
+        history=History(params.history_every),
+        monitor=Monitor(monitor, sections.monitor, make_body_model(body, sections.body.engine)),
     )
 
 
-def save_fits(run: Run, inputs: Inputs, fits_out: Path, snapshots_out: Path) -> None:
-    """Write each split's dictionary at the end, and the copies that were made on the way.
+def save_fits(run: TrainingRun, files: TrainingFiles, fits_out: Path, snapshots_out: Path) -> None:
+    """Write the final dictionary and the snapshots, one file for every split.
 
     Args:
         run: finished.
-        inputs: what it was made from; their fits say which people are of which split.
-        fits_out: folder; gets a file for every split.
-        snapshots_out: folder; gets a file for every split.
+        files: its input files; the initial fits say who belongs to which split.
+        fits_out: folder.
+        snapshots_out: folder.
     """
-    store, steps = run.apparatus.store, snapshot_steps(run.params)
+    store, steps = run.context.store, snapshot_steps(run.context.params)
     row_of = {key: row for row, key in enumerate(store.ids)}
     with atomic(fits_out) as fits, atomic(snapshots_out) as snapshots:
-        for split in run.batches.splits:
-            part = FitStore(FitStore.open(inputs.fits_of(split)).ids)
+        for split in run.loader.splits:
+            part = FitStore(FitStore.open(files.fits_of(split)).ids)
             rows = np.array([row_of[key] for key in part.ids])
             part.load_state_dict({name: values[rows] for name, values in store.state_dict().items()})
             part.save(fits / f"{split}.h5")
-            copies = run.checkpoint.folder / "snapshots"
-            collect_snapshots(copies, steps, part.ids, rows, snapshots / f"{split}.h5")
+            run.checkpoint.collect_snapshots(steps, part.ids, rows, snapshots / f"{split}.h5")
 
 
-def _splits(inputs: Inputs, train: TrainParams) -> dict[str, Split]:
-    """The training splits by name, in the order of the mixture."""
-    return {name: load_split(name, inputs.of_split(name), train.min_joints) for name in train.splits}
+def _train_with_progress(run: TrainingRun, description: str) -> None:
+    params, history = run.context.params, run.history
+    steps = train(run)
+    n_resumed = len(next(steps))
+    if run.context.processes.is_first:
+        if n_resumed:
+            say(f"{description}: resumes after step {n_resumed}")
+        pace = Pace("images", params.batch_size, n_resumed, lambda: _describe_fits(history.latest))
+        steps = rate(steps, description, params.n_steps, pace)
+    for _step in steps:
+        pass
 
 
-def _store(inputs: Inputs, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:
-    """The dictionary of fits of all splits."""
+def _describe_fits(latest: Mapping[str, float]) -> str:
+    return f"{latest['accepted']:.0%} of fits accepted, {latest['stored_error']:.3g} px² stored"
+
+
+def _load_store(files: TrainingFiles, splits: Mapping[str, Split], fitter: Fitter) -> FitStore:
+    """The initial dictionary of all splits."""
     parts: list[FitStore] = []
     for name, split in splits.items():
-        part = FitStore.open(inputs.fits_of(name))
-        with_fits = set(part.ids)
-        absent = next((key for key in split.ids if key not in with_fits), None)
+        part = FitStore.open(files.fits_of(name))
+        fitted = set(part.ids)
+        absent = next((key for key in split.ids if key not in fitted), None)
         if absent is not None:
-            path = inputs.fits_of(name)
+            path = files.fits_of(name)
             raise UserError(f"{path}: ids: {absent!r} is missing; give the fits of the same split")
         parts.append(part)
-    fits = FitStore.join(parts)
-    store = FitStore(fits.ids, fitter.root_joint)
-    store.load_state_dict(fits.state_dict())
+    joined = FitStore.join(parts)
+    store = FitStore(joined.ids, fitter.root_joint)
+    store.load_state_dict(joined.state_dict())
     return store
 
 
-def _network(sections: Sections, prior: Mixture) -> Hmr:
+def _initial_network(sections: TrainingSections, prior: Mixture) -> Hmr:
     files = sections.train.initial.files()
     if "network" in files:
-        with _named("network"):
-            return load_start(files["network"], sections.network)
+        with _error_names("network"):
+            return load_initial_network(files["network"], sections.network)
     mean = mean_from_prior(prior.means, prior.weights)
     if "mean" in files:
-        with _named("mean"):
+        with _error_names("mean"):
             mean = load_mean(files["mean"])
-    network = Hmr(sections.network, mean, weights_stream(sections.train.seed))
+    network = Hmr(sections.network, mean, weights_generator(sections.train.seed))
     if "backbone" in files:
-        with _named("backbone"):
+        with _error_names("backbone"):
             load_imagenet(network, files["backbone"])
     return network
 
 
 @contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Put the key that names a file before what is wrong with it: a run reads many files."""
+def _error_names(key: str) -> Iterator[None]:
+    """Prefix an error with the key of `train.initial` that names the file."""
     try:
         yield
     except UserError as error:

@@ -20,7 +20,7 @@ from spinloop.regression.weights import load_network
 from spinloop.stages import train as stage
 from spinloop.tables.fits import FitStore
 from spinloop.training.checkpoint import Checkpoint
-from spinloop.training.distributed import Processes, joined_processes
+from spinloop.training.distributed import ProcessGroup, join_process_group
 
 # Small, so that steps of Adam do not make much of rounding.
 RATE = 1e-5
@@ -95,7 +95,7 @@ def by_two(looped, outputs, tmp_path_factory) -> Path:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     shown = done.stdout + done.stderr
     assert done.returncode == 0, shown[-3000:]
-    assert shown.count("goes on after step 2") == 1, "one process speaks for both"
+    assert shown.count("resumes after step 2") == 1, "one process speaks for both"
     return folder
 
 
@@ -137,13 +137,13 @@ def test_weights_and_running_statistics_are_those_of_one_process(by_one, by_two)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
-    assert Processes(rank=1, size=2).share(8) == slice(4, 8)
+    assert ProcessGroup(rank=1, size=2).share(8) == slice(4, 8)
     with pytest.raises(UserError, match=r"params\.yaml: train\.batch_size: 9 samples for 2 processes"):
-        Processes(rank=0, size=2).share(9)
+        ProcessGroup(rank=0, size=2).share(9)
 
 
 def test_one_process_keeps_what_it_has():
-    alone, values = Processes(), torch.tensor([1.0, 2.0])
+    alone, values = ProcessGroup(), torch.tensor([1.0, 2.0])
     assert alone.sum(values) is values
     assert alone.gather("mine") == ["mine"]
 
@@ -151,5 +151,5 @@ def test_one_process_keeps_what_it_has():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused():
     wanted = r"train\.device: cuda: GPU 0 is needed, 0 found"
-    with pytest.raises(UserError, match=wanted), joined_processes("cuda"):
+    with pytest.raises(UserError, match=wanted), join_process_group("cuda"):
         raise AssertionError("it went on")

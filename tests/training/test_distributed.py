@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from spinloop.regression.hmr import Hmr, Share
-from spinloop.training.distributed import Machine, Processes
-from spinloop.training.loop import stream, train
+from spinloop.regression.hmr import BatchShare, Hmr
+from spinloop.training.distributed import ProcessGroup, TrainableNetwork
+from spinloop.training.loop import generator_of, train
 
 
 @pytest.fixture
 def network(make_run) -> Hmr:
-    return make_run(loop=False).apparatus.network.train()
+    return make_run(loop=False).context.network.module.train()
 
 
 def _images(n: int) -> torch.Tensor:
@@ -21,9 +21,9 @@ def _images(n: int) -> torch.Tensor:
 def test_a_network_in_bfloat16_says_nearly_the_same_in_float32(network, train_params):
     """Eight bits of mantissa: about 1 % of a rotation matrix's entries."""
     images = _images(8)
-    plain = Machine(network, train_params, Processes()).predict(images, stream(0, 1))
+    plain = TrainableNetwork(network, train_params, ProcessGroup()).predict(images, generator_of(0, 1))
     params = train_params.model_copy(update={"precision": "bfloat16"})
-    lower = Machine(network, params, Processes()).predict(images, stream(0, 1))
+    lower = TrainableNetwork(network, params, ProcessGroup()).predict(images, generator_of(0, 1))
     assert all(part.dtype == torch.float32 for part in lower)
     difference = (plain.rotations - lower.rotations).abs().max()
     assert 0 < difference < 0.05
@@ -34,15 +34,16 @@ def test_a_network_in_bfloat16_says_nearly_the_same_in_float32(network, train_pa
 def test_training_in_lower_precision_keeps_weights_and_fits_in_float32(make_run, train_params, precision):
     params = train_params.model_copy(update={"precision": precision, "n_steps": 16, "gradient_clip": 1.0})
     run = make_run(params=params)
-    before = run.apparatus.network.fc1.weight.clone()
+    before = run.context.network.module.fc1.weight.clone()
     for _ in train(run):
         pass
-    weight = run.apparatus.network.fc1.weight
+    weight = run.context.network.module.fc1.weight
     assert weight.dtype == torch.float32
     assert torch.isfinite(weight).all()
     assert not torch.equal(weight, before)
-    assert (run.apparatus.store.array("origin") == 2).any()
-    assert (run.apparatus.machine.scaler.get_scale() > 1) == (precision == "float16")
+    assert (run.context.store.array("origin") == 2).any()
+    scale = run.context.network.state_dict()["scaler"].get("scale", 1.0)
+    assert (scale > 1) == (precision == "float16")
 
 
 def test_a_sample_has_the_same_dropout_however_the_batch_is_divided(network):
@@ -50,17 +51,18 @@ def test_a_sample_has_the_same_dropout_however_the_batch_is_divided(network):
     images = _images(6)
     network.eval()
     network.training = True
-    whole = network(images, stream(0, 5))
-    parts = [network(images[i : i + 2], stream(0, 5), Share(first=i, total=6)).betas for i in (0, 2, 4)]
+    whole = network(images, generator_of(0, 5))
+    parts = [
+        network(images[i : i + 2], generator_of(0, 5), BatchShare(first=i, total=6)).betas for i in (0, 2, 4)
+    ]
     assert torch.allclose(whole.betas, torch.cat(parts), atol=1e-6)
-    assert not torch.allclose(whole.betas[:2], network(images[:2], stream(0, 6)).betas, atol=1e-3)
+    assert not torch.allclose(whole.betas[:2], network(images[:2], generator_of(0, 6)).betas, atol=1e-3)
 
 
-def test_long_gradients_are_clipped(network, train_params):
-    machine = Machine(network, train_params, Processes())
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    before = torch.cat([weight.detach().flatten().clone() for weight in network.parameters()])
-    predicted = machine.predict(_images(4), stream(0, 1))
-    machine.learn(1e4 * predicted.betas.square().sum(), optimizer, 0.5)
-    after = torch.cat([weight.detach().flatten() for weight in network.parameters()])
-    assert (after - before).norm().item() == pytest.approx(0.5, rel=1e-3)
+def test_large_gradients_are_clipped(network, train_params):
+    params = train_params.model_copy(update={"gradient_clip": 0.5})
+    clipped = TrainableNetwork(network, params, ProcessGroup())
+    predicted = clipped.predict(_images(4), generator_of(0, 1))
+    clipped.update(1e4 * predicted.betas.square().sum(), 1e-3)
+    gradients = [weight.grad.flatten() for weight in network.parameters() if weight.grad is not None]
+    assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)
