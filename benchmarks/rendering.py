@@ -19,7 +19,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from spinloop.body.files import BodyFile, load_body
-from spinloop.rendering.masks import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import render_labels, render_labels_as_published
 from spinloop.rendering.raycast import render
 
 # A person of 1.7 m fills nine tenths of the picture's height from three metres away.
@@ -98,7 +98,7 @@ def main() -> None:
         rates = [1 / seconds(call, options.repeats) for call in (draw, partial(draw, is_closed=True), trace)]
         differing = int((draw().mask != trace()).sum())
         print(f"{side:>8} {rates[0]:>9.0f} {rates[1]:>9.0f} {rates[2]:>9.0f} {differing:>17}")
-    for name, draw in (("lsp@1", draw_labels), ("lsp_official@1", draw_labels_as_published)):
+    for name, draw in (("lsp@1", render_labels), ("lsp_official@1", render_labels_as_published)):
         rate = part_masks_per_second(body, vertices, draw, options.processes)
         print(f"part masks, {name}, {options.processes} processes: {rate:.0f} /s")
 

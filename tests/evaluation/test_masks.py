@@ -20,7 +20,7 @@ from spinloop.evaluation.offline_fits import as_predictions
 from spinloop.evaluation.protocols import MaskProtocol, find_protocol
 from spinloop.evaluation.scores import MaskScores
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.rendering.masks import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import render_labels, render_labels_as_published
 
 
 def _images(seed: int, n: int = 4, has_parts: bool = True):
@@ -151,7 +151,7 @@ class Annotated:
 
 
 @pytest.mark.parametrize(
-    ("name", "draw"), [("lsp@1", draw_labels), ("lsp_official@1", draw_labels_as_published)]
+    ("name", "draw"), [("lsp@1", render_labels), ("lsp_official@1", render_labels_as_published)]
 )
 def test_a_body_drawn_as_its_own_annotation_is_perfect(name, draw, body_files, bodies, truth):
     protocol, body = find_protocol(name), body_files["neutral"]

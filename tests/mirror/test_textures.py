@@ -11,8 +11,8 @@ from spinloop.mirror.textures import (
     noise,
     plaid,
     plain,
-    random_color,
-    random_texture,
+    sample_color,
+    sample_texture,
     stripes,
 )
 
@@ -24,7 +24,7 @@ def test_every_texture_stays_in_range_and_keeps_its_points(seed, dimensions):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-3, 3, (50, dimensions))
     before = points.copy()
-    colors = random_texture(rng, dimensions, (0.05, 0.3))(points)
+    colors = sample_texture(rng, dimensions, (0.05, 0.3))(points)
     assert colors.shape == (50, 3)
     assert colors.min() >= 0
     assert colors.max() <= 1
@@ -67,7 +67,7 @@ def test_a_plain_color_is_plain():
 def test_colors_are_as_strong_as_asked():
     rng = np.random.default_rng(0)
     for strength in (0.2, 0.6):
-        colors = np.array([random_color(rng, strength=strength) for _ in range(2000)])
+        colors = np.array([sample_color(rng, strength=strength) for _ in range(2000)])
         saturation = 1 - colors.min(1) / colors.max(1)
         assert saturation.mean() == pytest.approx(strength, abs=0.03)
         assert colors.min() >= 0

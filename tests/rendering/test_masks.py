@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.rendering.masks import draw_labels, draw_labels_as_published, part_labels, uncrop_nearest
+from spinloop.rendering.masks import part_labels, render_labels, render_labels_as_published, uncrop_nearest
 from spinloop.rendering.raycast import render
 
 CENTER, SCALE, SIZE = np.array([150.25, 90.5]), 0.8, (200, 260)
@@ -19,7 +19,7 @@ def test_a_sphere_covers_exactly_the_pixels_of_its_outline(sphere):
     """A ray at angle a to the axis through the center meets the sphere where sin a < radius / distance."""
     center, radius = np.array([0.3, -0.2, 30.0]), 0.5
     vertices, faces = sphere(tuple(center), radius, 6)
-    labels = draw_labels(vertices, faces, np.full(len(faces), 4, np.uint8), CENTER, SCALE, SIZE)
+    labels = render_labels(vertices, faces, np.full(len(faces), 4, np.uint8), CENTER, SCALE, SIZE)
     focal = 5000 * 200 * SCALE / 224
     rows, columns = _pixel_middles(SIZE)
     rays = np.stack([(columns - CENTER[0]) / focal, (rows - CENTER[1]) / focal, np.ones(SIZE)], -1)
@@ -47,7 +47,7 @@ def test_a_cylinder_hides_what_is_behind_it_and_its_halves_keep_their_labels():
     faces = np.concatenate([pipe.faces, plate.faces + len(pipe.vertices)])
     is_right = vertices[pipe.faces].mean(1)[:, 0] > 0
     labels = np.concatenate([np.where(is_right, 1, 2), np.full(len(plate.faces), 3)]).astype(np.uint8)
-    drawn = draw_labels(vertices, faces, labels, CENTER, SCALE, SIZE)
+    rendered = render_labels(vertices, faces, labels, CENTER, SCALE, SIZE)
     focal = 5000 * 200 * SCALE / 224
     row = int(CENTER[1])
     x = (np.arange(SIZE[1]) + 0.5 - CENTER[0]) / focal
@@ -56,8 +56,8 @@ def test_a_cylinder_hides_what_is_behind_it_and_its_halves_keep_their_labels():
     expected = np.where(np.abs(x) < near_plate, 3, 0)
     expected = np.where(np.abs(x) < tangent, np.where(x > 0, 1, 2), expected)
     is_edge = np.min(np.abs(np.abs(x)[:, None] - [0.0, tangent, near_plate]), axis=1) < 0.6 / focal
-    np.testing.assert_array_equal(drawn[row][~is_edge], expected[~is_edge])
-    assert {1, 2, 3} <= set(drawn[row])
+    np.testing.assert_array_equal(rendered[row][~is_edge], expected[~is_edge])
+    assert {1, 2, 3} <= set(rendered[row])
 
 
 def test_part_labels_name_the_seen_face_and_zero_beside(sphere):
@@ -72,32 +72,33 @@ def test_part_labels_name_the_seen_face_and_zero_beside(sphere):
 
 
 def test_the_crops_camera_sees_the_same_as_its_window_of_the_image(sphere):
-    """A box of 224 px makes crop and image pixels one: the drawing is then the crop, shifted."""
+    """A box of 224 px makes crop and image pixels one: the labels are then those of the crop, shifted."""
     vertices, faces = sphere((0.4, 0.1, 40.0), 0.3, 4)
     labels = np.ones(len(faces), np.uint8)
-    drawn = draw_labels(vertices, faces, labels, np.array([112.0, 112.0]), 1.12, (224, 224))
+    rendered = render_labels(vertices, faces, labels, np.array([112.0, 112.0]), 1.12, (224, 224))
     crop = render(vertices, faces, 5000.0, (112.0, 112.0), (224, 224)).mask
-    np.testing.assert_array_equal(drawn > 0, crop)
-    official = draw_labels_as_published(vertices, faces, labels, np.array([112.0, 112.0]), 1.12, (224, 224))
+    np.testing.assert_array_equal(rendered > 0, crop)
+    official = render_labels_as_published(vertices, faces, labels, np.array([112.0, 112.0]), 1.12, (224, 224))
     np.testing.assert_array_equal(official > 0, crop)
 
 
-def test_both_drawings_agree_but_for_the_outline(sphere):
+def test_both_label_maps_agree_but_for_the_outline(sphere):
     vertices, faces = sphere((0.1, -0.1, 30.0), 0.4, 5)
     labels = np.full(len(faces), 2, np.uint8)
     ours, theirs = (
-        draw(vertices, faces, labels, CENTER, SCALE, SIZE) for draw in (draw_labels, draw_labels_as_published)
+        render_map(vertices, faces, labels, CENTER, SCALE, SIZE)
+        for render_map in (render_labels, render_labels_as_published)
     )
     differing = (ours != theirs).sum()
     outline = 2 * np.pi * np.sqrt((ours > 0).sum() / np.pi)
     assert 0 < differing < 1.5 * outline
 
 
-def test_the_published_renderer_draws_nothing_beyond_100_m(sphere):
+def test_the_published_renderer_leaves_out_what_is_beyond_100_m(sphere):
     vertices, faces = sphere((0.0, 0.0, 120.0), 2.0, 3)
     labels = np.ones(len(faces), np.uint8)
-    assert draw_labels(vertices, faces, labels, CENTER, SCALE, SIZE).any()
-    assert not draw_labels_as_published(vertices, faces, labels, CENTER, SCALE, SIZE).any()
+    assert render_labels(vertices, faces, labels, CENTER, SCALE, SIZE).any()
+    assert not render_labels_as_published(vertices, faces, labels, CENTER, SCALE, SIZE).any()
 
 
 @pytest.mark.parametrize(

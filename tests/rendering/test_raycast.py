@@ -107,7 +107,7 @@ def test_blocks_of_any_length_give_the_same_picture(sphere, monkeypatch):
 
 
 @pytest.mark.parametrize("depth", [-2.0, 0.05])
-def test_what_is_behind_or_at_the_camera_is_not_drawn(sphere, depth):
+def test_what_is_behind_or_at_the_camera_is_not_rendered(sphere, depth):
     vertices, faces = sphere((0.0, 0.0, depth), 0.04, subdivisions=1)
     buffers = render(vertices, faces, 100.0, (8.0, 8.0), (16, 16))
     assert not buffers.mask.any()
@@ -129,7 +129,7 @@ def test_arguments_stay_as_they_were(sphere):
     np.testing.assert_array_equal(faces, before[1])
 
 
-def test_a_closed_mesh_is_drawn_the_same_without_its_back(sphere):
+def test_a_closed_mesh_is_rendered_the_same_without_its_back(sphere):
     one, other = sphere((0.1, 0.0, 2.0), 0.5, subdivisions=3), sphere((-0.3, 0.2, 2.3), 0.5, subdivisions=3)
     vertices = np.concatenate([one[0], other[0]])
     faces = np.concatenate([one[1], other[1] + len(one[0])])

@@ -27,7 +27,7 @@ from spinloop.evaluation.truth import (
     truth_of,
 )
 from spinloop.geometry.camera import camera_to_translation
-from spinloop.rendering.masks import draw_labels, draw_labels_as_published
+from spinloop.rendering.masks import render_labels, render_labels_as_published
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def score_masks(
     Raises:
         UserError: a person has no mask, or one of another size than its image; the person is named.
     """
-    draw = draw_labels if protocol.drawing == "original" else draw_labels_as_published
+    draw = render_labels if protocol.drawing == "original" else render_labels_as_published
     body, records, masks = reference.neutral, reference.records, reference.masks
     if masks is None:
         raise UserError(

@@ -14,8 +14,8 @@ from spinloop.mirror.textures import (
     mottled,
     noise,
     plain,
-    random_color,
-    random_texture,
+    sample_color,
+    sample_texture,
 )
 
 _FAR_M = 60.0
@@ -52,16 +52,16 @@ def sample_background(rng: np.random.Generator) -> Background:
     angle = rng.normal(0.0, 0.35)
     indoors = rng.random() < 0.65
     return Background(
-        floor=_surface(rng, floor=True),
-        wall=_surface(rng, floor=False),
+        floor=_sample_surface(rng, floor=True),
+        wall=_sample_surface(rng, floor=False),
         wall_normal=np.array([np.sin(angle), 0.0, np.cos(angle)]),
         wall_distance_m=rng.uniform(0.8, 4.0) if indoors else np.inf,
         panels=tuple(_sample_panel(rng) for _ in range(rng.integers(0, 7))),
         sky=(
-            random_color(rng, (0.6, 1.0), strength=0.15),
+            sample_color(rng, (0.6, 1.0), strength=0.15),
             rng.uniform(0.4, 0.9) * np.array([0.55, 0.75, 1.0]),
         ),
-        hedge=(random_color(rng, (0.1, 0.6)), rng.uniform(0.0, 0.5), rng.random(TABLE_SIZE)),
+        hedge=(sample_color(rng, (0.1, 0.6)), rng.uniform(0.0, 0.5), rng.random(TABLE_SIZE)),
     )
 
 
@@ -131,11 +131,11 @@ def _paint_air(background: Background, rays: Float[np.ndarray, "P 3"]) -> Float[
 
 def _sample_panel(rng: np.random.Generator) -> Panel:
     low = np.array([rng.uniform(-3.0, 2.5), rng.choice([0.0, rng.uniform(0.3, 1.6)])])
-    return Panel(low, low + rng.uniform(0.2, 1.5, 2), random_texture(rng, 2, (0.05, 0.4)))
+    return Panel(low, low + rng.uniform(0.2, 1.5, 2), sample_texture(rng, 2, (0.05, 0.4)))
 
 
-def _surface(rng: np.random.Generator, floor: bool) -> Texture:
-    color = random_color(rng, (0.25, 0.9), strength=0.2)
+def _sample_surface(rng: np.random.Generator, floor: bool) -> Texture:
+    color = sample_color(rng, (0.25, 0.9), strength=0.2)
     other = np.clip(color * rng.uniform(0.5, 1.3, 3), 0, 1)
     kind = rng.choice(["plain", "mottled", "bricks", "pattern"], p=[0.2, 0.4, 0.3, 0.1])
     if kind == "mottled":
@@ -143,7 +143,7 @@ def _surface(rng: np.random.Generator, floor: bool) -> Texture:
     if kind == "bricks":
         return bricks(color, other * 0.7, rng.uniform(0.3, 1.6) if floor else rng.uniform(0.2, 0.7), rng)
     if kind == "pattern":
-        return random_texture(rng, 2, (0.15, 0.6))
+        return sample_texture(rng, 2, (0.15, 0.6))
     return plain(color)
 
 
@@ -188,4 +188,4 @@ def sample_occluder(
     cos, sin = np.cos(angle), np.sin(angle)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
     local = CUBE_CORNERS * size
-    return Occluder(local @ rotation.T + middle, local, random_texture(rng, 3, (0.08, 0.4)))
+    return Occluder(local @ rotation.T + middle, local, sample_texture(rng, 3, (0.08, 0.4)))

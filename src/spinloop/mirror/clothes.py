@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from spinloop.body.files import BodyFile
 from spinloop.joints import SMPL24, VERTEX_JOINTS
-from spinloop.mirror.textures import Color, Colors, Texture, plain, random_color, random_texture
+from spinloop.mirror.textures import Color, Colors, Texture, plain, sample_color, sample_texture
 
 _LEFT_ARM, _RIGHT_ARM, _HEAD, _LEFT_LEG, _RIGHT_LEG, _TORSO = range(1, 7)
 _SKIN_DARK, _SKIN_LIGHT = np.array([0.24, 0.14, 0.09]), np.array([0.96, 0.78, 0.66])
@@ -78,7 +78,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
     tone = rng.random()
     is_dress = bool(rng.random() < 0.12)
     legs = [0.3, 0.5, 0.97] if not is_dress else [0.35, 0.6]
-    top = random_texture(rng, 3, (0.06, 0.25))
+    top = sample_texture(rng, 3, (0.06, 0.25))
     overall = rng.random() < 0.08
     return Outfit(
         skin=_SKIN_DARK + tone * (_SKIN_LIGHT - _SKIN_DARK),
@@ -87,12 +87,12 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         top=top,
         sleeve=float(rng.choice([0.0, 0.3, 0.55, 0.97], p=[0.12, 0.38, 0.1, 0.4])),
         is_dress=is_dress,
-        bottom=top if is_dress or overall else _trousers(rng),
+        bottom=top if is_dress or overall else _sample_trousers(rng),
         leg=float(rng.choice(legs)),
-        shoes=random_color(rng),
+        shoes=sample_color(rng),
         has_shoes=bool(rng.random() < 0.9),
-        front=random_color(rng) if rng.random() < 0.25 else None,
-        zip=random_color(rng) if rng.random() < 0.3 else None,
+        front=sample_color(rng) if rng.random() < 0.25 else None,
+        zip=sample_color(rng) if rng.random() < 0.3 else None,
     )
 
 
@@ -123,11 +123,11 @@ def paint_body(
     return np.clip(colors, 0, 1)
 
 
-def _trousers(rng: np.random.Generator) -> Texture:
+def _sample_trousers(rng: np.random.Generator) -> Texture:
     if rng.random() < 0.4:
         # Shades of denim, the most common trousers.
         return plain(rng.uniform(0.4, 1.2) * np.array([0.18, 0.25, 0.42]))
-    return random_texture(rng, 3, (0.06, 0.25))
+    return sample_texture(rng, 3, (0.06, 0.25))
 
 
 def _fill(colors: Colors, where: Bool[np.ndarray, " N"], texture: Texture, points: np.ndarray) -> None:

@@ -105,13 +105,14 @@ def write_mpi_train(job: MirrorJob[MpiInf3dhpParams], root: Path, openpose: Path
     params, train = job.params, job.params.train
     sequences = [(subject, sequence) for subject in train.subjects for sequence in SEQUENCES]
     tasks = [TrainTask(*names, number, root) for number, names in enumerate(sequences)]
+    size = train.lab.side_px, train.lab.side_px
     rng = np.random.default_rng([params.seed, _STREAM, _DETECTOR])
     n_whole, rows = 0, list[dict[str, Any]]()
     for frames in run_tasks(job, _render_train, tasks, _TRAIN):
         whole = [frame for frame in frames if frame.is_whole]
         for number, frame in enumerate(whole, n_whole):
             if number % _EVERY == 0:
-                detections = detect([frame.joints], (train.lab.side_px,) * 2, train.detector, rng)
+                detections = detect([frame.joints], size, train.detector, rng)
                 write_openpose(detections_path(openpose, frame.image), detections)
                 rows.append(frame.truth)
         n_whole += len(whole)

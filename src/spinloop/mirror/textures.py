@@ -16,7 +16,7 @@ TABLE_SIZE = 1024
 _STRIDES = (1, 57, 461)
 
 
-def random_color(
+def sample_color(
     rng: np.random.Generator, value: tuple[float, float] = (0.1, 0.95), strength: float = 0.4
 ) -> Color:
     """A color of clothes and rooms: mostly muted, sometimes strong.
@@ -117,7 +117,7 @@ def noise(points: Points, table: Float[np.ndarray, " T"]) -> Float[np.ndarray, "
     return value
 
 
-def random_texture(rng: np.random.Generator, dimensions: int, period_m: tuple[float, float]) -> Texture:
+def sample_texture(rng: np.random.Generator, dimensions: int, period_m: tuple[float, float]) -> Texture:
     """One of the patterns of cloth and paint.
 
     Args:
@@ -125,8 +125,8 @@ def random_texture(rng: np.random.Generator, dimensions: int, period_m: tuple[fl
         dimensions: of the points, 2 or 3.
         period_m: bounds of the pattern's size.
     """
-    one = random_color(rng)
-    other = np.clip(one * rng.uniform(0.4, 0.8), 0, 1) if rng.random() < 0.5 else random_color(rng)
+    one = sample_color(rng)
+    other = np.clip(one * rng.uniform(0.4, 0.8), 0, 1) if rng.random() < 0.5 else sample_color(rng)
     period = rng.uniform(*period_m)
     kind = rng.choice(
         ["plain", "stripes", "checks", "plaid", "dots", "mottled"], p=[0.4, 0.2, 0.06, 0.1, 0.06, 0.18]

@@ -1,1 +1,1 @@
-"""Pictures of meshes on the CPU: what each pixel sees, shading, overlays on photographs."""
+"""Meshes rendered on the CPU: ray casting, shading, part labels, overlays on photographs."""

@@ -13,25 +13,23 @@ from PIL import Image
 from spinloop.geometry.crop import BOX_UNIT_PX, CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.rendering.raycast import Buffers, render
 
-BACKGROUND = 0
-
 
 def part_labels(buffers: Buffers, face_labels: UInt8[np.ndarray, " F"]) -> UInt8[np.ndarray, "H W"]:
-    """The label of the face that each pixel sees; 0 beside the mesh.
+    """The label of the face that each pixel shows; 0 beside the mesh.
 
     Args:
-        buffers: what the pixels see.
+        buffers: result of `raycast.render`.
         face_labels: one label per face, from 1 up.
     """
-    labels = np.where(buffers.mask, face_labels[buffers.face_index], BACKGROUND)
+    labels = np.where(buffers.mask, face_labels[buffers.face_index], 0)
     return labels.astype(np.uint8)
 
 
-# Beyond this depth the published renderer draws nothing.
+# The published renderer leaves out what is further away.
 _PUBLISHED_FAR_M = 100.0
 
 
-def draw_labels(
+def render_labels(
     vertices: Num[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],
     face_labels: UInt8[np.ndarray, " F"],
@@ -53,7 +51,7 @@ def draw_labels(
     return part_labels(render(vertices, faces, focal_px, center, size), face_labels)
 
 
-def draw_labels_as_published(
+def render_labels_as_published(
     vertices: Num[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],
     face_labels: UInt8[np.ndarray, " F"],
@@ -61,10 +59,10 @@ def draw_labels_as_published(
     scale: float,
     size: tuple[int, int],
 ) -> UInt8[np.ndarray, "H W"]:
-    """Part labels drawn at 224 px and brought back by the nearest pixel; arguments as in `draw_labels`.
+    """Part labels rendered at 224 px and resized by the nearest pixel; arguments as in `render_labels`.
 
     Source:
-        SPIN's `eval.py` (`PartRenderer`, `uncrop`): nothing is drawn beyond 100 m.
+        SPIN's `eval.py` (`PartRenderer`, `uncrop`); nothing beyond 100 m is rendered.
     """
     side = int(CROP_PX)
     buffers = render(vertices, faces, FOCAL_PX, (CENTER_PX, CENTER_PX), (side, side))
@@ -75,7 +73,7 @@ def draw_labels_as_published(
 def uncrop_nearest(
     crop: UInt8[np.ndarray, "S S"], center: Float[np.ndarray, " 2"], scale: float, size: tuple[int, int]
 ) -> UInt8[np.ndarray, "H W"]:
-    """Paste a crop into an empty image; corners are cut to whole pixels as the published code does.
+    """Paste a crop into an empty image; corners are truncated to whole pixels, as in the published code.
 
     Args:
         crop: the crop's pixels.

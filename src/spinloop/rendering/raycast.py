@@ -1,8 +1,8 @@
-"""One ray through the middle of every pixel: which face it meets first, where, and how far away.
+"""Ray casting: the face that the ray through the middle of every pixel hits first, where, and at what depth.
 
-The rays of a pinhole camera meet in one point, so the faces are taken to the pixels instead of the pixels to
-the faces: every face is tried on the few pixels that its projection can cover, and the nearest hit stays. The
-answer is that of a ray tracer (the tests compare it with Embree's), without building a search tree first.
+All rays start at the center of projection, so every face is tested only on the few pixels that its projection
+can cover, and the nearest hit is kept. The result is that of a ray tracer (the tests compare it with Embree),
+without a search tree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,30 +15,30 @@ NO_FACE = -1
 NEAR_M = 0.1
 _CANDIDATES_AT_ONCE = 1 << 20
 _EMPTY = np.iinfo(np.int64).max
-# Faces that share an edge must leave no crack between them, whatever the rounding; a millionth of a face.
+# Tolerance of barycentric weights, so that rounding leaves no cracks between faces that share an edge.
 _EDGE = 1e-6
 
 
 class Buffers(NamedTuple):
-    """What the ray of each pixel meets first."""
+    """The first hit of the ray of each pixel."""
 
     face_index: Int32[np.ndarray, "H W"]
-    """Row of `faces`; −1 where the ray meets nothing."""
+    """Row of `faces`; −1 where there is no hit."""
     depth: Float32[np.ndarray, "H W"]
-    """Metres along the camera's z axis; infinite where the ray meets nothing."""
+    """Metres along the camera's z axis; infinite where there is no hit."""
     barycentric: Float32[np.ndarray, "H W 3"]
-    """Weights of the face's three corners at the hit, in space (not on the image); 0 where nothing is met."""
+    """Weights of the three corners at the hit, in space (not on the image); 0 where there is no hit."""
     normal: Float32[np.ndarray, "H W 3"]
-    """Unit normal of the flat face, turned towards the camera, camera axes; 0 where nothing is met."""
+    """Unit normal of the flat face, towards the camera, camera axes; 0 where there is no hit."""
 
     @property
     def mask(self) -> Bool[np.ndarray, "H W"]:
-        """True where the ray meets a face."""
+        """True where the ray hits a face."""
         return self.face_index != NO_FACE
 
 
 class _Footprints(NamedTuple):
-    """The pixels that each face may cover, and what varies over them as a plane does."""
+    """The pixels that each face may cover, and the quantities that are linear over them."""
 
     face: Int64[np.ndarray, " N"]
     """Row of `faces`; faces that can cover no pixel are not listed."""
@@ -63,17 +63,17 @@ def render(
 
     Args:
         vertices: metres, camera axes (x right, y down, z away).
-        faces: corner indices; both sides of a face are drawn. A face with a corner nearer than 0.1 m, or
+        faces: corner indices; both sides of a face are rendered. A face with a corner nearer than 0.1 m, or
             behind the camera, is left out whole.
         focal_px: focal length, the same on both axes.
         center_px: principal point (x, y); the middle of the top left pixel is (0.5, 0.5).
         size: height and width of the image.
         is_closed: the mesh is closed, its corners run counter-clockwise seen from outside and the camera is
-            outside: faces that turn away are then hidden by others and need not be tried. Faster.
+            outside: faces that look away are then hidden by others and are skipped. Faster.
 
     Returns:
         Buffers of that size. Of two faces at the same depth (a shared edge) the one with the lower index
-        is named.
+        wins.
     """
     height, width = size
     faces = np.asarray(faces)
@@ -83,7 +83,7 @@ def render(
     nearest = np.full(height * width, _EMPTY)
     for block in _blocks(footprints.extent):
         pixel, inverse_depth, row = _inside(footprints, block, width)
-        # Positive floats order as their bits do: one integer compares depth first, then the face.
+        # The bits of positive floats order as the floats do: one integer compares depth, then the face.
         depth_bits = (1.0 / inverse_depth).astype(np.float32).view(np.int32).astype(np.int64)
         np.minimum.at(nearest, pixel, depth_bits << 32 | row)
     hit = np.flatnonzero(nearest != _EMPTY)
@@ -109,8 +109,8 @@ def _footprints(
     last = np.clip(np.floor(corners.max(1) - 0.5), -1, limits - 1).astype(np.int64)
     area = _cross(corners)
     # y runs down: a face whose corners run counter-clockwise to the eye has a negative area.
-    drawn = (area < 0) if is_closed else (area != 0)
-    usable = np.flatnonzero(drawn & (last >= first).all(0) & in_front[faces].all(1))
+    is_front = (area < 0) if is_closed else (area != 0)
+    usable = np.flatnonzero(is_front & (last >= first).all(0) & in_front[faces].all(1))
     corners, first = corners[..., usable], first[:, usable]
     planes = _planes(corners, inverse[faces[usable].T], first + 0.5)
     return _Footprints(usable, first, last[:, usable] - first + 1, planes)
@@ -151,10 +151,10 @@ def _blocks(extent: Int64[np.ndarray, "2 N"]) -> Iterator[Int64[np.ndarray, " M"
 def _inside(
     footprints: _Footprints, block: Int64[np.ndarray, " M"], width: int
 ) -> tuple[Int64[np.ndarray, " N"], Float64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
-    """Where a pixel's middle lies in a face of the block (its edge included).
+    """Pixels whose middle lies in a face of the block (its edge included).
 
     Returns:
-        For each such meeting the flat pixel, the inverse depth there, and the footprint's row.
+        The flat pixel, the inverse depth there, and the row of the footprint.
     """
     total = footprints.extent[:, block].prod(0)
     row = np.repeat(block, total)
@@ -196,7 +196,7 @@ def _buffers(
 
 
 def _normals(corners: Float64[np.ndarray, "N 3 3"]) -> Float64[np.ndarray, "N 3"]:
-    """Unit normals of faces, turned towards the camera."""
+    """Unit normals of faces, towards the camera."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     away = np.einsum("ni,ni->n", normal, corners[:, 0]) > 0
