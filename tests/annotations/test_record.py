@@ -16,7 +16,8 @@ from spinloop.tables.records import (
     make_id,
     save_records,
 )
-from spinloop.tables.table import ROWS_PER_GROUP, Layout, count_rows, save_table
+from spinloop.tables.schema import Layout
+from spinloop.tables.table import ROWS_PER_GROUP, count_rows, save_table
 
 
 def _full(make_record, number: int) -> Record:
@@ -91,7 +92,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path, make_record):
 
 def test_a_duplicate_id_is_refused_and_leaves_no_file(tmp_path, make_record):
     path = tmp_path / "table.parquet"
-    with pytest.raises(UserError, match=r"table\.parquet: id: 'tiny/images/a\.jpg#4' stands there twice"):
+    with pytest.raises(UserError, match=r"table\.parquet: id: 'tiny/images/a\.jpg#4' occurs twice"):
         save_records(path, [make_record(4), make_record(4)])
     assert list(tmp_path.iterdir()) == []
 
@@ -150,7 +151,7 @@ def _with_scale(table: pa.Table, values: pa.Array) -> pa.Table:
             r"scale: expected double of shape \(\) in 200 px, found int64",
         ),
         (_in_millimetres, "scale: expected double .* in 200 px, found double .* in mm"),
-        (lambda table: pa.concat_tables([table, table]), r"'tiny/images/a\.jpg#1' stands there twice"),
+        (lambda table: pa.concat_tables([table, table]), r"'tiny/images/a\.jpg#1' occurs twice"),
         (lambda table: _with_scale(table, pa.array([-1.0])), "scale: -1 is below"),
     ],
 )

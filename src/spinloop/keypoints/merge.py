@@ -32,7 +32,8 @@ from spinloop.keypoints.openpose import (
 )
 from spinloop.params.datasets import MergeParams
 from spinloop.tables.records import N_COMMON, RECORD, ReadCounts, Record
-from spinloop.tables.table import Column, Layout, load_table
+from spinloop.tables.schema import Column, Layout
+from spinloop.tables.table import load_table
 
 _SHARED = [name for name in COCO17 if name in OPENPOSE25]
 _FROM_COCO, _TO_OPENPOSE = list(index_map(COCO17, _SHARED)), list(index_map(OPENPOSE25, _SHARED))

@@ -20,7 +20,8 @@ from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import Section, load_section
 from spinloop.progress import progress
 from spinloop.tables.records import GENDERS
-from spinloop.tables.table import Column, Layout, load_table, save_table
+from spinloop.tables.schema import Column, Layout
+from spinloop.tables.table import load_table, save_table
 
 P = TypeVar("P", bound=Section)
 Task = TypeVar("Task")

@@ -11,7 +11,7 @@ What a stage read, what it kept, and why it left the rest out: nothing disappear
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ from jaxtyping import Float
 
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import COMMON24
-from spinloop.tables.table import Column, Layout, iterate_table, load_table, open_writer, stack
+from spinloop.tables.schema import Column, Layout
+from spinloop.tables.table import iterate_table, load_table, open_writer, stack
 
 
 class Box(NamedTuple):
@@ -118,7 +119,7 @@ class Record:
 
     def row(self) -> dict[str, Any]:
         """Column names to values."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return dict(vars(self))
 
 
 def make_id(split: str, image: str, person: int) -> str:
