@@ -70,22 +70,6 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(scope="session")
-def free_source():
-    """Anny; its first load on a machine takes about a minute."""
-    from spinloop.freebody.anny import load_source
-
-    return load_source()
-
-
-@pytest.fixture(scope="session")
-def free_bodies(free_source):
-    """The three free bodies from a small population, built once."""
-    from spinloop.freebody.bodies import Sizes, build_free_bodies
-
-    return build_free_bodies(free_source, Sizes(32, 24, 10), (18.0, 80.0), np.random.default_rng(0))
-
-
 class SmplFolder(NamedTuple):
     """Arrays with SMPL's shapes and a human's proportions, and SPIN's files that belong to them."""
 

@@ -1,11 +1,11 @@
-"""The free body: Anny's bodies (Apache-2.0 code, CC0 data) in SMPL's array shapes.
+"""The free body: Anny's bodies (Apache-2.0 code, CC0 data) as SMPL-format bodies.
 
-The way from one to the other: draw adults (`population`), let Anny shape them (`source`), bring them to the
-T-pose (`tpose`), close eyes and mouth (`surface`), thin the mesh (`decimation`), number its vertices as
-SMPL's users expect (`numbering`), and describe what varies (`shape_space`), where the joints are
-(`regressors`, `landmarks`), what moves what and which part is which (`skeleton`), and how limbs stay round
-when they bend (`pose_shapes`). `build` and `assemble` put these steps together, `report` measures the result.
+`build` runs the steps: sample adults (`population`), shape and pose them with Anny (`anny`), close the skin
+at eyes and mouth (`surface`), decimate it to 6890 vertices (`decimation`), regress joints from these
+(`joints`), and make skinning weights and pose blend shapes (`rigging`). `report` compares the result with
+published figures.
 
-Convention: SMPL's rest frame, metres, y up, the body facing +z, its left arm towards +x. Left and right are
-exact mirror images in x = 0.
+Frame: that of SMPL's T-pose, metres, y up, the body faces +z, its left arm points to +x. Bodies are exactly
+symmetric in x = 0; `flip` arrays hold, for each vertex or bone, the index of its counterpart on the other
+side of the body (its own on the midline).
 """

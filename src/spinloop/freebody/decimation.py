@@ -1,9 +1,8 @@
-"""Thinning a symmetric closed mesh to an exact number of vertices by half-edge collapse.
+"""Decimation of a symmetric closed mesh to an exact number of vertices by half-edge collapse.
 
-Only one half is thinned and then mirrored, so the result is exactly symmetric. A half-edge collapse removes a
-vertex by pulling it onto a neighbor: what remains is a subset of the vertices, and all that is known of them
-(weights, shapes) stays known. The order of collapses follows the quadric error, with a term for edge length
-that keeps triangles even.
+One half is decimated and then flipped, so the result is exactly symmetric. A half-edge collapse moves a
+vertex onto a neighbor, so the remaining vertices are a subset and keep their weights and shapes. The order of
+collapses follows the quadric error, with a term for edge length that keeps triangles even.
 
 Source: Garland and Heckbert, Surface simplification using quadric error metrics (SIGGRAPH 1997).
 """
@@ -18,15 +17,15 @@ from numpy import ndarray
 # Weight of squared edge length × area against the quadric error.
 _EVENNESS = 3e-3
 _MAX_VALENCE = 9
-# A triangle may not turn by more than this through a collapse (cosine), nor become thinner than this (0 … 1).
+# Limits of a triangle after a collapse: cosine between old and new normal, and quality (0 … 1).
 _MIN_NORMAL_COSINE = 0.4
 _MIN_QUALITY = 0.08
 
 Quadric = list[float]
 
 
-class Thinned(NamedTuple):
-    """What is left of a mesh."""
+class Decimated(NamedTuple):
+    """The remaining mesh."""
 
     kept: Int[ndarray, " K"]
     """Vertices of the full mesh, ascending."""
@@ -34,43 +33,43 @@ class Thinned(NamedTuple):
     """Indices into `kept`."""
 
 
-def thin_symmetric(
+def decimate_symmetric(
     vertices: Float[ndarray, "V 3"],
     faces: Int[ndarray, "F 3"],
-    mirror: Int[ndarray, " V"],
+    flip: Int[ndarray, " V"],
     n_vertices: int,
     is_locked: Bool[ndarray, " V"],
     importance: Float[ndarray, " V"],
-) -> Thinned:
-    """Thin a closed mesh that is its own mirror image in x = 0.
+) -> Decimated:
+    """Decimate a closed mesh that is symmetric in x = 0.
 
     Args:
         vertices: metres.
         faces: counter-clockwise seen from outside; no face crosses the midline.
-        mirror: the vertex on the other side; itself on the midline.
+        flip: the vertex on the other side; itself on the midline.
         n_vertices: how many to keep, even.
-        is_locked: vertices that must stay (and with them their mirror images).
-        importance: how dear detail is at each vertex; 1 is normal.
+        is_locked: vertices that must stay, with their counterparts on the other side.
+        importance: weight of the error at each vertex; 1 is normal.
 
     Returns:
         The kept vertices and the faces between them, again closed and symmetric.
 
     Raises:
-        ValueError: no more edges can be collapsed without a fold before the number is reached.
+        ValueError: the number cannot be reached without folding the mesh.
     """
-    is_middle = mirror == np.arange(len(vertices))
+    is_middle = flip == np.arange(len(vertices))
     is_left = (vertices[:, 0] > 0) & ~is_middle
     left_faces = faces[(is_left | is_middle)[faces].all(axis=1)]
-    half = _Half(vertices, left_faces, is_middle, is_locked | is_locked[mirror], importance)
+    half = _Half(vertices, left_faces, is_middle, is_locked | is_locked[flip], importance)
     half.collapse(excess=len(vertices) - n_vertices)
     left = np.array(half.faces(), dtype=np.int64)
-    both = np.concatenate([left, mirror[left][:, ::-1]])
+    both = np.concatenate([left, flip[left][:, ::-1]])
     kept = np.unique(both)
-    return Thinned(kept, np.searchsorted(kept, both))
+    return Decimated(kept, np.searchsorted(kept, both))
 
 
 class _Half:
-    """The left half of the mesh while it is thinned; the midline is its border."""
+    """The left half of the mesh during decimation; the midline is its border."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class _Half:
         self._queue: list[tuple[float, int, int, int, int]] = []
 
     def faces(self) -> list[tuple[int, int, int]]:
-        """The faces that are left."""
+        """The remaining faces."""
         return [self._faces[index] for index in sorted(self._faces)]
 
     def collapse(self, excess: int) -> None:
@@ -106,9 +105,7 @@ class _Half:
             self._enqueue(vertex)
         while excess > 0:
             if not self._queue:
-                raise ValueError(
-                    f"{excess} more vertices would have to go, but every collapse left folds the mesh"
-                )
+                raise ValueError(f"{excess} vertices too many remain: every further collapse folds the mesh")
             _, vertex, target, version, target_version = heapq.heappop(self._queue)
             if self._version.get(vertex) != version or self._version.get(target) != target_version:
                 continue
@@ -118,13 +115,8 @@ class _Half:
                 excess -= removed
 
     def _enqueue(self, vertex: int) -> None:
-        if self._is_locked[vertex]:
-            return
         for target in sorted(self._neighbors[vertex]):
-            if self._is_middle[vertex] and not self._is_middle[target]:
-                continue
-            entry = (self._cost(vertex, target), vertex, target, self._version[vertex], self._version[target])
-            heapq.heappush(self._queue, entry)
+            self._push(vertex, target)
 
     def _cost(self, vertex: int, target: int) -> float:
         x, y, z = self._coordinates[target]
@@ -150,7 +142,7 @@ class _Half:
         if len(common) != (1 if is_border else 2):
             return False
         if self._is_middle[target] and not is_border:
-            # A new edge between two vertices of the midline would appear twice in the whole mesh.
+            # A new edge between two vertices of the midline would occur twice in the whole mesh.
             if any(self._is_middle[w] and w != target and w not in theirs for w in mine):
                 return False
         if len(mine | theirs) - 2 > _MAX_VALENCE or any(len(self._neighbors[w]) <= 4 for w in common):
@@ -221,7 +213,7 @@ def _quadrics(
     unit = normals / size[:, None]
     plane = np.concatenate([unit, -(unit * vertices[faces[:, 0]]).sum(axis=1, keepdims=True)], axis=1)
     rows, columns = np.triu_indices(4)
-    # Upper triangle by rows: xx xy xz xw yy yz yw zz zw ww, put into the order that `_cost` reads.
+    # Upper triangle by rows (xx xy xz xw yy yz yw zz zw ww) in the order that `_cost` reads.
     products = (plane[:, rows] * plane[:, columns])[:, [0, 1, 2, 4, 5, 7, 3, 6, 8, 9]]
     quadrics, areas = np.zeros((len(vertices), 10)), np.zeros(len(vertices))
     for corner in range(3):

@@ -9,8 +9,9 @@ import numpy as np
 from spinloop.body.files import BodyFile, save_body
 from spinloop.body.smpl import convert_folder
 from spinloop.files import write_json
-from spinloop.freebody.anny import load_source
-from spinloop.freebody.bodies import Sizes, build_free_bodies
+from spinloop.freebody.anny import load_anny
+from spinloop.freebody.build import Sizes, build_free_bodies
+from spinloop.freebody.report import figures
 from spinloop.params.fitting import BodyParams
 from spinloop.params.loader import load_section
 
@@ -36,11 +37,11 @@ def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
         return
     sizes = Sizes(options.n_bodies, options.n_rig_bodies, options.n_held_out)
     ages = (options.youngest_years, options.oldest_years)
-    bodies = build_free_bodies(load_source(), sizes, ages, np.random.default_rng(options.seed))
-    _write(out, bodies.files, report, bodies.figures)
+    bodies = build_free_bodies(load_anny(), sizes, ages, np.random.default_rng(options.seed))
+    _write(out, bodies.files, report, figures(bodies))
 
 
-def _write(out: Path, bodies: Mapping[str, BodyFile], report: Path, figures: Any) -> None:
+def _write(out: Path, bodies: Mapping[str, BodyFile], report: Path, content: Any) -> None:
     for gender, body in bodies.items():
         save_body(out / f"{gender}.npz", body)
-    write_json(report, figures)
+    write_json(report, content)
