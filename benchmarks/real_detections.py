@@ -20,8 +20,8 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.body.files import BodyFile, load_body
 from spinloop.body.pose import BodyState
-from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
+from spinloop.geometry.crop import crop_keypoints
 from spinloop.geometry.procrustes import procrustes_align
 from spinloop.joints import COMMON24, LIMB12, N_OPENPOSE, index_map
 from spinloop.keypoints.openpose import merge_joints

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from spinloop.body.pose import BodyState
+from spinloop.errors import UserError
 from spinloop.fitting.offline import (
-    crop_keypoints,
     finished_batches,
     fit_batch,
+    join_parts,
     keypoint_batches,
+    part_files,
     shard_rows,
 )
-from spinloop.geometry.crop import crop_affine, transform_points
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams, LiftedStartParams
-from spinloop.tables.fits import STATUSES, FitStore
+from spinloop.tables.fits import STATUSES, BestFit, FitStore
 from spinloop.tables.table import save_table
 
 
@@ -46,17 +48,6 @@ def table(tmp_path_factory, crowd):
         rows.append({**row, "keypoints": np.concatenate([pixels, person[:, 2:]], 1), "provenance": "matched"})
     save_table(path, KEYPOINTS, rows)
     return path
-
-
-def test_crop_keypoints_agree_with_the_crops_affine_map():
-    rng = np.random.default_rng(0)
-    keypoints, center = rng.uniform(0, 500, (3, 49, 3)), rng.uniform(100, 400, (3, 2))
-    scale = np.array([0.7, 1.5, 3.0])
-    moved = crop_keypoints(keypoints, center, scale)
-    for sample in range(3):
-        affine = crop_affine(center[sample], scale[sample])
-        np.testing.assert_allclose(moved[sample, :, :2], transform_points(affine, keypoints[sample, :, :2]))
-    np.testing.assert_array_equal(moved[..., 2], keypoints[..., 2])
 
 
 @pytest.mark.parametrize(("n_rows", "n_shards"), [(12, 5), (3, 4), (0, 2), (300_000, 7)])
@@ -109,3 +100,52 @@ def test_a_stopped_run_goes_on_and_gives_the_same_fits(fitter, table, rules, tmp
     resumed = FitStore.join(list(finished_batches(tmp_path / "stopped", batches(), fit)))
     assert [len(ids) for ids in calls] == [5, 2]
     assert all(torch.equal(resumed.state_dict()[name], part) for name, part in whole.state_dict().items())
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Twelve parts, named by their numbers, of 0 to 11 people; every other person has a fit."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        store = FitStore([f"{number}/{person}" for person in range(number)])
+        state = BodyState(*(torch.tensor(rng.random((number, n))).float() for n in (72, 10, 3)))
+        known = torch.arange(number) % 2 == 0
+        status = torch.arange(number) % 3 + 1
+        store.put(store.ids, None, BestFit(state, state.pose[:, 0], known, known), "initial", 0, status)
+        store.save(tmp_path / "parts" / f"{number}.h5")
+    return tmp_path / "parts"
+
+
+def test_joined_on_disk_is_joined_in_memory(parts, tmp_path):
+    files = part_files([parts])
+    assert [int(file.stem) for file in files] == list(range(12))
+    joined = join_parts(files, tmp_path / "all.h5")
+    found, expected = FitStore.open(tmp_path / "all.h5"), FitStore.join([FitStore.open(f) for f in files])
+    assert found.ids == expected.ids
+    assert all(torch.equal(found.state_dict()[name], part) for name, part in expected.state_dict().items())
+    assert (joined.n_people, joined.n_known) == (66, int(expected.is_known.sum()))
+    np.testing.assert_array_equal(joined.status_counts, np.bincount(expected.array("status"), minlength=7))
+
+
+def test_the_same_parts_give_the_same_bytes(parts, tmp_path):
+    for name in ("a.h5", "b.h5"):
+        join_parts(part_files([parts]), tmp_path / name)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_a_person_in_two_parts_is_refused_and_nothing_is_written(parts, tmp_path):
+    again = parts / "again.h5"
+    again.write_bytes((parts / "3.h5").read_bytes())
+    with pytest.raises(UserError, match=r"again\.h5: 3/0: also in .*3\.h5"):
+        join_parts(part_files([parts]), tmp_path / "all.h5")
+    assert not (tmp_path / "all.h5").exists()
+
+
+def test_no_parts_join_to_an_empty_store(tmp_path):
+    join_parts([], tmp_path / "none.h5")
+    assert len(FitStore.open(tmp_path / "none.h5")) == 0
+
+
+def test_a_folder_without_parts_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no part"):
+        part_files([tmp_path])

@@ -1,13 +1,15 @@
 """Fits: golden numbers of the published procedure, and independence of the people of a batch."""
 
+import threading
+
 import pytest
 import torch
 
 from spinloop.body.pose import BodyState
-from spinloop.fitting.smplify import Fitter, keep_better
+from spinloop.fitting.smplify import Fitter, keep_better, solve_in_chunks
 from spinloop.geometry.camera import project
 from spinloop.joints import FIT_IGNORED
-from spinloop.tables.fits import StoredFit
+from spinloop.tables.fits import FitResult, StoredFit
 
 
 def _flat(result):
@@ -204,3 +206,69 @@ def test_a_person_of_whom_nothing_is_seen_gets_no_fit(fitter, crowd):
     assert kept.is_new.tolist() == kept.is_known.tolist() == [i != 3 for i in range(12)]
     assert torch.isinf(kept.error[3])
     assert (kept.state.pose[3] == 0).all()
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def _numbered(rows):
+    n = len(rows)
+    state = BodyState(rows.expand(n, 72), torch.zeros(n, 10), torch.zeros(n, 3))
+    flags = torch.zeros(n, dtype=torch.bool)
+    return FitResult(state, torch.zeros(n, 49, 3), torch.zeros(n, 49), torch.zeros(n), flags.long(), flags)
+
+
+@pytest.fixture(scope="module")
+def solvers(golden, prior, params):
+    """All solvers, with few iterations and chunks of five people."""
+    stages = [stage.model_copy(update={"n_iterations": 2}) for stage in params.mean_start.stages]
+    few = params.mean_start.model_copy(update={"stages": stages})
+    settings = params.model_copy(update={"chunk_size": 5, "n_iterations": 2, "mean_start": few})
+    lm = Fitter(golden.body, prior, settings)
+    adam = Fitter(golden.body, prior, settings.model_copy(update={"solver": "adam"}))
+    return {"lm": lm.fit, "adam": adam.fit, "mean": lambda _, keypoints: lm.fit_from_mean(keypoints)}
+
+
+@pytest.mark.parametrize("name", ["lm", "adam", "mean"])
+def test_the_number_of_threads_does_not_change_a_bit(solvers, crowd, name):
+    found = []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        result = solvers[name](*crowd)
+        found.append(torch.cat([_flat(result), result.iterations[:, None], result.converged[:, None]], dim=1))
+        assert torch.get_num_threads() == n_threads
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(("n_threads", "n_chunks"), [(1, 3), (2, 4), (4, 2), (4, 1)])
+def test_chunks_run_side_by_side_with_one_thread_each_and_keep_their_order(n_threads, n_chunks):
+    torch.set_num_threads(n_threads)
+    at_once = min(n_threads, n_chunks)
+    # No chunk passes before so many threads have arrived.
+    barrier, seen = threading.Barrier(at_once), set()
+
+    def solve(rows):
+        barrier.wait(timeout=60)
+        seen.add((threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()))
+        return _numbered(rows)
+
+    with torch.no_grad():
+        result = solve_in_chunks(solve, [torch.arange(4.0 * n_chunks)[:, None]], 4)
+    assert result.state.pose[:, 0].tolist() == list(range(4 * n_chunks))
+    assert len(seen) == at_once
+    assert all(n == 1 and not has_gradients for _, n, has_gradients in seen)
+
+
+def test_an_error_in_a_chunk_is_raised_and_the_number_of_threads_restored():
+    torch.set_num_threads(2)
+
+    def solve(rows):
+        raise FloatingPointError(f"{len(rows)} rows")
+
+    with pytest.raises(FloatingPointError, match="4 rows"):
+        solve_in_chunks(solve, [torch.zeros(8, 1)], 4)
+    assert torch.get_num_threads() == 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spinloop.geometry.crop import crop_affine, invert_affine, transform_points, warp
+from spinloop.geometry.crop import crop_affine, crop_keypoints, invert_affine, transform_points, warp
 
 CENTER = np.array([320.0, 240.0])
 
@@ -38,6 +38,17 @@ def test_there_and_back_is_identity():
     points = np.random.default_rng(0).uniform(-100, 700, (20, 2))
     back = transform_points(invert_affine(affine), transform_points(affine, points))
     np.testing.assert_allclose(back, points, atol=1e-9)
+
+
+def test_keypoints_move_by_the_affine_map_of_their_crop():
+    rng = np.random.default_rng(0)
+    keypoints, center = rng.uniform(0, 500, (3, 49, 3)), rng.uniform(100, 400, (3, 2))
+    scale = np.array([0.7, 1.5, 3.0])
+    moved = crop_keypoints(keypoints, center, scale)
+    for sample in range(3):
+        affine = crop_affine(center[sample], scale[sample])
+        np.testing.assert_allclose(moved[sample, :, :2], transform_points(affine, keypoints[sample, :, :2]))
+    np.testing.assert_array_equal(moved[..., 2], keypoints[..., 2])
 
 
 def _ramps(height, width):

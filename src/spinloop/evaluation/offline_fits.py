@@ -26,9 +26,9 @@ from spinloop.evaluation.protocols import Protocol
 from spinloop.evaluation.scores import MaskScores, Scores, intervals, joint_errors
 from spinloop.evaluation.truth import NEUTRAL, batches
 from spinloop.fitting.objective import fitted_keypoints
-from spinloop.fitting.offline import crop_keypoints
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.camera import camera_to_translation, translation_to_camera
+from spinloop.geometry.crop import crop_keypoints
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from spinloop.joints import COMMON24, MODEL49
 from spinloop.tables.records import column_array

@@ -1,14 +1,10 @@
-"""What became of a person's fit.
+"""Fits of a whole split, one batch at a time; a stopped run resumes.
 
-Fits of a whole split, a batch at a time, that can be stopped and go on where they were.
-
-Each finished batch is a file of its own in a folder of state, named after everything that decides the fits;
-the same command finds them there. Nothing but one batch is held in memory until the batches are joined.
-
-Parts of a split's fits, joined on disk; no more than one part is in memory.
+Each finished batch is a file in a folder of state, which is named after everything that decides the fits; the
+same command finds it there. Parts of a split are joined on disk, so that no more than one part is in memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +19,86 @@ from spinloop.errors import UserError
 from spinloop.files import atomic
 from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
-from spinloop.geometry.crop import BOX_UNIT_PX, CENTER_PX, CROP_PX
+from spinloop.geometry.crop import crop_keypoints
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams
-from spinloop.tables.fits import FIELDS, STATUSES, BestFit, FitResult, FitStore, StoredFit
+from spinloop.tables.fits import FIELDS, STATUSES, FitResult, FitStore, StoredFit
 from spinloop.tables.table import iterate_table
+
+
+class KeypointBatch(NamedTuple):
+    """Keypoints of some people."""
+
+    ids: list[str]
+    keypoints: Float[Tensor, "B 49 3"]
+    """Pixels of each person's 224 px crop, and confidence."""
+
+
+def shard_rows(n_rows: int, shard: int, n_shards: int) -> range:
+    """The rows of one of `n_shards` contiguous parts whose sizes differ by one at most."""
+    return range(shard * n_rows // n_shards, (shard + 1) * n_rows // n_shards)
+
+
+def keypoint_batches(path: Path, rows: range, batch_size: int) -> Iterator[KeypointBatch]:
+    """Read part of a table of merged keypoints in batches.
+
+    Args:
+        path: `data/keypoints/<split>.parquet`.
+        rows: which rows, one contiguous run.
+        batch_size: people in a batch; the last one may be smaller.
+    """
+    waiting: list[dict[str, Any]] = []
+    for number, row in enumerate(iterate_table(path, KEYPOINTS, "make it with `spinloop merge`")):
+        if number in rows:
+            waiting.append(row)
+        if waiting and (len(waiting) == batch_size or number + 1 == rows.stop):
+            yield _batch(waiting)
+            waiting = []
+        if number + 1 == rows.stop:
+            return
+
+
+def fit_batch(
+    fitter: Fitter, batch: KeypointBatch, solve: Callable[[Tensor], FitResult], params: FitInitialParams
+) -> FitStore:
+    """Fits of one batch with their statuses; people with too few joints get none.
+
+    Args:
+        fitter: measures the errors.
+        batch: the people.
+        solve: keypoints to fits.
+        params: limits of the statuses.
+    """
+    n = len(batch.ids)
+    no_fits = StoredFit(
+        BodyState(torch.zeros(n, 72), torch.zeros(n, 10), torch.zeros(n, 3)),
+        torch.full((n,), torch.inf),
+        torch.zeros(n, dtype=torch.bool),
+    )
+    result = solve(batch.keypoints)
+    status = fit_status(result, batch.keypoints, params)
+    best = keep_better(fitter, no_fits, result, batch.keypoints)
+    is_enough = status != STATUSES.index("too_few_joints")
+    store = FitStore(batch.ids, fitter.root_joint)
+    store.put(batch.ids, None, best._replace(is_new=best.is_new & is_enough), "initial", 0, status)
+    return store
+
+
+def finished_batches(
+    folder: Path, batches: Iterator[KeypointBatch], fit: Callable[[KeypointBatch], FitStore]
+) -> Iterator[FitStore]:
+    """Each batch's fits, made now or found in the folder.
+
+    Args:
+        folder: of the state, named by `files.fingerprint`; what is in it is not checked.
+        batches: all batches, in the same order at every call.
+        fit: makes the fits of a batch that is not there yet.
+    """
+    for number, batch in enumerate(batches):
+        part = folder / f"{number:06d}.h5"
+        if not part.is_file():
+            fit(batch).save(part)
+        yield FitStore.open(part)
 
 
 def fit_status(
@@ -41,144 +112,41 @@ def fit_status(
         params: the limits.
     """
     status = torch.where(result.converged, STATUSES.index("converged"), STATUSES.index("max_iterations"))
-    trust = fitted_keypoints(keypoints)[..., 2].to(result.reprojection)
-    seen = (trust > 0).sum(-1)
-    per_joint = result.reprojection.sum(-1) / trust.square().sum(-1).clamp(min=1e-12)
+    confidence = fitted_keypoints(keypoints)[..., 2].to(result.reprojection)
+    n_seen = (confidence > 0).sum(-1)
+    per_joint = result.reprojection.sum(-1) / confidence.square().sum(-1).clamp(min=1e-12)
     for name, applies in (
         ("rejected_reprojection", per_joint > params.max_reprojection),
         ("shape_out_of_range", (result.state.betas.abs() > params.max_beta).any(-1)),
-        ("too_few_joints", seen < params.min_joints),
+        ("too_few_joints", n_seen < params.min_joints),
     ):
         status = torch.where(applies.to(status.device), STATUSES.index(name), status)
     return status
 
 
-def count_statuses(status: Integer[Tensor, " B"]) -> str:
-    """How many people have each status, in words."""
-    return name_statuses(torch.bincount(status.cpu().long(), minlength=len(STATUSES)).tolist())
+def count_statuses(status: Integer[np.ndarray, " N"]) -> Int[np.ndarray, " S"]:
+    """How many people have each status, in the order of `STATUSES`."""
+    return np.bincount(status, minlength=len(STATUSES))
 
 
-def name_statuses(counts: Iterable[int]) -> str:
-    """Counts in the order of `STATUSES`, in words; those that nobody has are left out."""
+def describe_statuses(counts: Int[np.ndarray, " S"]) -> str:
+    """Counts of `count_statuses` as text, without zeros."""
     named = (f"{n} {name}" for n, name in zip(counts, STATUSES, strict=True) if n)
-    return ", ".join(named) or "nobody"
+    return ", ".join(named) or "no one"
 
 
-class KeypointBatch(NamedTuple):
-    """Keypoints of some people."""
+class JoinedParts(NamedTuple):
+    """Counts of the people in joined parts."""
 
-    ids: list[str]
-    keypoints: Float[Tensor, "B 49 3"]
-    """Pixels of each person's crop, and confidence."""
-
-
-def keypoint_batches(path: Path, rows: range, batch_size: int) -> Iterator[KeypointBatch]:
-    """Read part of a table of merged keypoints in batches.
-
-    Args:
-        path: `data/keypoints/<split>.parquet`.
-        rows: which rows, one contiguous run.
-        batch_size: people in a batch; the last one may be smaller.
-    """
-    held: list[dict[str, Any]] = []
-    for number, row in enumerate(iterate_table(path, KEYPOINTS, "make it with `spinloop merge`")):
-        if number in rows:
-            held.append(row)
-        if held and (len(held) == batch_size or number + 1 == rows.stop):
-            yield _batch(held)
-            held = []
-        if number + 1 == rows.stop:
-            return
-
-
-def shard_rows(n_rows: int, shard: int, n_shards: int) -> range:
-    """The rows of one of `n_shards` contiguous parts whose sizes differ by one at most."""
-    return range(shard * n_rows // n_shards, (shard + 1) * n_rows // n_shards)
-
-
-def crop_keypoints(
-    keypoints: Float[np.ndarray, "N J 3"], center: Float[np.ndarray, "N 2"], scale: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, "N J 3"]:
-    """Keypoints of the original image in pixels of each person's 224 px crop; confidences are kept.
-
-    Args:
-        keypoints: px of the original image, confidence.
-        center: middle of the box, px of the original image.
-        scale: side of the box / 200 px.
-    """
-    zoom = CROP_PX / (BOX_UNIT_PX * scale)
-    moved = (keypoints[..., :2] - center[:, None]) * zoom[:, None, None] + CENTER_PX
-    return np.concatenate([moved, keypoints[..., 2:]], axis=-1)
-
-
-def fit_batch(
-    fitter: Fitter, batch: KeypointBatch, solve: Callable[[Tensor], FitResult], params: FitInitialParams
-) -> FitStore:
-    """Fits of one batch with their statuses; people with too few joints get none.
-
-    Args:
-        fitter: measures the errors.
-        batch: who.
-        solve: keypoints to fits.
-        params: the limits.
-    """
-    n = len(batch.ids)
-    nobody = StoredFit(
-        BodyState(torch.zeros(n, 72), torch.zeros(n, 10), torch.zeros(n, 3)),
-        torch.full((n,), torch.inf),
-        torch.zeros(n, dtype=torch.bool),
-    )
-    result = solve(batch.keypoints)
-    status = fit_status(result, batch.keypoints, params)
-    better: BestFit = keep_better(fitter, nobody, result, batch.keypoints)
-    enough = status != STATUSES.index("too_few_joints")
-    store = FitStore(batch.ids, fitter.root_joint)
-    store.put(batch.ids, None, better._replace(is_new=better.is_new & enough), "initial", 0, status)
-    return store
-
-
-def finished_batches(
-    folder: Path, batches: Iterator[KeypointBatch], fit: Callable[[KeypointBatch], FitStore]
-) -> Iterator[FitStore]:
-    """Each batch's fits, made now or found in the folder.
-
-    Args:
-        folder: of the state; files in it are trusted (it is named by `files.fingerprint`).
-        batches: all batches, in the same order at every call.
-        fit: makes what is not there yet.
-    """
-    for number, batch in enumerate(batches):
-        part = folder / f"{number:06d}.h5"
-        if not part.is_file():
-            fit(batch).save(part)
-        yield FitStore.open(part)
-
-
-def _batch(rows: list[dict[str, Any]]) -> KeypointBatch:
-    keypoints = np.stack([row["keypoints"] for row in rows]).astype(np.float64)
-    center, scale = np.stack([row["center"] for row in rows]), np.array([row["scale"] for row in rows])
-    moved = crop_keypoints(keypoints, center.astype(np.float64), scale.astype(np.float64))
-    return KeypointBatch([row["id"] for row in rows], torch.from_numpy(moved.astype(np.float32)))
-
-
-class Joined:
-    """What became of everybody in joined parts."""
-
-    def __init__(self) -> None:
-        """Nobody yet."""
-        self.n_people = 0
-        self.n_known = 0
-        self.statuses: Int[np.ndarray, " S"] = np.zeros(len(STATUSES), np.int64)
-
-    def add(self, part: FitStore) -> None:
-        """Count the people of a part."""
-        self.n_people += len(part)
-        self.n_known += int(part.is_known.sum())
-        self.statuses += np.bincount(part.array("status"), minlength=len(STATUSES))
+    n_people: int
+    n_known: int
+    """People with a fit."""
+    status_counts: Int[np.ndarray, " S"]
+    """See `count_statuses`."""
 
 
 def part_files(places: Sequence[Path]) -> list[Path]:
-    """Files as they are given, folders as the files in them: those named by numbers by number, others after.
+    """Files as they are given; folders as the files in them, those named by a number first, by number.
 
     Raises:
         UserError: a folder holds no part.
@@ -192,8 +160,8 @@ def part_files(places: Sequence[Path]) -> list[Path]:
     return files
 
 
-def join_parts(files: Sequence[Path], out: Path) -> Joined:
-    """Write one store with everybody of all parts, in their order; atomically.
+def join_parts(files: Sequence[Path], out: Path) -> JoinedParts:
+    """Write one store with the people of all parts, in their order; atomically.
 
     Args:
         files: the parts.
@@ -202,7 +170,8 @@ def join_parts(files: Sequence[Path], out: Path) -> Joined:
     Raises:
         UserError: a part is absent or faulty, or an id is in two parts.
     """
-    joined, where = Joined(), {}
+    n_people, n_known, counts = 0, 0, np.zeros(len(STATUSES), np.int64)
+    part_of: dict[str, Path] = {}
     with atomic(out) as temporary, h5py.File(temporary, "w") as file:
         ids = file.create_dataset("ids", (0,), maxshape=(None,), dtype=h5py.string_dtype())
         fields = {}
@@ -214,16 +183,24 @@ def join_parts(files: Sequence[Path], out: Path) -> Joined:
         for path in files:
             part = FitStore.open(path)
             for id_ in part.ids:
-                if where.setdefault(id_, path) != path:
-                    raise UserError(f"{path}: {id_}: also in {where[id_]}; give every part once")
-            first = joined.n_people
-            joined.add(part)
-            ids.resize(joined.n_people, axis=0)
+                if part_of.setdefault(id_, path) != path:
+                    raise UserError(f"{path}: {id_}: also in {part_of[id_]}; give every part once")
+            first, n_people = n_people, n_people + len(part)
+            n_known += int(part.is_known.sum())
+            counts += count_statuses(part.array("status"))
+            ids.resize(n_people, axis=0)
             ids[first:] = list(part.ids)
             for name, field in fields.items():
-                field.resize(joined.n_people, axis=0)
+                field.resize(n_people, axis=0)
                 field[first:] = part.array(name)
-    return joined
+    return JoinedParts(n_people, n_known, counts)
+
+
+def _batch(rows: list[dict[str, Any]]) -> KeypointBatch:
+    keypoints = np.stack([row["keypoints"] for row in rows]).astype(np.float64)
+    center, scale = np.stack([row["center"] for row in rows]), np.array([row["scale"] for row in rows])
+    moved = crop_keypoints(keypoints, center.astype(np.float64), scale.astype(np.float64))
+    return KeypointBatch([row["id"] for row in rows], torch.from_numpy(moved.astype(np.float32)))
 
 
 def _by_number(path: Path) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Where offline fits start: the mean pose, 2D lifted to 3D, or what somebody gives."""
+"""Where fits start: the mean pose, 2D keypoints lifted to 3D, or bodies that are given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,41 +17,43 @@ from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.tables.fits import FitResult
 
-Keypoints = Float[Tensor, "B 49 3"]
 STARTS = ("mean", "lifted")
+"""Names of the starts that need nothing but keypoints."""
+
+Keypoints = Float[Tensor, "B 49 3"]
 
 
 class Start(NamedTuple):
-    """One way to begin."""
+    """A fitter and where it starts; keypoints are pixels of the 224 px crop, and confidence."""
 
     fitter: Fitter
-    begin: Callable[[Keypoints], BodyState]
-    """Keypoints to the bodies that the fit begins at."""
-    solve: Callable[[Keypoints], FitResult]
+    estimate: Callable[[Keypoints], BodyState]
+    """Keypoints to the bodies that the fit starts from."""
+    fit: Callable[[Keypoints], FitResult]
     """Keypoints to fits."""
 
 
-class Workshop(NamedTuple):
-    """What every start needs."""
+class FittingSetup(NamedTuple):
+    """What fits from every start have in common."""
 
     body: BodyFile
     prior: Mixture
     fitting: FittingParams
-    """Objective and solver. Its anchor belongs to the loop; offline fits have their own."""
-    rules: FitInitialParams
+    """Objective and solver. Its anchor is for the loop; fits from lifted keypoints have their own."""
+    offline: FitInitialParams
     device: str = "cpu"
 
     def fitter(self, **update: object) -> Fitter:
-        """A fitter with some parameters changed."""
+        """A fitter with some of the parameters of `fitting` replaced."""
         return Fitter(self.body, self.prior, self.fitting.model_copy(update=update), self.device)
 
 
-def prepare_start(name: str, workshop: Workshop, lifter: Path | None) -> Start:
-    """A fitter and what it begins at.
+def start_named(name: str, setup: FittingSetup, lifter: Path | None) -> Start:
+    """One of the starts that need nothing but keypoints.
 
     Args:
-        name: `mean` or `lifted`.
-        workshop: what is fitted, and how.
+        name: one of `STARTS`.
+        setup: body, prior and parameters.
         lifter: file of the lifter; needed for `lifted`.
 
     Raises:
@@ -60,28 +62,30 @@ def prepare_start(name: str, workshop: Workshop, lifter: Path | None) -> Start:
     if name not in STARTS:
         raise UserError(f"--start {name}: expected {' or '.join(STARTS)}; change the call")
     if name == "mean":
-        fitter = workshop.fitter(anchor="none")
-        return Start(
-            fitter,
-            fitter.mean_pose,
-            fitter.fit_from_mean,
-        )
+        fitter = setup.fitter(anchor="none")
+        return Start(fitter, fitter.mean_pose, fitter.fit_from_mean)
     if lifter is None:
         raise UserError("--start lifted: needs --lifter, a file of `spinloop train_lifter`; add it")
-    fitter = workshop.fitter(**_lifted_settings(workshop))
-    network = load_lifter(lifter).to(workshop.device)
+    fitter = setup.fitter(**_lifted_settings(setup))
+    network = load_lifter(lifter).to(setup.device)
 
-    def begin(keypoints: Keypoints) -> BodyState:
-        return lift(network, keypoints.to(workshop.device, torch.float32))
+    def estimate(keypoints: Keypoints) -> BodyState:
+        return lift(network, keypoints.to(setup.device, torch.float32))
 
-    return Start(fitter, begin, lambda keypoints: fitter.fit(begin(keypoints), keypoints))
+    return Start(fitter, estimate, lambda keypoints: fitter.fit(estimate(keypoints), keypoints))
 
 
-def _lifted_settings(workshop: Workshop) -> dict[str, Any]:
-    """What a fit from lifted 2D does differently: few steps, held near its start. Adam knows no anchor."""
-    if workshop.fitting.solver == "adam":
+def start_from(state: BodyState, setup: FittingSetup) -> Start:
+    """A start from given bodies; an adaptive anchor is left out, since nobody has measured these bodies."""
+    fitter = setup.fitter(anchor="none") if setup.fitting.anchor == "adaptive" else setup.fitter()
+    return Start(fitter, lambda _: state, lambda keypoints: fitter.fit(state, keypoints))
+
+
+def _lifted_settings(setup: FittingSetup) -> dict[str, Any]:
+    """Few steps with an anchor at the lifted pose. Adam has no anchor."""
+    if setup.fitting.solver == "adam":
         return {"anchor": "none"}
-    settings = workshop.rules.lifted_start
+    settings = setup.offline.lifted_start
     return {
         "n_iterations": settings.n_iterations,
         "anchor": "fixed",
@@ -90,10 +94,10 @@ def _lifted_settings(workshop: Workshop) -> dict[str, Any]:
 
 
 def require_device(device: str) -> None:
-    """Look for the device that a command line names.
+    """Check that this machine has a device.
 
     Raises:
-        UserError: it has another name than `cpu`, `cuda` or `cuda:1`, …, or this machine has none.
+        UserError: the name is not `cpu`, `cuda` or `cuda:1`, …, or this machine has no such device.
     """
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
@@ -101,10 +105,3 @@ def require_device(device: str) -> None:
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise UserError(f"--device {device}: no such device here, {found} GPUs found; use --device cpu")
-
-
-def given_start(state: BodyState, workshop: Workshop) -> Start:
-    """A fitter that begins at `state`, without an anchor that nobody has measured."""
-    is_measured = workshop.fitting.anchor != "adaptive"
-    fitter = workshop.fitter() if is_measured else workshop.fitter(anchor="none")
-    return Start(fitter, lambda _: state, lambda keypoints: fitter.fit(state, keypoints))

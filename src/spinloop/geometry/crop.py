@@ -56,6 +56,21 @@ def transform_points(
     return points @ affine[:, :2].T + affine[:, 2]
 
 
+def crop_keypoints(
+    keypoints: Float[np.ndarray, "N J 3"], center: Float[np.ndarray, "N 2"], scale: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N J 3"]:
+    """Keypoints of the original image in pixels of each person's 224 px crop; confidences are kept.
+
+    Args:
+        keypoints: pixels of the original image, confidence.
+        center: of each person's box, pixels of the original image.
+        scale: side of each person's box in units of 200 px.
+    """
+    zoom = CROP_PX / (BOX_UNIT_PX * scale)
+    moved = (keypoints[..., :2] - center[:, None]) * zoom[:, None, None] + CENTER_PX
+    return np.concatenate([moved, keypoints[..., 2:]], axis=-1)
+
+
 def invert_affine(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
     """The map back."""
     inverse = np.linalg.inv(affine[:, :2])

@@ -22,6 +22,9 @@ from spinloop.files import atomic, read_npz
 from spinloop.joints import SMPL24
 from spinloop.pickles import load_pickle
 
+PACKAGED_MIXTURE = Path(__file__).parents[1] / "assets" / "cmu_mixture.npz"
+"""The mixture that comes with the package, fitted on CMU's recordings of motion."""
+
 # Largest turn of each joint against its parent, radians: the ranges of motion of clinical tables, widened to
 # what the dancers, fighters and climbers of the CMU recordings show.
 MAX_ANGLE_RAD = {

@@ -14,7 +14,7 @@ from spinloop.evaluation.protocols import protocol_of_dictionary
 from spinloop.evaluation.truth import NEUTRAL, load_body_files, load_truth, rows_of
 from spinloop.files import sha256_of_files, write_json
 from spinloop.fitting.offline import keypoint_batches, part_files
-from spinloop.fitting.starts import Start, Workshop, prepare_start
+from spinloop.fitting.starts import FittingSetup, Start, start_named
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams
@@ -62,7 +62,7 @@ def run(
     section = load_section(params, "evaluate", EvaluateParams)
     rules = load_section(params, "fit_initial", FitInitialParams)
     files = load_body_files(body_neutral, body_female, body_male)
-    workshop = Workshop(
+    setup = FittingSetup(
         files[NEUTRAL], load_mixture(prior), load_section(params, "fitting", FittingParams), rules
     )
     models = {gender: JointsOnly(body, "h36m17", torch.float64) for gender, body in files.items()}
@@ -73,10 +73,10 @@ def run(
         store = FitStore.join([FitStore.open(part) for part in part_files([folder])])
         true = people.take(rows_of(people.ids, store.ids, truth))
         true_joints = posed_joints(models, true.pose, true.betas, true.genders)
-        begun = _where_it_began(prepare_start(name, workshop, lifter), keypoints, store, rules.batch_size)
+        initial = _initial_bodies(start_named(name, setup, lifter), keypoints, store, rules.batch_size)
         fitted = Bodies(*(store.array(key) for key in ("pose", "betas", "error")))
         attempts[name] = measure_attempt(
-            protocol, models, true_joints, begun, fitted, store.is_known, store.array("status")
+            protocol, models, true_joints, initial, fitted, store.is_known, store.array("status")
         )
     summary = compare_starts(attempts, STATUSES, FAILURES, **section.bootstrap)
     made_from = lineage(section.numbers, truth=truth, keypoints=keypoints, lifter=lifter)
@@ -89,12 +89,12 @@ def run(
     say(f"evaluate_starts: PA-MPJPE of the fits: {', '.join(found)}")
 
 
-def _where_it_began(start: Start, keypoints: Path, store: FitStore, batch_size: int) -> Bodies:
-    """The bodies that the fits began at, in the order of the store."""
+def _initial_bodies(start: Start, keypoints: Path, store: FitStore, batch_size: int) -> Bodies:
+    """The bodies that the fits started from, in the order of the store."""
     n = count_rows(keypoints, "make it with `spinloop merge`")
     ids, parts = [], []
     for batch in keypoint_batches(keypoints, range(n), batch_size):
-        placed = start.fitter.place(start.begin(batch.keypoints), batch.keypoints)
+        placed = start.fitter.place(start.estimate(batch.keypoints), batch.keypoints)
         error = start.fitter.reprojection(placed, batch.keypoints).mean(-1)
         ids += batch.ids
         parts.append([part.numpy() for part in (placed.pose, placed.betas, error)])

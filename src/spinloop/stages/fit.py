@@ -1,7 +1,6 @@
 """Fit a body to your own 2D keypoints, or to OpenPose's files."""
 
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,23 +9,17 @@ import torch
 from spinloop.body.model import make_body_model
 from spinloop.body.users import load_users_body, refuse_regressed_joints
 from spinloop.errors import UserError
-from spinloop.fitting.offline import count_statuses, fit_status
-from spinloop.fitting.photographs import Photographs, draw_overlays, read_photographs
-from spinloop.fitting.request import Request, read_request, read_start, save_fits
-from spinloop.fitting.starts import STARTS, Start, Workshop, given_start, prepare_start, require_device
-from spinloop.motion.mixture import Mixture, load_mixture
+from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
+from spinloop.fitting.starts import STARTS, FittingSetup, Start, require_device, start_from, start_named
+from spinloop.fitting.user_keypoints import PeopleToFit, read_people, read_start
+from spinloop.fitting.user_results import save_fits, save_overlays
+from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
 from spinloop.params.loader import load_section
 from spinloop.progress import say
-from spinloop.rendering.pictures import SKY_BLUE
 from spinloop.tables.fits import STATUSES
 
 SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}
-
-# What a fit is drawn in: good ones, doubtful ones; of the others only the joints.
-_COLORS = dict.fromkeys(("converged", "max_iterations"), SKY_BLUE) | dict.fromkeys(
-    ("rejected_reprojection", "shape_out_of_range"), (0.95, 0.45, 0.2)
-)
 
 
 def run(
@@ -68,70 +61,53 @@ def run(
     if iterations < 0:
         raise UserError(f"--iterations {iterations}: must be above 0; change the call")
     require_device(device)
-    photographs, request = _people(keypoints, openpose, images)
-    n, seen = len(request.ids), torch.from_numpy(request.keypoints)
+    people = read_people(keypoints, openpose, images)
+    n, observed = len(people.ids), torch.from_numpy(people.keypoints)
     found = load_users_body(body)
-    refuse_regressed_joints(body, found, request.keypoints[..., 2] > 0)
-    fitting, rules = _settings(params, solver, iterations)
-    mixture = _prior(prior)
-    begun = _begin(start, request, Workshop(found.body, mixture, fitting, rules, device), lifter)
+    refuse_regressed_joints(body, found, people.keypoints[..., 2] > 0)
+    mixture = load_mixture(PACKAGED_MIXTURE if prior is None else prior)
+    setup = FittingSetup(found.body, mixture, *_settings(params, solver, iterations), device)
+    chosen = _choose_start(start, people, setup, lifter)
 
     began = time.perf_counter()
-    result = begun.solve(seen)
+    result = chosen.fit(observed)
     seconds = time.perf_counter() - began
-    status = fit_status(result, seen.to(device), rules)
-    status[torch.from_numpy(request.is_outside)] = STATUSES.index("outside_crop")
-    save_fits(out, request, result, status.cpu().numpy(), seconds)
-    say(f"fit: {n} people, {n / seconds:.0f} a second; {count_statuses(status)}")
-    if photographs is not None and images is not None:
+    status = fit_status(result, observed.to(device), setup.offline).cpu().numpy()
+    status[people.is_outside] = STATUSES.index("outside_crop")
+    save_fits(out, people.ids, result, status, seconds)
+    say(f"fit: {n} people, {n / seconds:.0f} a second; {describe_statuses(count_statuses(status))}")
+    if openpose is not None and images is not None:
         folder = overlays or out.with_name(f"{out.stem}_overlays")
-        colors = [_COLORS.get(STATUSES[code]) for code in status.tolist()]
         model = make_body_model(found.body, load_section(params, "body", PosingParams).engine)
-        n_drawn = draw_overlays(folder, photographs, model, result.state, colors)
-        say(f"fit: {n_drawn} pictures in {folder}")
-
-
-def _people(
-    keypoints: Path | None, openpose: Path | None, images: Path | None
-) -> tuple[Photographs | None, Request]:
-    if keypoints is not None and openpose is None and images is None:
-        return None, read_request(keypoints)
-    if openpose is None or keypoints is not None:
-        raise UserError("fit: give --keypoints FILE, or --openpose DIR --images DIR; change the call")
-    photographs = read_photographs(openpose, images)
-    return photographs, photographs.request
-
-
-def _prior(path: Path | None) -> Mixture:
-    if path is not None:
-        return load_mixture(path)
-    with resources.as_file(resources.files("spinloop") / "assets" / "cmu_mixture.npz") as shipped:
-        return load_mixture(shipped)
-
-
-def _begin(start: str, request: Request, workshop: Workshop, lifter: Path | None) -> Start:
-    own = request.start if start == "" else None
-    if start not in ("", *STARTS):
-        if not Path(start).is_file():
-            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
-        own = read_start(Path(start), len(request.ids))
-    if own is not None:
-        return given_start(own, workshop)
-    if start != "lifted" and workshop.fitting.solver == "adam":
-        raise UserError(
-            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
-        )
-    return prepare_start(start or "mean", workshop, lifter)
+        n_pictures = save_overlays(folder, people, model, result.state, status)
+        say(f"fit: {n_pictures} pictures in {folder}")
 
 
 def _settings(params: Path, solver: str, iterations: int) -> tuple[FittingParams, FitInitialParams]:
-    """The parameters with what the command line says otherwise."""
+    """Sections `fitting` and `fit_initial`, with the solver and the iterations of the command line."""
     fitting = load_section(params, "fitting", FittingParams)
-    rules = load_section(params, "fit_initial", FitInitialParams)
+    offline = load_section(params, "fit_initial", FitInitialParams)
     update: dict[str, Any] = {"solver": solver} if solver else {}
     if iterations:
         changed = {"n_iterations": iterations}
         stages = [stage.model_copy(update=changed) for stage in fitting.mean_start.stages]
         update |= changed | {"mean_start": fitting.mean_start.model_copy(update={"stages": stages})}
-        rules = rules.model_copy(update={"lifted_start": rules.lifted_start.model_copy(update=changed)})
-    return fitting.model_copy(update=update), rules
+        lifted_start = offline.lifted_start.model_copy(update=changed)
+        offline = offline.model_copy(update={"lifted_start": lifted_start})
+    return fitting.model_copy(update=update), offline
+
+
+def _choose_start(start: str, people: PeopleToFit, setup: FittingSetup, lifter: Path | None) -> Start:
+    """The start that the command line names; without one, that of the keypoints' file, else the mean pose."""
+    given = people.start if start == "" else None
+    if start not in ("", *STARTS):
+        if not Path(start).is_file():
+            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
+        given = read_start(Path(start), len(people.ids))
+    if given is not None:
+        return start_from(given, setup)
+    if start != "lifted" and setup.fitting.solver == "adam":
+        raise UserError(
+            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
+        )
+    return start_named(start or "mean", setup, lifter)

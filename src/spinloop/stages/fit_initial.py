@@ -7,15 +7,15 @@ from spinloop.body.files import load_body
 from spinloop.errors import UserError
 from spinloop.files import fingerprint
 from spinloop.fitting.offline import (
+    describe_statuses,
     finished_batches,
     fit_batch,
     join_parts,
     keypoint_batches,
-    name_statuses,
     part_files,
     shard_rows,
 )
-from spinloop.fitting.starts import Workshop, prepare_start
+from spinloop.fitting.starts import FittingSetup, start_named
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
 from spinloop.params.loader import load_section
@@ -55,22 +55,22 @@ def run(
     n_shards = len(rules.shards)
     if shard not in rules.shards:
         raise UserError(f"--shard {shard}: not in {params}: fit_initial.shards; give 0 to {n_shards - 1}")
-    workshop = Workshop(load_body(body), load_mixture(prior), fitting, rules)
-    begun = prepare_start(start, workshop, lifter)
+    setup = FittingSetup(load_body(body), load_mixture(prior), fitting, rules)
+    chosen = start_named(start, setup, lifter)
     total = count_rows(keypoints, "make it with `spinloop merge`")
     rows = shard_rows(total, shard, n_shards)
     settings = [fitting.model_dump_json(), rules.model_dump_json(), start, f"{shard} of {n_shards}"]
     files = [body, prior, keypoints, *([lifter] if lifter and start == "lifted" else [])]
     # Named after the end of the path, so that parts of several splits can be made side by side.
-    mine = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
-    folder = mine / fingerprint(settings, files)[:20]
+    own_state = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
+    folder = own_state / fingerprint(settings, files)[:20]
 
     batches = keypoint_batches(keypoints, rows, rules.batch_size)
     parts = finished_batches(
-        folder, batches, lambda batch: fit_batch(begun.fitter, batch, begun.solve, rules)
+        folder, batches, lambda batch: fit_batch(chosen.fitter, batch, chosen.fit, rules)
     )
     for _ in rate(parts, f"fit {start} {out.stem}", len(rows), "fits"):
         pass
     joined = join_parts(part_files([folder]) if len(rows) else [], out)
-    rmtree(mine, ignore_errors=True)
-    say(f"fit_initial: {len(rows)} people; {name_statuses(joined.statuses.tolist())}")
+    rmtree(own_state, ignore_errors=True)
+    say(f"fit_initial: {len(rows)} people; {describe_statuses(joined.status_counts)}")

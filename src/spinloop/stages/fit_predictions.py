@@ -23,7 +23,7 @@ from spinloop.evaluation.protocols import protocol_of_split
 from spinloop.evaluation.scores import sequence_labels
 from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
 from spinloop.files import atomic, sha256_of_files, write_json
-from spinloop.fitting.starts import STARTS, Workshop, given_start, prepare_start
+from spinloop.fitting.starts import STARTS, FittingSetup, start_from, start_named
 from spinloop.motion.mixture import load_mixture
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
@@ -91,8 +91,8 @@ def run(
 
     files = load_body_files(body_neutral, body_female, body_male)
     bodies = pose_with(files, load_section(params, "body", PosingParams).engine)
-    workshop = Workshop(files[NEUTRAL], load_mixture(prior), fitting, rules)
-    judge = workshop.fitter(anchor="none")
+    setup = FittingSetup(files[NEUTRAL], load_mixture(prior), fitting, rules)
+    judge = setup.fitter(anchor="none")
     records, keypoints = records.iloc[rows], keypoints[rows]
     predicted = {name: take(each.predictions, rows) for name, each in zip(settings, networks, strict=True)}
     found: dict[str, Way] = {}
@@ -100,7 +100,7 @@ def run(
         folder.mkdir()
         masks = MaskRows(reader, [reader.index_of[key] for key in records["id"]])
         reference = Reference(annotations, records, bodies, files[NEUTRAL], masks)
-        for way, state in _fits(predicted, keypoints, workshop, lifter):
+        for way, state in _fits(predicted, keypoints, setup, lifter):
             fits = as_predictions(records["id"].tolist(), state, bodies[NEUTRAL], section.batch_size)
             scores = measure(protocol, fits, reference, section.batch_size)
             found[way] = Way(scores, reprojection(judge, fits, keypoints))
@@ -117,13 +117,12 @@ def run(
 
 
 def _fits(
-    networks: Mapping[str, Predictions], keypoints: Float[Tensor, "N 49 3"], workshop: Workshop, lifter: Path
+    networks: Mapping[str, Predictions], keypoints: Float[Tensor, "N 49 3"], setup: FittingSetup, lifter: Path
 ) -> Iterator[tuple[str, BodyState]]:
     """Name of each start and the fits from there; nothing where there is nobody to fit."""
     if not len(keypoints):
         return
     for start in STARTS:
-        yield start, prepare_start(start, workshop, lifter).solve(keypoints).state
+        yield start, start_named(start, setup, lifter).fit(keypoints).state
     for setting, predicted in networks.items():
-        begun = given_start(as_state(predicted), workshop)
-        yield f"network_{setting}", begun.solve(keypoints).state
+        yield f"network_{setting}", start_from(as_state(predicted), setup).fit(keypoints).state

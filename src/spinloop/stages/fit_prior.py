@@ -1,14 +1,19 @@
 """Fit the mixture of body poses on recorded motion, or take the one that comes with the package."""
 
 import shutil
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from spinloop.errors import UserError
 from spinloop.files import atomic, write_json
-from spinloop.motion.mixture import is_plausible, load_log_likelihood, load_mixture, save_mixture
+from spinloop.motion.mixture import (
+    PACKAGED_MIXTURE,
+    is_plausible,
+    load_log_likelihood,
+    load_mixture,
+    save_mixture,
+)
 from spinloop.motion.mixture_fit import fit_mixture
 from spinloop.motion.readers import read_motion
 from spinloop.params.fitting import PriorParams
@@ -29,9 +34,8 @@ def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
     """
     prior = load_section(params, "prior", PriorParams)
     if prior.motion is None:
-        shipped = resources.files("spinloop") / "assets" / "cmu_mixture.npz"
-        with resources.as_file(shipped) as source, atomic(out) as temporary:
-            shutil.copyfile(source, temporary)
+        with atomic(out) as temporary:
+            shutil.copyfile(PACKAGED_MIXTURE, temporary)
         _report(out, report, "shipped")
         return
     clips = [clip for place in prior.motion for clip in read_motion(Path(place))]

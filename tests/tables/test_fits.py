@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spinloop.body.joints_only import JointsOnly
 from spinloop.body.pose import BodyState, CropView, from_view, to_view
 from spinloop.errors import UserError
 from spinloop.geometry.camera import project
@@ -20,9 +21,9 @@ def _fits(n, error=1.0, seed=0, is_new=None):
     rng = np.random.default_rng(seed)
     parts = (rng.normal(0, 0.4, (n, 72)), rng.normal(0, 1, (n, 10)), rng.normal((0, 0, 50), 0.1, (n, 3)))
     state = BodyState(*(torch.tensor(part, dtype=torch.float32) for part in parts))
-    everybody = torch.ones(n, dtype=torch.bool)
-    chosen = everybody if is_new is None else torch.tensor(is_new)
-    return BestFit(state, torch.full((n,), error), everybody, chosen)
+    everyone = torch.ones(n, dtype=torch.bool)
+    chosen = everyone if is_new is None else torch.tensor(is_new)
+    return BestFit(state, torch.full((n,), error), everyone, chosen)
 
 
 def _root(betas):
@@ -46,15 +47,18 @@ def test_what_is_put_is_got_back_in_the_same_view(angles, mirrored):
     torch.testing.assert_close(back.state.translation, fits.state.translation, atol=2e-5, rtol=0)
 
 
-def test_a_view_shows_the_body_where_the_turned_crop_has_it(fitter, truth):
+def test_a_view_shows_the_body_where_the_rotated_crop_has_it(golden):
+    skeleton = JointsOnly(golden.body)
+    pose, betas = torch.tensor(golden.pose), torch.tensor(golden.betas)
+    truth = BodyState(pose, betas.float(), torch.tensor([[0.05, -0.05, 45.0], [-0.1, 0.1, 50.0]]))
     rotation = torch.tensor([30.0, -75.0])
     view = CropView(rotation, torch.zeros(2, dtype=torch.bool))
-    seen = to_view(truth, view, fitter.root_joint(truth.betas))
-    plain = project(fitter.joints(truth), truth.translation).numpy()
-    turned = project(fitter.joints(seen), seen.translation).numpy()
+    seen = to_view(truth, view, skeleton.root_joint(truth.betas))
+    plain = project(skeleton.joints(pose, truth.betas), truth.translation).numpy()
+    rotated = project(skeleton.joints(seen.pose, seen.betas), seen.translation).numpy()
     for sample in range(2):
         affine = crop_affine(np.full(2, CENTER_PX), 2 * CENTER_PX / 200, float(rotation[sample]))
-        np.testing.assert_allclose(turned[sample], transform_points(affine, plain[sample]), atol=2e-3)
+        np.testing.assert_allclose(rotated[sample], transform_points(affine, plain[sample]), atol=2e-3)
 
 
 def test_mirroring_a_place_mirrors_the_pixel_of_the_root():
@@ -68,7 +72,7 @@ def test_mirroring_a_place_mirrors_the_pixel_of_the_root():
     torch.testing.assert_close(from_view(seen, view, root).pose, state.pose)
 
 
-def test_nobody_has_a_fit_in_a_new_store():
+def test_a_new_store_has_no_fits():
     fits = FitStore(IDS).get(IDS)
     assert not fits.is_known.any()
     assert torch.isinf(fits.error).all()
@@ -132,7 +136,7 @@ def test_absorbing_keeps_the_better_fit_whatever_the_order():
     assert all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in one.state_dict())
 
 
-def test_joined_parts_hold_everybody_once():
+def test_joined_parts_have_every_person_once():
     parts = [FitStore(IDS[:2]), FitStore(IDS[2:])]
     parts[1].put(IDS[3:4], None, _fits(1), "initial", 0)
     joined = FitStore.join(parts)
