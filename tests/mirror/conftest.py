@@ -10,7 +10,7 @@ import trimesh
 
 from spinloop.body.files import BodyFile, save_body
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL_PARENTS, VERTEX_JOINTS
-from spinloop.mirror.people import Bodies
+from spinloop.mirror.people import BodySet
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams, Pw3dParams
 from spinloop.stages import mirror_coco, mirror_pw3d
@@ -119,8 +119,8 @@ def mannequin() -> BodyFile:
 
 
 @pytest.fixture(scope="session")
-def bodies(mannequin) -> Bodies:
-    return Bodies.of([mannequin], "spinloop")
+def bodies(mannequin) -> BodySet:
+    return BodySet.of([mannequin], "spinloop")
 
 
 @pytest.fixture(scope="session")

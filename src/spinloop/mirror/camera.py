@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spinloop.params.mirror import CameraParams, PictureParams
+from spinloop.rendering.raycast import project_points
 
 
 class Camera(NamedTuple):
@@ -36,7 +37,7 @@ class Camera(NamedTuple):
 
     def project(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
         """Pixels of points given in camera axes."""
-        return self.focal_px * points[:, :2] / points[:, 2:] + self.center_px
+        return project_points(points, self.focal_px, self.center_px)
 
     def rays(self) -> Float[np.ndarray, "P 3"]:
         """Direction in world axes through the middle of every pixel, row by row; 1 along the optical axis."""

@@ -13,7 +13,7 @@ from spinloop.joints import COCO17
 from spinloop.keypoints.simulated import COCO_FROM_MODEL49, COCO_SIGMA, inside_image
 from spinloop.mirror.job import MirrorJob, truth_row
 from spinloop.mirror.people import (
-    Bodies,
+    BodySet,
     PersonState,
     WorldPerson,
     place_person,
@@ -153,7 +153,9 @@ def _outline(mask: Bool[np.ndarray, "H W"]) -> list[list[float]]:
     return [contour.reshape(-1).astype(np.float64).tolist() for contour in contours if len(contour) >= 3]
 
 
-def _sample_crowd(params: CocoParams, number: int, bodies: Bodies, mixture: Mixture) -> Sequence[WorldPerson]:
+def _sample_crowd(
+    params: CocoParams, number: int, bodies: BodySet, mixture: Mixture
+) -> Sequence[WorldPerson]:
     """A group of people in the background of the share of pictures in `params.crowd`."""
     # A generator of its own, so that crowds do not change the rest of the picture.
     rng = np.random.default_rng([params.seed, _STREAM, _CROWD, number])

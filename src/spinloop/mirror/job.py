@@ -14,7 +14,7 @@ import torch
 from spinloop.body.files import load_body
 from spinloop.body.model import Engine
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.people import Bodies, CameraPerson
+from spinloop.mirror.people import BodySet, CameraPerson
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import Section, load_section
@@ -56,7 +56,7 @@ class MirrorJob(Generic[P]):
     """Number of processes; the result does not depend on it."""
 
     @property
-    def inputs(self) -> tuple[Bodies, Mixture]:
+    def inputs(self) -> tuple[BodySet, Mixture]:
         """The bodies and the distribution of poses, read once per process."""
         return _read(self.bodies, self.mixture, self.engine)
 
@@ -138,5 +138,5 @@ def load_truth(path: Path) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _read(bodies: tuple[Path, ...], mixture: Path, engine: Engine) -> tuple[Bodies, Mixture]:
-    return Bodies.of([load_body(path) for path in bodies], engine), load_mixture(mixture)
+def _read(bodies: tuple[Path, ...], mixture: Path, engine: Engine) -> tuple[BodySet, Mixture]:
+    return BodySet.of([load_body(path) for path in bodies], engine), load_mixture(mixture)

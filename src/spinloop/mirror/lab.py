@@ -14,7 +14,7 @@ from spinloop.mirror.background import Background, sample_background
 from spinloop.mirror.camera import Camera, focal_of, look_at
 from spinloop.mirror.job import MirrorJob
 from spinloop.mirror.people import (
-    Bodies,
+    BodySet,
     CameraPerson,
     Identity,
     WorldPerson,
@@ -154,7 +154,7 @@ def _sample_camera(rng: np.random.Generator, params: LabParams, toward: Float[np
 
 def render_videos(
     sequence: LabSequence,
-    bodies: Bodies,
+    bodies: BodySet,
     cameras: Sequence[LabCamera],
     paths: Sequence[Path],
     fourcc: str,
@@ -202,7 +202,7 @@ def _open_video(path: Path, fourcc: str, rate: float, size: tuple[int, int]) -> 
         writer.release()
 
 
-def captured_joints(bodies: Bodies, person: WorldPerson, names: Sequence[str]) -> Float[np.ndarray, "J 3"]:
+def captured_joints(bodies: BodySet, person: WorldPerson, names: Sequence[str]) -> Float[np.ndarray, "J 3"]:
     """Joints as motion capture reports them, world axes, metres.
 
     The skeletons of both laboratories consist of the joints of the body's H36M regressor, and of the body's

@@ -23,7 +23,7 @@ from spinloop.mirror.camera import Camera, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.lab import LabCamera, captured_joints, green_screen, render_videos, sample_sequence
 from spinloop.mirror.people import (
-    Bodies,
+    BodySet,
     Identity,
     WorldPerson,
     place_person,
@@ -207,7 +207,7 @@ def _write_fits(path: Path, rows: Sequence[dict[str, Any]], params: MpiInf3dhpPa
     np.savez(path, pose=pose, shape=betas, has_smpl=has_smpl.astype(np.float64))
 
 
-def universal_factor(bodies: Bodies, identity: Identity) -> float:
+def universal_factor(bodies: BodySet, identity: Identity) -> float:
     """Factor that scales a person to the size of the universal skeleton."""
     model = bodies.models[identity.gender]
     with torch.no_grad():

@@ -20,7 +20,7 @@ _STEP_M = 0.12
 _YAW_STD_RAD = 0.35
 
 
-class Bodies(NamedTuple):
+class BodySet(NamedTuple):
     """The bodies that may be rendered, by gender."""
 
     files: dict[str, BodyFile]
@@ -28,7 +28,7 @@ class Bodies(NamedTuple):
     measures: dict[str, BodyMeasures]
 
     @classmethod
-    def of(cls, files: Sequence[BodyFile], engine: Engine) -> "Bodies":
+    def of(cls, files: Sequence[BodyFile], engine: Engine) -> "BodySet":
         """Prepare bodies of different genders, posed by the named code."""
         return cls(
             {body.gender: body for body in files},
@@ -86,7 +86,7 @@ class CameraPerson(NamedTuple):
     joints49: Float[np.ndarray, "49 3"]
 
 
-def sample_identity(rng: np.random.Generator, bodies: Bodies, params: PeopleParams) -> Identity:
+def sample_identity(rng: np.random.Generator, bodies: BodySet, params: PeopleParams) -> Identity:
     """A person of one of the genders that there are bodies of."""
     betas = np.clip(rng.normal(0, params.betas_std, 10), -params.betas_limit, params.betas_limit)
     return Identity(str(rng.choice(sorted(bodies.files))), betas.astype(np.float32), sample_outfit(rng))
@@ -101,7 +101,7 @@ def sample_root(rng: np.random.Generator, params: PeopleParams) -> Rotation:
     return Rotation.from_rotvec([0.0, yaw, 0.0]) * Rotation.from_rotvec([forward, 0.0, sideways])
 
 
-def place_person(bodies: Bodies, identity: Identity, state: PersonState) -> WorldPerson:
+def place_person(bodies: BodySet, identity: Identity, state: PersonState) -> WorldPerson:
     """Pose a person on the floor, the pelvis above the place of its state."""
     pose = np.concatenate([state.root.as_rotvec(), state.body]).astype(np.float32)
     with torch.no_grad():

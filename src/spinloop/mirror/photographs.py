@@ -17,7 +17,7 @@ from spinloop.keypoints.simulated import write_openpose as write_detections
 from spinloop.mirror.camera import sample_companion_place, sample_size, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks
 from spinloop.mirror.people import (
-    Bodies,
+    BodySet,
     PersonState,
     WorldPerson,
     place_person,
@@ -43,7 +43,7 @@ _POSES, _PICTURE = 0, 1
 
 P = TypeVar("P", bound=PhotosParams)
 Result = TypeVar("Result")
-SampleCrowd = Callable[[P, int, Bodies, Mixture], Sequence[WorldPerson]]
+SampleCrowd = Callable[[P, int, BodySet, Mixture], Sequence[WorldPerson]]
 """People in the background of a picture, from the mirror's parameters and the picture's number."""
 
 
@@ -58,7 +58,7 @@ class Photograph(NamedTuple):
     """Of every person of the scene."""
     n_in_front: int
     """How many of the people are not background; they come first."""
-    bodies: Bodies
+    bodies: BodySet
     rng: np.random.Generator
     """The picture's own generator, from here on for the file, the detector and the annotator."""
 
@@ -117,7 +117,7 @@ def _render(
     params: P,
     number: int,
     poses: Float[np.ndarray, "2 69"],
-    bodies: Bodies,
+    bodies: BodySet,
     rng: np.random.Generator,
     crowd: Sequence[WorldPerson],
 ) -> Photograph:

@@ -19,7 +19,7 @@ from spinloop.keypoints.simulated import detect_person
 from spinloop.mirror.camera import Camera, sample_companion_place, sample_size, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.people import (
-    Bodies,
+    BodySet,
     CameraPerson,
     PersonState,
     WorldPerson,
@@ -100,7 +100,7 @@ def _render_video(job: MirrorJob[Pw3dParams], task: tuple[int, Path]) -> list[di
 
 
 def _sample_people(
-    params: Pw3dParams, bodies: Bodies, mixture: Mixture, rng: np.random.Generator
+    params: Pw3dParams, bodies: BodySet, mixture: Mixture, rng: np.random.Generator
 ) -> tuple[list[list[PersonState]], list[list[WorldPerson]]]:
     """States and posed bodies of one or two people: lists over people of lists over frames."""
     starts = [np.zeros(2)]

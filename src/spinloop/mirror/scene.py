@@ -20,7 +20,7 @@ from spinloop.mirror.background import (
 )
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.clothes import paint_body
-from spinloop.mirror.people import Bodies, CameraPerson, WorldPerson, to_camera_axes
+from spinloop.mirror.people import BodySet, CameraPerson, WorldPerson, to_camera_axes
 from spinloop.params.mirror import PictureParams
 from spinloop.rendering.masks import part_labels
 from spinloop.rendering.raycast import render
@@ -145,7 +145,7 @@ def sample_environment(
     return Environment(occluders, sample_background(rng), light, tint, sample_sensor(rng, params))
 
 
-def render_scene(scene: Scene, bodies: Bodies, rng: np.random.Generator) -> Picture:
+def render_scene(scene: Scene, bodies: BodySet, rng: np.random.Generator) -> Picture:
     """Render a scene; the generator makes the sensor's noise."""
     camera = scene.camera
     mesh = _join(scene, bodies)
@@ -173,7 +173,7 @@ def render_scene(scene: Scene, bodies: Bodies, rng: np.random.Generator) -> Pict
     )
 
 
-def render_parts(scene: Scene, bodies: Bodies, number: int) -> UInt8[np.ndarray, "H W"]:
+def render_parts(scene: Scene, bodies: BodySet, number: int) -> UInt8[np.ndarray, "H W"]:
     """Part labels of one of the people, 1–6, at the middle of every pixel; 0 elsewhere.
 
     Occluders, other people and other parts hide them.
@@ -198,7 +198,7 @@ def save_jpeg(
     path.write_bytes(encode_jpeg(image, round(rng.uniform(*params.jpeg_quality.bounds))))
 
 
-def _join(scene: Scene, bodies: Bodies) -> _Mesh:
+def _join(scene: Scene, bodies: BodySet) -> _Mesh:
     """People first, then occluders, whose part label is 0."""
     parts: list[_Mesh] = []
     for index, person in enumerate(scene.people):
@@ -224,7 +224,7 @@ def _join(scene: Scene, bodies: Bodies) -> _Mesh:
 
 def _paint(
     scene: Scene,
-    bodies: Bodies,
+    bodies: BodySet,
     mesh: _Mesh,
     faces: Int32[np.ndarray, " N"],
     barycentric: Float32[np.ndarray, "N 3"],

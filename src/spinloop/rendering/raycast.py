@@ -90,6 +90,13 @@ def render(
     return _buffers(vertices, faces, footprints, hit, nearest[hit] & 0xFFFFFFFF, size)
 
 
+def project_points(
+    points: Num[np.ndarray, "N 3"], focal_px: float, center_px: Sequence[float] | Num[np.ndarray, " 2"]
+) -> Float64[np.ndarray, "N 2"]:
+    """Pixels at which the camera of `render` sees points (metres, camera axes)."""
+    return focal_px * points[:, :2] / points[:, 2:] + center_px
+
+
 def _footprints(
     vertices: Num[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],

@@ -15,7 +15,7 @@ from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.joints import N_OPENPOSE, SMPL24, VERTEX_JOINTS
 from spinloop.rendering.pictures import Color8, contact_sheet, draw_joints, label
-from spinloop.rendering.raycast import Buffers, render
+from spinloop.rendering.raycast import Buffers, project_points, render
 from spinloop.rendering.shading import shade
 
 # Far away with a long lens: nearly parallel rays.
@@ -142,8 +142,7 @@ def draw(
     image = cv2.resize(painted, view.size[::-1], interpolation=cv2.INTER_AREA)
     if joints is None:
         return image
-    points = to_camera(joints, view)
-    pixels = focal_px * points[:, :2] / points[:, 2:] + center_px
+    pixels = project_points(to_camera(joints, view), focal_px, center_px)
     return draw_joints(image, pixels, max(view.size[0] // 150, 2), [_JOINT_COLOR] * len(pixels))
 
 
