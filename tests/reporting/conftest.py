@@ -10,12 +10,14 @@ import pytest
 
 from spinloop.body.files import PART_NAMES
 from spinloop.reporting.benchmarks import Published, load_published
-from spinloop.reporting.comparisons import Comparison, pairs
-from spinloop.reporting.contents import Material, Pictures, lineage_table
-from spinloop.reporting.pages import Layer, Model, Viewer
-from spinloop.reporting.pictures import Person, Sheet, Tile
-from spinloop.reporting.results import Counted, Occlusion, Setting, Split
-from spinloop.reporting.sentences import Change, recipe
+from spinloop.reporting.breakdowns import OcclusionErrors
+from spinloop.reporting.differences import Comparison, PairedDifference, comparable_pairs
+from spinloop.reporting.figures import FigureSheets, Sheet, Tile, TileRow
+from spinloop.reporting.fits import FitCounts
+from spinloop.reporting.page import Report
+from spinloop.reporting.results import SplitInfo, TrainingResults
+from spinloop.reporting.sections import ReportInputs, build_report, describe_recipe, lineage_table
+from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson
 
 
 def _interval(name: str, mean: float, half: float) -> dict[str, float]:
@@ -27,7 +29,7 @@ LINEAGE = {"weights": "aaaa000000000001", "annotations": "bbbb000000000002"}
 METRICS = {"pa_mpjpe_mm": 1.0, "mpjpe_mm": 1.5, "pve_mm": 1.75}
 
 
-def _setting(name: str, color: int, choices: tuple[bool, bool], pa: float, final: float) -> Setting:
+def _training(name: str, color: int, choices: tuple[bool, bool], pa: float, final: float) -> TrainingResults:
     named = {"setting": name, "split": "pw3d_test", "protocol": "pw3d@1", "lineage": LINEAGE}
     metrics = {**named, "n": 480, "n_groups": 12, "confidence": 0.95}
     for key, value in METRICS.items():
@@ -42,7 +44,7 @@ def _setting(name: str, color: int, choices: tuple[bool, bool], pa: float, final
     history = {"step": steps[1:], "total": [2.0, 1.0], "pose": [0.3, 0.2], "mesh": [0.0, 0.0]}
     dictionary = {"step": steps, "pa_mpjpe_mm": np.linspace(75.0, final, 3)}
     dictionary["pa_mpjpe_median_mm"] = dictionary["pa_mpjpe_mm"] - 12.25
-    return Setting(
+    return TrainingResults(
         name=name,
         loop=choices[0],
         use_3d=choices[1],
@@ -130,7 +132,7 @@ def starts() -> dict[str, Any]:
 
 @pytest.fixture
 def masks() -> dict[str, Any]:
-    """What a setting measured on a split with masks."""
+    """What a training measured on a split with masks."""
     parts = {name: {"f1": 0.5 + 0.05 * row} for row, name in enumerate(("background", *PART_NAMES))}
     found = {"setting": "loop", "split": "lsp_test", "protocol": "lsp@1", "lineage": LINEAGE, "parts": parts}
     found |= {"n": 100, "n_groups": 100, "confidence": 0.95, "by": {}}
@@ -147,14 +149,14 @@ def viewer() -> Viewer:
     rng = np.random.default_rng(3)
     faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], np.int32)
     people = tuple(
-        Model(
+        ViewerPerson(
             name,
             f"{name} shown",
-            tuple(Layer(layer, rng.normal(size=(4, 3))) for layer in ("network", "truth")),
+            tuple(MeshLayer(layer, rng.normal(size=(4, 3))) for layer in ("network", "truth")),
         )
         for name in ("<a>", "b")
     )
-    return Viewer("In three dimensions", "Drag to turn.", faces, people)
+    return Viewer("In three dimensions", "Drag to rotate.", faces, people)
 
 
 TRAININGS = {
@@ -166,28 +168,30 @@ TRAININGS = {
 
 
 @pytest.fixture
-def settings_named() -> Callable[[Sequence[str]], list[Setting]]:
+def trainings_named() -> Callable[[Sequence[str]], list[TrainingResults]]:
     """Makes trainings by their names."""
-    return lambda names: [_setting(name, color, *TRAININGS[name]) for color, name in enumerate(names)]
+    return lambda names: [_training(name, color, *TRAININGS[name]) for color, name in enumerate(names)]
 
 
 @pytest.fixture
-def settings(settings_named) -> list[Setting]:
-    return settings_named(["static", "loop", "paired"])
+def trainings(trainings_named) -> list[TrainingResults]:
+    return trainings_named(["static", "loop", "paired"])
 
 
 @pytest.fixture
-def compared() -> Callable[[Sequence[Setting]], dict[str, Any]]:
+def compared() -> Callable[[Sequence[TrainingResults]], dict[str, Any]]:
     """Makes what depends on the trainings of a report."""
 
-    def make(settings: Sequence[Setting]) -> dict[str, Any]:
-        errors = {each.name: each.results["pw3d_test"]["pa_mpjpe_mm"] for each in settings}
-        differences = [(one, other, errors[other.name] - errors[one.name]) for one, other in pairs(settings)]
+    def make(trainings: Sequence[TrainingResults]) -> dict[str, Any]:
+        errors = {each.name: each.results["pw3d_test"]["pa_mpjpe_mm"] for each in trainings}
+        differences = [
+            (one, other, errors[other.name] - errors[one.name]) for one, other in comparable_pairs(trainings)
+        ]
         return {
-            "settings": settings,
+            "trainings": trainings,
             "refits": {"pw3d_test": _refits(errors)},
             "comparisons": [
-                Comparison(one, other, {"pw3d_test": Change(mean, mean - 2.5, mean + 2.5, 480)})
+                Comparison(one, other, {"pw3d_test": PairedDifference(mean, mean - 2.5, mean + 2.5, 480)})
                 for one, other, mean in differences
             ],
         }
@@ -209,24 +213,24 @@ def sheet() -> Sheet:
         return Tile(title, rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), caption)
 
     people = tuple(
-        Person(f"toy/{name}.jpg#0", rule, (tile("image"), tile("before", "80 mm"), tile("after", "60 mm")))
+        TileRow(f"toy/{name}.jpg#0", rule, (tile("image"), tile("before", "80 mm"), tile("after", "60 mm")))
         for name, rule in (("<a>", "most improved"), ("b", "median"))
     )
     return Sheet("figure4", "Before & after", "Chosen by rank.", people)
 
 
-TEST, TRAIN = Split("pw3d_test", "pw3d", True, "pw3d@1"), Split("coco_train", "coco", True)
+TEST, TRAIN = SplitInfo("pw3d_test", "pw3d", True, "pw3d@1"), SplitInfo("coco_train", "coco", True)
 
 
 @pytest.fixture
-def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewer], Material]:
-    """Makes the material of a report with a given viewer."""
+def inputs_of(trainings, compared, published, sheet, starts) -> Callable[[Viewer], ReportInputs]:
+    """Makes the inputs of a report with a given viewer."""
     lineage = lineage_table([], ["pw3d@1"], {"train": {"n_steps": 2000}}, {})
     step, predictions, worst = (
         dataclasses.replace(sheet, key=key, title=title, people=sheet.people[:1])
         for key, title in (("figure2", "A step"), ("figure5", "Predictions"), ("figure6", "Worst"))
     )
-    stats = {
+    statistics = {
         "coco train preprocess": {
             "read": 1700,
             "kept": 1650,
@@ -236,33 +240,44 @@ def material_of(settings, compared, published, sheet, starts) -> Callable[[Viewe
         "coco train merge": {"read": 1650, "kept": 1650, "left_out": {}, "noted": {"matched": 1600}},
     }
     network = {"backbone": "resnet18", "width": 24, "image_px": 64}
-    hidden = Occlusion(
+    hidden = OcclusionErrors(
         "paired loop",
         {"right_ankle": (90.0, 120.0), "neck": (70.0, None)},
         {"none": (400, 85.0), "1 or 2": (80, 99.0)},
     )
     statuses = {"converged": 1500, "rejected_reprojection": 90, "too_few_joints": 10}
-    material = Material(
-        **compared(settings),
+    inputs = ReportInputs(
+        **compared(trainings),
         confidence=0.95,
         trains=[TRAIN],
         tests=[TEST],
         starts={"coco_train": starts},
         occlusion={"pw3d_test": hidden},
-        recipe=recipe(network, {"n_steps": 2000, "batch_size": 64}),
+        recipe=describe_recipe(network, {"n_steps": 2000, "batch_size": 64}),
         published=published,
-        stats=stats,
-        stats_lineage="statistics eeee000000000005",
-        statuses={"coco_train": Counted(statuses, "fits before training ffff000000000006")},
+        statistics=statistics,
+        statistics_lineage="statistics eeee000000000005",
+        statuses={"coco_train": FitCounts(statuses, "fits before training ffff000000000006")},
         origins={
-            "coco_train": Counted({"initial": 700, "loop": 800}, "fits after training ffff000000000007")
+            "coco_train": FitCounts({"initial": 700, "loop": 800}, "fits after training ffff000000000007")
         },
-        pictures=Pictures((step,), (sheet,), (predictions,), (worst,), None),
+        figures=FigureSheets((step,), (sheet,), (predictions,), (worst,)),
+        viewer=None,
         lineage=lineage,
         is_free_body=True,
     )
 
-    def make(viewer: Viewer) -> Material:
-        return dataclasses.replace(material, pictures=dataclasses.replace(material.pictures, viewer=viewer))
+    def make(viewer: Viewer) -> ReportInputs:
+        return dataclasses.replace(inputs, viewer=viewer)
 
     return make
+
+
+@pytest.fixture
+def inputs(inputs_of, viewer) -> ReportInputs:
+    return inputs_of(viewer)
+
+
+@pytest.fixture
+def report(inputs) -> Report:
+    return build_report(inputs)

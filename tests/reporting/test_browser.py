@@ -1,4 +1,4 @@
-"""The page in a real browser (headless Chromium): nothing fails, everything is drawn, a phone can show it."""
+"""The page in a real browser (headless Chromium): no errors, everything is visible, also on a phone."""
 
 import base64
 import json
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.reporting.contents import build_report
-from spinloop.reporting.pages import Layer, Model, Viewer, html_page
+from spinloop.reporting.page import html_page
+from spinloop.reporting.sections import build_report
+from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson
 
 pytestmark = pytest.mark.slow
 BROWSER = next(
@@ -72,21 +73,24 @@ def browser() -> str:
 
 
 @pytest.fixture
-def page(material_of, tmp_path) -> Path:
+def page(inputs_of, tmp_path) -> Path:
     """The invented report with two balls in its viewer."""
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
     layers = [
-        Layer(name, np.asarray(ball.vertices) * size) for name, size in (("network", 1.0), ("truth", 0.7))
+        MeshLayer(name, np.asarray(ball.vertices) * size) for name, size in (("network", 1.0), ("truth", 0.7))
     ]
-    people = (Model("one", "a ball", tuple(layers)), Model("two", "a smaller ball", tuple(layers[1:])))
+    people = (
+        ViewerPerson("one", "a ball", tuple(layers)),
+        ViewerPerson("two", "a smaller ball", tuple(layers[1:])),
+    )
     path = tmp_path / "index.html"
-    viewer = Viewer("Balls", "Drag to turn.", np.asarray(ball.faces), people)
-    path.write_text(html_page(build_report(material_of(viewer))), encoding="utf-8")
+    viewer = Viewer("Balls", "Drag to rotate.", np.asarray(ball.faces), people)
+    path.write_text(html_page(build_report(inputs_of(viewer))), encoding="utf-8")
     return path
 
 
 def inspect(browser: str, page: Path, width: int, *flags: str) -> tuple[dict[str, Any], list[str]]:
-    """What the checks find in the page at a width, and what the browser complains of."""
+    """What the checks find in the page at a width, and the browser's error messages."""
     outer = page.with_name(f"outer_{width}.html")
     style = f"width:{width}px;height:900px;border:0"
     outer.write_text(
@@ -110,29 +114,29 @@ def decoded(address: str, path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, 1), (400, 0)])
 def test_the_page_works_in_a_browser(browser, page, tmp_path, width, scheme):
-    found, complaints = inspect(browser, page, width, f"--blink-settings=preferredColorScheme={scheme}")
-    assert complaints == []
+    found, errors = inspect(browser, page, width, f"--blink-settings=preferredColorScheme={scheme}")
+    assert errors == []
     assert found["width"] == width
     assert found["content"] <= width, "the page is wider than the screen"
     assert found["tables"] >= 11
     assert found["charts"] >= 4
     assert found["images"] == 15
     assert found["broken"] == 0
-    assert found["viewer"] == "drawn"
+    assert found["viewer"] == "rendered"
     assert found["person"] == "two"
     assert found["changes"]
     assert found["button"] >= 36
     assert found["text"] >= 12
     assert found["dark"] == (scheme == 0)
     pixels = decoded(found["canvas"], tmp_path / "canvas.png")
-    drawn = pixels[..., 3] > 0
-    assert 0.05 < drawn.mean() < 0.9
-    assert len(np.unique(pixels[drawn][:, :3], axis=0)) > 50, "the ball is shaded, not flat"
+    covered = pixels[..., 3] > 0
+    assert 0.05 < covered.mean() < 0.9
+    assert len(np.unique(pixels[covered][:, :3], axis=0)) > 50, "the ball is shaded, not flat"
 
 
 def test_without_webgl_the_page_says_so(browser, page):
-    found, complaints = inspect(browser, page.with_name(no_webgl(page)), 400)
-    assert complaints == []
+    found, errors = inspect(browser, page.with_name(no_webgl(page)), 400)
+    assert errors == []
     assert found["viewer"] == "unsupported"
 
 

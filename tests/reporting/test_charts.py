@@ -1,90 +1,113 @@
 """Charts as SVG."""
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
-import numpy as np
+import matplotlib as mpl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 
-from spinloop.reporting.charts import HEIGHT, WIDTH, DotChart, LineChart, Series, label, standalone, ticks
+from spinloop.reporting.charts import DotChart, LineChart, Series, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture
-def chart():
-    lines = (
+LINES = LineChart(
+    "toy",
+    "Toy & co",
+    "step",
+    "error, mm",
+    (
         Series("a", [0.0, 10.0, 20.0], [3.0, float("nan"), 1.0]),
-        Series("b <c>", [0.0, 20.0], [2.0, 2.0], 1, True),
-    )
-    return LineChart("toy", "Toy & co", "step", "mm", lines)
+        Series("b <c>", [0.0, 20.0], [2.0, 2.0], 1),
+    ),
+)
+DOTS = DotChart(
+    "dots",
+    "Dots",
+    ("one", "two"),
+    "error, mm",
+    (Series("a", (), [1.0, 40.0]), Series("b", (), [2.0, float("nan")], 1)),
+)
+INTERVALS = DotChart(
+    "intervals",
+    "Intervals",
+    ("one", "two"),
+    "error, mm",
+    (Series("a", (), [1.0, -4.0], 0, [(-1.0, 3.0), (-9.0, 1.0)]),),
+)
 
 
-def test_a_chart_is_valid_svg_with_a_line_per_series(chart):
+def texts(chart: LineChart | DotChart) -> list[str]:
+    return [str(element.text) for element in ET.fromstring(chart.svg()).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("chart", [LINES, DOTS, INTERVALS])
+def test_a_chart_is_valid_svg_with_axes_legend_and_description(chart):
     root = ET.fromstring(standalone(chart.svg()))
-    lines = root.findall(f"{SVG}polyline")
-    assert [line.get("class") for line in lines] == ["line s0", "line s1 dashed"]
-    assert "a from 3 to 1" in str(root.get("aria-label"))
+    assert root.tag == f"{SVG}svg"
+    assert root.get("aria-label") == chart.describe()
+    assert {*(series.name for series in chart.series), chart.x_label} <= set(texts(chart))
 
 
-def test_lines_end_at_the_frame_and_no_tick_lies_beyond():
-    chart = LineChart("t", "T", "step", "mm", (Series("a", [40.0, 1800.0], [1.0, 2.0]),))
+@pytest.mark.parametrize("chart", [LINES, DOTS, INTERVALS])
+def test_everything_lies_inside_the_picture(chart):
     root = ET.fromstring(chart.svg())
-    points = str(root.findall(f"{SVG}polyline")[0].get("points")).split()
-    assert float(points[-1].split(",")[0]) == WIDTH - 20
-    shown = [text.text for text in root.findall(f"{SVG}text")]
-    assert "1,500" in shown
-    assert "2,000" not in shown
+    _, _, width, height = (float(number) for number in str(root.get("viewBox")).split())
+    for element in (*root.iter(f"{SVG}text"), *root.iter(f"{SVG}use")):
+        assert 0 <= float(element.get("x", 0)) <= width
+        assert 0 <= float(element.get("y", 0)) <= height
 
 
-@pytest.mark.parametrize(("n_names", "height"), [(1, 270), (3, 270), (4, 288), (6, 288)])
-def test_the_legend_of_any_number_of_trainings_fits(n_names, height):
+@pytest.mark.parametrize("n_names", [1, 3, 4, 6])
+def test_the_legend_of_any_number_of_trainings_fits(n_names):
     names = ("static fits", "unpaired loop", "paired loop", "paired static fits", "loop (a)", "loop (of b)")
     series = tuple(Series(name, [0.0, 1.0], [0.0, 1.0], color) for color, name in enumerate(names[:n_names]))
     root = ET.fromstring(LineChart("t", "T", "step", "mm", series).svg())
-    assert root.get("viewBox") == f"0 0 420 {height}"
-    shown = [text for text in root.findall(f"{SVG}text") if text.text in names]
-    assert len(shown) == n_names
-    for text in shown:
-        # Type of 12 px is less than 7 px wide on average.
-        assert float(text.get("x", 0)) + 7 * len(str(text.text)) < WIDTH
-    places = [(float(text.get("x", 0)), float(text.get("y", 0))) for text in shown]
-    assert len(set(places)) == n_names
+    width = float(str(root.get("viewBox")).split()[2])
+    found, font = [text for text in root.iter(f"{SVG}text") if text.text in names], FontProperties(size=9)
+    assert len(found) == n_names
+    for text in found:
+        length, _, _ = TextToPath().get_text_width_height_descent(str(text.text), font, ismath=False)
+        assert float(text.get("x", 0)) + length < width
+    assert len({(text.get("x"), text.get("y")) for text in found}) == n_names
 
 
-def test_larger_numbers_stand_higher_and_gaps_are_left_out(chart):
-    points = ET.fromstring(chart.svg()).findall(f"{SVG}polyline")[0].get("points")
-    (x0, y0), (x1, y1) = ([float(n) for n in pair.split(",")] for pair in str(points).split())
-    assert x0 < x1
-    assert y0 < y1  # 3 is drawn above 1: smaller y on the page
+def test_text_and_axes_take_the_pages_color_and_a_file_has_its_own():
+    inline, file = LINES.svg(), standalone(LINES.svg())
+    assert "currentColor" in inline
+    assert "currentColor" not in file
+    for color in ("#000000", "#ffffff", "black", "white"):
+        assert color not in inline
 
 
-def test_everything_lies_inside_the_picture(chart):
-    dots = DotChart(
-        "d", "Dots", ("one", "two"), "mm", (Series("a", (), [1.0, 40.0]), Series("b", (), [2.0, 3.0], 1))
+def test_charts_of_one_page_share_no_ids():
+    ids = [
+        {element.get("id") for element in ET.fromstring(chart.svg()).iter() if element.get("id")}
+        for chart in (LINES, DOTS, INTERVALS)
+    ]
+    assert all(ids)
+    assert not ids[0] & ids[1]
+    assert not ids[1] & ids[2]
+
+
+def test_the_bytes_depend_on_nothing_else():
+    program = "from test_charts import LINES, DOTS; print(LINES.svg() + DOTS.svg(), end='')"
+    command = [sys.executable, "-c", program]
+    other = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=__file__.rsplit("/", 1)[0]
     )
-    for drawn in (chart, dots):
-        root = ET.fromstring(drawn.svg())
-        _, _, width, height = (float(n) for n in str(root.get("viewBox")).split())
-        for element in root.iter():
-            for name, limit in (("x", width), ("x1", width), ("cx", width), ("y", height), ("cy", height)):
-                assert 0 <= float(element.get(name, 0)) <= limit
-    assert (WIDTH, HEIGHT) == (420, 270)
+    with mpl.rc_context({"font.size": 20.0, "axes.facecolor": "red"}):
+        assert LINES.svg() + DOTS.svg() == other.stdout
+        assert mpl.rcParams["font.size"] == 20.0
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=6))
-def test_ticks_span_the_values_with_a_round_step(values):
-    grid = ticks(values)
-    step = grid[1] - grid[0]
-    slack = 1e-6 * max(step, max(map(abs, values)))
-    assert grid[0] <= min(values) + slack
-    assert grid[-1] >= max(values) - slack
-    assert 2 <= len(grid) <= 8
-    assert np.isclose(step / 10 ** np.floor(np.log10(step * 1.0001)), [1, 2, 5], rtol=1e-3).any()
+def test_descriptions_name_ends_and_ranges():
+    assert LINES.describe() == "Toy & co: a from 3 to 1; b <c> from 2 to 2."
+    assert DOTS.describe() == "Dots: a from 1 (one) to 40 (two); b from 2 (one) to 2 (one)."
 
 
-def test_labels_are_short():
-    assert [label(value) for value in (0.0, 0.25, -5.0, 1500.0, 1e-5, 2e6)] == [
-        "0", "0.25", "−5", "1,500", "1e−5", "2e6",
-    ]  # fmt: skip
+def test_axes_start_at_zero_where_they_should():
+    chart = LineChart("t", "T", "step", "share", (Series("a", [0.0, 1.0], [0.5, 0.9]),), starts_at_zero=True)
+    assert "0.0" in texts(chart)
+    assert "0" in texts(DOTS)

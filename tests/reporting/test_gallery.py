@@ -8,7 +8,12 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
-from spinloop.reporting.gallery import choose, draw_annotation, draw_parts, gallery_page
+from spinloop.reporting.gallery import (
+    annotation_page,
+    draw_annotation,
+    draw_parts,
+    sample_records,
+)
 from spinloop.stages import validate
 from spinloop.tables.records import Record, save_records
 
@@ -31,17 +36,17 @@ def raw(tmp_path):
     return tmp_path
 
 
-def test_people_are_chosen_evenly_and_keep_their_order():
+def test_people_are_sampled_uniformly_and_keep_their_order():
     records = [_record(number) for number in range(8)]
     counts = np.zeros(8)
     for seed in range(400):
-        chosen = [int(record.image[0]) for record in choose(iter(records), 3, seed)]
+        chosen = [int(record.image[0]) for record in sample_records(iter(records), 3, seed)]
         assert chosen == sorted(set(chosen))
         counts[chosen] += 1
     assert counts.sum() == 1200
     # Binomial: 150 ± 4 × 9.7.
     assert 111 < counts.min() <= counts.max() < 189
-    assert len(choose(iter(records[:2]), 3, 0)) == 2
+    assert len(sample_records(iter(records[:2]), 3, 0)) == 2
 
 
 def test_a_joint_is_drawn_where_it_is_in_the_color_of_its_side():
@@ -70,9 +75,9 @@ def test_part_labels_have_six_colors_and_white(raw):
     assert len({tuple(color) for color in drawn[240, 130:350:2]}) >= 6
 
 
-def test_the_page_needs_no_other_file_and_names_everybody(raw):
+def test_the_page_needs_no_other_file_and_names_every_person(raw):
     records = [_record(0), _record(1, parts="parts.png"), _record(2, keypoints=None)]
-    page = gallery_page("mine", records, raw)
+    page = annotation_page("mine", records, raw)
     assert page.count("data:image/jpeg;base64,") == 3
     assert not re.search(r'(src|href)="(?!data:)', page)
     for record in records:

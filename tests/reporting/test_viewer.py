@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.reporting.pages import Layer, Model, Viewer, viewer_json, viewer_script
+from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson, viewer_json, viewer_script
 
 
 def _decoded(text: str) -> np.ndarray:
@@ -17,10 +17,10 @@ def test_a_persons_mesh_comes_back_to_a_thirtieth_of_a_millimetre():
     rng = np.random.default_rng(0)
     vertices = rng.uniform([-0.9, -0.9, -0.3], [0.9, 0.9, 0.3], (6890, 3))
     faces = rng.integers(0, 6890, (13776, 3)).astype(np.int32)
-    viewer = Viewer("t", "c", faces, (Model("a", "b", (Layer("network", vertices),)),))
+    viewer = Viewer("t", "c", faces, (ViewerPerson("a", "b", (MeshLayer("network", vertices),)),))
     data = json.loads(viewer_json(viewer))
     np.testing.assert_array_equal(_decoded(data["faces"]).reshape(-1, 3), faces)
-    layer = data["models"][0]["layers"][0]
+    layer = data["people"][0]["layers"][0]
     numbers = _decoded(layer["vertices"]).reshape(-1, 3)
     again = np.array(layer["low"]) + numbers / 65535 * np.array(layer["extent"])
     assert np.abs(again - vertices).max() < 3e-5
@@ -30,7 +30,7 @@ def test_a_persons_mesh_comes_back_to_a_thirtieth_of_a_millimetre():
 def test_names_cannot_end_the_script_that_holds_them(viewer):
     text = viewer_json(viewer)
     assert "<" not in text
-    assert json.loads(text)["models"][0]["id"] == "<a>"
+    assert json.loads(text)["people"][0]["id"] == "<a>"
 
 
 def test_more_vertices_than_16_bits_can_name_are_refused():
@@ -38,7 +38,7 @@ def test_more_vertices_than_16_bits_can_name_are_refused():
         viewer_json(Viewer("t", "c", np.array([[0, 1, 65536]]), ()))
 
 
-def test_the_program_asks_for_nothing():
+def test_the_program_sends_no_request():
     script = viewer_script()
     for word in ("fetch", "XMLHttpRequest", "import", "http:", "https:", "WebSocket"):
         assert word not in script

@@ -1,5 +1,5 @@
-// Draws the meshes of #viewer-data on #viewer canvas: drag to turn, ctrl-wheel or pinch to come nearer.
-// WebGL 1, one light at the eye, no library and no request.
+// Renders the meshes of #viewer-data on #viewer canvas: drag to rotate, ctrl-wheel or pinch to zoom.
+// WebGL 1, one light at the camera, no library and no request.
 (() => {
   "use strict";
   const root = document.getElementById("viewer");
@@ -53,22 +53,22 @@
   const program = gl.createProgram();
   gl.attachShader(program, compile(gl.VERTEX_SHADER, `
     attribute vec3 position, normal;
-    uniform mat3 turn;
+    uniform mat3 rotation;
     uniform vec3 center;
     uniform vec2 zoom;
-    varying vec3 seen;
+    varying vec3 normal_camera;
     void main() {
-      vec3 p = turn * (position - center);
-      seen = turn * normal;
+      vec3 p = rotation * (position - center);
+      normal_camera = rotation * normal;
       float w = 1.0 - 0.12 * p.z;
       gl_Position = vec4(p.xy * zoom, -0.2 * p.z * w, w);
     }`));
   gl.attachShader(program, compile(gl.FRAGMENT_SHADER, `
     precision mediump float;
-    varying vec3 seen;
+    varying vec3 normal_camera;
     uniform vec4 color;
     void main() {
-      float light = abs(normalize(seen).z);
+      float light = abs(normalize(normal_camera).z);
       gl_FragColor = vec4(color.rgb * (0.25 + 0.75 * light), color.a);
     }`));
   gl.linkProgram(program);
@@ -91,10 +91,10 @@
   const show = (person) => {
     view.person = person;
     for (const mesh of meshes) [mesh.points, mesh.normals].forEach((b) => gl.deleteBuffer(b));
-    const model = data.models[person];
+    const shown = data.people[person];
     const low = [Infinity, Infinity, Infinity];
     const high = [-Infinity, -Infinity, -Infinity];
-    meshes = model.layers.map((layer, number) => {
+    meshes = shown.layers.map((layer, number) => {
       const points = place(layer);
       for (let i = 0; i < points.length; i++) {
         low[i % 3] = Math.min(low[i % 3], points[i]);
@@ -109,9 +109,9 @@
     });
     center = [0, 1, 2].map((k) => (low[k] + high[k]) / 2);
     size = Math.hypot(...[0, 1, 2].map((k) => high[k] - low[k]));
-    root.querySelector(".person").textContent = model.id;
-    root.querySelector(".caption").textContent = model.caption;
-    root.querySelector(".place").textContent = `${person + 1} of ${data.models.length}`;
+    root.querySelector(".person").textContent = shown.id;
+    root.querySelector(".caption").textContent = shown.caption;
+    root.querySelector(".place").textContent = `${person + 1} of ${data.people.length}`;
     const list = root.querySelector(".layers");
     list.replaceChildren(...meshes.map((mesh) => {
       const label = document.createElement("label");
@@ -120,16 +120,16 @@
       box.checked = !view.hidden.has(mesh.name);
       box.addEventListener("change", () => {
         if (box.checked) view.hidden.delete(mesh.name); else view.hidden.add(mesh.name);
-        draw();
+        render();
       });
       label.style.setProperty("--layer", `rgb(${mesh.color.map((c) => Math.round(255 * c)).join(",")})`);
       label.append(box, mesh.name);
       return label;
     }));
-    draw();
+    render();
   };
 
-  const draw = () => {
+  const render = () => {
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio));
     canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
@@ -137,7 +137,7 @@
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     const [cy, sy, cp, sp] = [Math.cos(view.yaw), Math.sin(view.yaw), Math.cos(view.pitch), Math.sin(view.pitch)];
-    gl.uniformMatrix3fv(uniform("turn"), false, [cy, sp * sy, -cp * sy, 0, cp, sp, sy, -sp * cy, cp * cy]);
+    gl.uniformMatrix3fv(uniform("rotation"), false, [cy, sp * sy, -cp * sy, 0, cp, sp, sy, -sp * cy, cp * cy]);
     gl.uniform3fv(uniform("center"), center);
     const scale = (1.7 / size) * view.zoom;
     const wide = canvas.width / canvas.height;
@@ -153,7 +153,7 @@
       gl.uniform4f(uniform("color"), ...mesh.color, 1);
       gl.drawElements(gl.TRIANGLES, faces.length, gl.UNSIGNED_SHORT, 0);
     }
-    root.dataset.state = gl.getError() === gl.NO_ERROR ? "drawn" : "failed";
+    root.dataset.state = gl.getError() === gl.NO_ERROR ? "rendered" : "failed";
   };
 
   const fingers = new Map();
@@ -173,7 +173,7 @@
       view.zoom = Math.max(0.5, Math.min(6, (view.zoom * apart(event)) / apart(before)));
     }
     fingers.set(event.pointerId, event);
-    draw();
+    render();
   });
   for (const kind of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(kind, (event) => fingers.delete(event.pointerId));
@@ -182,7 +182,7 @@
     if (!event.ctrlKey) return; // the page's own scrolling stays the reader's
     event.preventDefault();
     view.zoom = Math.max(0.5, Math.min(6, view.zoom * Math.exp(-event.deltaY * 0.002)));
-    draw();
+    render();
   }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
@@ -190,11 +190,11 @@
     event.preventDefault();
     view.yaw += steps[event.key][0];
     view.pitch += steps[event.key][1];
-    draw();
+    render();
   });
-  const count = data.models.length;
+  const count = data.people.length;
   root.querySelector(".previous").addEventListener("click", () => show((view.person + count - 1) % count));
   root.querySelector(".next").addEventListener("click", () => show((view.person + 1) % count));
-  new ResizeObserver(draw).observe(canvas);
+  new ResizeObserver(render).observe(canvas);
   show(0);
 })();

@@ -1,7 +1,4 @@
-"""Numbers that others published: data with a source, never code.
-
-Tables 1 to 4 of the paper, with our rows beside the published ones, and the gap between them.
-"""
+"""Tables 1 to 4 of the paper: published numbers, read from a file, and those of this run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +9,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spinloop.errors import UserError
 from spinloop.params.loader import load_yaml
-from spinloop.reporting.results import Setting, Split, estimate, made_from
-from spinloop.reporting.sentences import percent
-from spinloop.reporting.table import MIRROR_MARK, Column, Row, Table
-from spinloop.reporting.tables import refit_rows
+from spinloop.reporting.fits import refit_rows
+from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
+from spinloop.reporting.tables import MIRROR_MARK, Table, TableColumn, TableRow, estimate, percent
 
 
 class PublishedRow(BaseModel):
-    """One method's numbers on one benchmark."""
+    """Published numbers of one method on one benchmark."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     benchmark: str
     """Key of the benchmark, as in the protocols."""
     method: str
-    """As it is named in the table."""
+    """Name in the table."""
     source: str
     """Key of the publication."""
     where: str
@@ -34,7 +30,7 @@ class PublishedRow(BaseModel):
     values: dict[str, float]
     """Metric with its unit → number."""
     training: Literal["static", "unpaired", "paired"] | None = None
-    """The kind of training of this project that it corresponds to, see `Setting.kind`."""
+    """The training of this project that it corresponds to, see `TrainingResults.kind`."""
     read_in: str | None = None
     """Another publication, and the place in it, where the same numbers were read."""
     checked: bool = True
@@ -42,7 +38,7 @@ class PublishedRow(BaseModel):
 
     @property
     def citation(self) -> str:
-        """Publication and place in it, and where or whether the number was read."""
+        """Publication and place in it, and where else or whether the number was read."""
         place = f"{self.source}, {self.where}" if self.where else self.source
         if self.read_in is not None:
             return f"{place}; {self.read_in}"
@@ -50,12 +46,12 @@ class PublishedRow(BaseModel):
 
     @property
     def sources(self) -> set[str]:
-        """Keys of the publications that it names."""
+        """Keys of the publications it refers to."""
         return {self.source} | ({self.read_in.split(",")[0]} if self.read_in else set())
 
 
 class Published(BaseModel):
-    """Everything that `published.yaml` holds."""
+    """Contents of `published.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,7 +86,9 @@ _MIRROR_NOTE = (
     f"{MIRROR_MARK} Measured on rendered people (a mirror). Published numbers are of real people; they are "
     "not measured on the same images and must not be compared with each other."
 )
-_ONE_RUN = "One training run per setting: the interval speaks of other test images, not of another run."
+_ONE_RUN = (
+    "One run of each training: the interval covers the choice of test images, not the randomness of training."
+)
 
 
 @dataclass(frozen=True)
@@ -104,29 +102,29 @@ class Benchmark:
     dataset: str
     protocols: tuple[str, ...]
     """Keys of the protocols whose results belong here."""
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     """Its metrics."""
     remark: str = ""
-    """What must be known of the published numbers."""
+    """A note on the published numbers."""
 
-    def splits(self, splits: Sequence[Split]) -> list[Split]:
-        """Test splits that belong here."""
+    def splits(self, splits: Sequence[SplitInfo]) -> list[SplitInfo]:
+        """Test splits that are measured by one of its protocols."""
         return [split for split in splits if split.protocol.split("@")[0] in self.protocols]
 
 
-_PA, _MPJPE = Column("pa_mpjpe_mm", "PA-MPJPE, mm"), Column("mpjpe_mm", "MPJPE, mm")
+_PA, _MPJPE = TableColumn("pa_mpjpe_mm", "PA-MPJPE, mm"), TableColumn("mpjpe_mm", "MPJPE, mm")
 BENCHMARKS = (
-    Benchmark(1, "pw3d", "3DPW", ("pw3d",), (_PA, _MPJPE, Column("pve_mm", "PVE, mm"))),
+    Benchmark(1, "pw3d", "3DPW", ("pw3d",), (_PA, _MPJPE, TableColumn("pve_mm", "PVE, mm"))),
     Benchmark(
         2,
         "lsp",
         "LSP",
         ("lsp", "lsp_official"),
         (
-            Column("mask_accuracy_percent", "Mask accuracy, %", 2),
-            Column("mask_f1", "Mask F1", 3),
-            Column("parts_accuracy_percent", "Parts accuracy, %", 2),
-            Column("parts_f1", "Parts F1", 3),
+            TableColumn("mask_accuracy_percent", "Mask accuracy, %", 2),
+            TableColumn("mask_f1", "Mask F1", 3),
+            TableColumn("parts_accuracy_percent", "Parts accuracy, %", 2),
+            TableColumn("parts_f1", "Parts F1", 3),
         ),
         "Published F1 have two decimals.",
     ),
@@ -144,12 +142,12 @@ BENCHMARKS = (
         "MPI-INF-3DHP",
         ("mpi_inf_3dhp",),
         (
-            Column("pck_percent", "PCK, %"),
-            Column("auc_percent", "AUC, %"),
+            TableColumn("pck_percent", "PCK, %"),
+            TableColumn("auc_percent", "AUC, %"),
             _MPJPE,
-            Column("pa_pck_percent", "Aligned: PCK, %"),
-            Column("pa_auc_percent", "Aligned: AUC, %"),
-            Column("pa_mpjpe_mm", "Aligned: MPJPE, mm"),
+            TableColumn("pa_pck_percent", "Aligned: PCK, %"),
+            TableColumn("pa_auc_percent", "Aligned: AUC, %"),
+            TableColumn("pa_mpjpe_mm", "Aligned: MPJPE, mm"),
         ),
     ),
 )
@@ -158,73 +156,78 @@ BENCHMARKS = (
 def benchmark_table(
     benchmark: Benchmark,
     published: Published,
-    settings: Sequence[Setting],
+    trainings: Sequence[TrainingResults],
     refits: Mapping[str, Mapping[str, Any]],
-    splits: Sequence[Split],
+    splits: Sequence[SplitInfo],
 ) -> Table:
-    """One table of the paper: published rows, then ours; cells that nothing fills are explained.
+    """One table of the paper: published rows, then those of this run; notes explain rows without numbers.
 
     Args:
-        benchmark: which.
-        published: numbers of others.
-        settings: our trainings.
+        benchmark: the table.
+        published: published numbers.
+        trainings: with what `evaluate` wrote.
         refits: what `fit_predictions` wrote of each test split.
-        splits: our test splits.
+        splits: test splits of this run.
     """
     theirs, ours = published.of(benchmark.key), benchmark.splits(splits)
     names = [column.key for column in benchmark.columns]
     rows = [_published_row(row, names, benchmark.dataset) for row in theirs]
-    rows += [row for split in ours for row in _our_rows(names, settings, refits, split)]
+    rows += [row for split in ours for row in _our_rows(names, trainings, refits, split)]
     notes = [_MIRROR_NOTE] if any(split.is_mirror for split in ours) else []
     if not ours:
-        rows += [_absent(setting, len(names)) for setting in settings]
+        rows += [_absent(training, len(names)) for training in trainings]
         wanted = " or ".join(f"`{key}`" for key in benchmark.protocols)
         notes.append(f"Not evaluated here: no split under `evaluate.splits` is measured by {wanted}.")
     notes += [benchmark.remark] if benchmark.remark else []
-    notes += dict.fromkeys(note for split in ours for note in _split_notes(settings, refits, split))
+    notes += dict.fromkeys(note for split in ours for note in _split_notes(trainings, refits, split))
     if any(row.read_in for row in theirs):
-        notes.append("Where two sources stand, the number was read in the second.")
+        notes.append("Where two sources are given, the number was read in the second.")
     if any(not row.checked for row in theirs):
-        notes.append("Not checked: typed as the field quotes this table; not yet read in print.")
+        notes.append("Not checked: as commonly quoted; not yet verified in the publication.")
     sources = sorted(set[str]().union(*(row.sources for row in theirs)))
     notes += [f"{key}: {published.sources[key]}." for key in sources]
-    found = [setting.results.get(split.key) for split in ours for setting in settings]
+    found = [training.results.get(split.key) for split in ours for training in trainings]
     found += [refits.get(split.key) for split in ours]
     return Table(
         f"table{benchmark.number}",
         f"Table {benchmark.number}. {benchmark.dataset}: as published, and of this run",
-        (Column("method", "Method"), *benchmark.columns, Column("source", "Source")),
+        (TableColumn("method", "Method"), *benchmark.columns, TableColumn("source", "Source")),
         tuple(rows),
         tuple(notes),
         made_from(*found),
     )
 
 
-def gap_table(published: Published, settings: Sequence[Setting], splits: Sequence[Split]) -> Table:
-    """Every number of the paper that one of our trainings corresponds to, and ours."""
-    rows: list[Row] = []
+def gap_table(
+    published: Published, trainings: Sequence[TrainingResults], splits: Sequence[SplitInfo]
+) -> Table:
+    """Every number of the paper that a training of this run corresponds to, beside that training's."""
+    rows: list[TableRow] = []
     for benchmark in BENCHMARKS:
         for theirs in published.of(benchmark.key):
-            for setting in settings:
-                if theirs.training == setting.kind:
+            for training in trainings:
+                if theirs.training == training.kind:
                     for split in benchmark.splits(splits) or [None]:
-                        rows += _gap_rows(benchmark, theirs, setting, split)
+                        rows += _gap_rows(benchmark, theirs, training, split)
     columns = (
-        Column("data", "Measured on"),
-        Column("training", "Training"),
-        Column("metric", "Metric"),
-        Column("paper", "Paper", 2),
-        Column("ours", "This run", 2),
-        Column("difference", "Difference", 2),
-        Column("ratio", "Ratio", 2),
+        TableColumn("data", "Measured on"),
+        TableColumn("training", "Training"),
+        TableColumn("metric", "Metric"),
+        TableColumn("paper", "Paper", 2),
+        TableColumn("ours", "This run", 2),
+        TableColumn("difference", "Difference", 2),
+        TableColumn("ratio", "Ratio", 2),
     )
-    note = "A mirror's gap says how far this run is from the paper's numbers, not how far the method is."
+    note = (
+        "On a mirror, the difference is between rendered and real images; it does not tell how well the "
+        "method is reproduced."
+    )
     notes = [note] if any(row.origin == "mirror" for row in rows) else []
-    if any(setting.kind == "static" and not setting.use_3d for setting in settings):
+    if any(training.kind == "static" and not training.use_3d for training in trainings):
         notes.append(
-            "Static fits: the paper does not say whether its static training used 3D; this run's did not."
+            "Static fits: the paper does not state whether its static training used 3D; this run's did not."
         )
-    found = [result for setting in settings for result in setting.results.values()]
+    found = [result for training in trainings for result in training.results.values()]
     return Table(
         "gap",
         "The paper's numbers beside those of this run",
@@ -235,8 +238,10 @@ def gap_table(published: Published, settings: Sequence[Setting], splits: Sequenc
     )
 
 
-def _gap_rows(benchmark: Benchmark, theirs: PublishedRow, setting: Setting, split: Split | None) -> list[Row]:
-    result = setting.results.get(split.key, {}) if split else {}
+def _gap_rows(
+    benchmark: Benchmark, theirs: PublishedRow, training: TrainingResults, split: SplitInfo | None
+) -> list[TableRow]:
+    result = training.results.get(split.key, {}) if split else {}
     where = split.label if split else f"{benchmark.dataset}, not evaluated"
     rows = []
     for column in benchmark.columns:
@@ -244,59 +249,64 @@ def _gap_rows(benchmark: Benchmark, theirs: PublishedRow, setting: Setting, spli
             paper, ours = theirs.values[column.key], result.get(column.key)
             gap = (None, None, None) if ours is None else (ours, ours - paper, ours / paper)
             origin = "absent" if split is None or ours is None else split.origin
-            cells = (where, setting.label, column.title, paper, *gap)
-            rows.append(Row(cells, origin, benchmark.dataset))
+            cells = (where, training.label, column.title, paper, *gap)
+            rows.append(TableRow(cells, origin, benchmark.dataset))
     return rows
 
 
-def _published_row(row: PublishedRow, names: list[str], dataset: str) -> Row:
-    return Row((row.method, *(row.values.get(name) for name in names), row.citation), "published", dataset)
+def _published_row(row: PublishedRow, names: list[str], dataset: str) -> TableRow:
+    return TableRow(
+        (row.method, *(row.values.get(name) for name in names), row.citation), "published", dataset
+    )
 
 
 def _our_rows(
-    names: list[str], settings: Sequence[Setting], refits: Mapping[str, Mapping[str, Any]], split: Split
-) -> list[Row]:
+    names: list[str],
+    trainings: Sequence[TrainingResults],
+    refits: Mapping[str, Mapping[str, Any]],
+    split: SplitInfo,
+) -> list[TableRow]:
     rows = []
-    for setting in settings:
-        result = setting.results.get(split.key)
+    for training in trainings:
+        result = training.results.get(split.key)
         if result is None:
-            rows.append(_absent(setting, len(names)))
+            rows.append(_absent(training, len(names)))
             continue
         cells = (estimate(result, metric) for metric in names)
         source = f"this run, {split.protocol}"
-        rows.append(Row((f"spinloop ({setting.label})", *cells, source), split.origin, split.place))
+        rows.append(TableRow((f"spinloop ({training.label})", *cells, source), split.origin, split.subset))
     fits = refits.get(split.key, {"n": 0})
-    for label, start in refit_rows(fits, settings) if fits["n"] else ():
+    for label, start in refit_rows(fits, trainings) if fits["n"] else ():
         cells = (estimate(start["fit"], metric) for metric in names)
         source = f"this run, {split.protocol}, sees 2D joints"
-        rows.append(Row((label, *cells, source), split.origin, split.place))
+        rows.append(TableRow((label, *cells, source), split.origin, split.subset))
     return rows
 
 
-def _absent(setting: Setting, n_metrics: int) -> Row:
-    return Row((f"spinloop ({setting.label})", *[None] * n_metrics, "this run"), "absent")
+def _absent(training: TrainingResults, n_metrics: int) -> TableRow:
+    return TableRow((f"spinloop ({training.label})", *[None] * n_metrics, "this run"), "absent")
 
 
 def _split_notes(
-    settings: Sequence[Setting], refits: Mapping[str, Mapping[str, Any]], split: Split
+    trainings: Sequence[TrainingResults], refits: Mapping[str, Mapping[str, Any]], split: SplitInfo
 ) -> list[str]:
-    results = [setting.results[split.key] for setting in settings if split.key in setting.results]
+    results = [training.results[split.key] for training in trainings if split.key in training.results]
     if not results:
         return [f"{split.label}: no result of `evaluate` was found."]
     first = results[0]
     if first["n_groups"] < first["n"]:
         people = f"{first['n']:,} people in {first['n_groups']:,} sequences"
-        drawn = "whole sequences resampled"
+        resampled = "whole sequences"
     else:
-        people, drawn = f"{first['n']:,} people", "people resampled"
+        people, resampled = f"{first['n']:,} people", "people"
     notes = [
         f"{split.protocol}: {people}, {split.label}. "
-        f"Brackets: {percent(first['confidence'])} bootstrap interval, {drawn}.",
+        f"Brackets: {percent(first['confidence'])} bootstrap interval, {resampled} resampled.",
         _ONE_RUN,
     ]
     fits = refits.get(split.key)
     if fits is not None and not fits["n"]:
-        notes.append(f"{split.label}: no 2D joints are annotated, so nothing was fitted to its images.")
+        notes.append(f"{split.label}: no 2D joints are annotated, so its images have no fits.")
     elif fits is not None and fits["n_without_keypoints"]:
         left_out = fits["n_without_keypoints"]
         notes.append(f"SMPLify rows are over {fits['n']:,} people; {left_out:,} have too few 2D joints.")

@@ -1,7 +1,4 @@
-"""Pictures of a body model: rest pose with joints, parts, what each shape coefficient does, poses.
-
-Pictures of a body from near by: the named vertices, and joints bent as far as people bend them.
-"""
+"""Pictures of a body model: rest pose, parts, shape coefficients, poses, landmarks and bent joints."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,9 +15,9 @@ from spinloop.rendering.pictures import Color8, contact_sheet, draw_joints, labe
 from spinloop.rendering.raycast import Buffers, project_points, render
 from spinloop.rendering.shading import shade
 
-# Far away with a long lens: nearly parallel rays.
+# A distant camera with a long lens: rays are nearly parallel.
 _DISTANCE_M = 20.0
-# Rays for each pixel, along each side: smooth outlines.
+# Rays per pixel along each axis, for smooth outlines.
 _RAYS = 2
 _MARGIN = 1.06
 _SKIN = np.array([0.80, 0.72, 0.66])
@@ -35,31 +32,31 @@ _JOINT_COLOR: Color8 = (204, 0, 51)
 Image = UInt8[np.ndarray, "H W 3"]
 
 
-class View(NamedTuple):
-    """From where a body is looked at."""
+class BodyView(NamedTuple):
+    """The camera of a picture of a body."""
 
-    turn_deg: float
-    """0 sees its front, 90 its left side, 180 its back."""
+    azimuth_deg: float
+    """0 shows the front of the body, 90 its left side, 180 its back."""
     middle: Float[np.ndarray, " 3"]
     """The point in the middle of the picture, metres, body frame."""
     height_m: float
-    """How much of the body the picture's height shows."""
+    """Height of the picture, at that point."""
     size: tuple[int, int]
     """Height and width, pixels."""
-    tilt_deg: float = 0.0
-    """90 looks from straight above, with the body's front below in the picture of a front view."""
+    elevation_deg: float = 0.0
+    """90 looks straight down, with the front of the body at the bottom of the picture at azimuth 0."""
 
 
 @torch.no_grad()
 def rest_sheet(model: BodyModel, height_px: int) -> Image:
-    """The rest pose from front, side and back; above SMPL's 24 joints, below the 24 annotated ones."""
+    """The rest pose from the front, side and back, with SMPL's 24 joints (top) and the 24 annotated ones."""
     output = model(torch.zeros(1, 72), torch.zeros(1, 10))
     vertices = output.vertices[0].numpy()
     wide, narrow = (height_px, height_px), (height_px, height_px // 2)
     rows = [
         [
-            draw(vertices, model.faces.numpy(), _whole(vertices, turn, size), joints=points)
-            for turn, size in ((0.0, wide), (90.0, narrow), (180.0, wide))
+            render_view(vertices, model.faces.numpy(), _whole(vertices, azimuth, size), joints=points)
+            for azimuth, size in ((0.0, wide), (90.0, narrow), (180.0, wide))
         ]
         for points in (output.joints24[0].numpy(), output.joints49[0, N_OPENPOSE:].numpy())
     ]
@@ -67,15 +64,15 @@ def rest_sheet(model: BodyModel, height_px: int) -> Image:
 
 
 def parts_sheet(body: BodyFile, height_px: int) -> Image:
-    """The six parts from front and back, each in its color."""
+    """The six parts from the front and back, each in its color."""
     colors = _PART_COLORS[body.part_labels - 1]
-    views = [_whole(body.v_template, turn, (height_px, height_px)) for turn in (0.0, 180.0)]
-    return contact_sheet([[draw(body.v_template, body.f, view, colors) for view in views]])
+    views = [_whole(body.v_template, azimuth, (height_px, height_px)) for azimuth in (0.0, 180.0)]
+    return contact_sheet([[render_view(body.v_template, body.f, view, colors) for view in views]])
 
 
 @torch.no_grad()
 def shapes_sheet(model: BodyModel, height_px: int) -> Image:
-    """One row for each shape coefficient: −2, 0 and +2 deviations, front and side, all to one scale."""
+    """One row per shape coefficient: −2, 0 and +2 standard deviations, front and side, all to one scale."""
     rows = []
     for index in range(10):
         tiles = []
@@ -83,9 +80,9 @@ def shapes_sheet(model: BodyModel, height_px: int) -> Image:
             betas = torch.zeros(1, 10)
             betas[0, index] = value
             vertices = model.vertices(torch.zeros(1, 72), betas)[0].numpy()
-            for turn, width in ((0.0, height_px), (90.0, height_px // 2)):
-                view = View(turn, np.array([0.0, -0.15, 0.0]), 2.1, (height_px, width))
-                tiles.append(draw(vertices, model.faces.numpy(), view))
+            for azimuth, width in ((0.0, height_px), (90.0, height_px // 2)):
+                view = BodyView(azimuth, np.array([0.0, -0.15, 0.0]), 2.1, (height_px, width))
+                tiles.append(render_view(vertices, model.faces.numpy(), view))
             amount = f"{value:+.0f}" if value else "0"
             tiles[-2] = label(tiles[-2], f"beta {index + 1} = {amount}")
         rows.append(tiles)
@@ -100,45 +97,45 @@ def poses_sheet(
     per_row: int,
     names: Sequence[str] = (),
 ) -> Image:
-    """The mean body in each pose, upright, seen from a little to the side.
+    """The mean body in each pose, upright, at an azimuth of 30°.
 
     Args:
         model: the body.
         poses: axis-angle, radians; N is a multiple of `per_row`.
         height_px: of a tile.
         per_row: tiles in a row.
-        names: written on the tiles, if given.
+        names: of the poses, written on the tiles; none if empty.
     """
     upright = torch.cat([torch.zeros(len(poses), 3), torch.from_numpy(poses).float()], dim=1)
     bodies = model.vertices(upright, torch.zeros(len(poses), 10)).numpy()
     size = (height_px, 4 * height_px // 5)
-    tiles = [draw(vertices, model.faces.numpy(), _whole(vertices, 30.0, size)) for vertices in bodies]
+    tiles = [render_view(vertices, model.faces.numpy(), _whole(vertices, 30.0, size)) for vertices in bodies]
     tiles = [label(tile, name) for tile, name in zip(tiles, names, strict=True)] if names else tiles
     return contact_sheet([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
 
 
-def draw(
+def render_view(
     vertices: Float[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],
-    view: View,
+    view: BodyView,
     face_colors: Float[np.ndarray, "F 3"] | None = None,
     joints: Float[np.ndarray, "J 3"] | None = None,
 ) -> Image:
-    """One picture of a body on white.
+    """Render one picture of a body on white.
 
     Args:
         vertices: metres, body frame (y up).
         faces: counter-clockwise seen from outside, closed.
-        view: from where.
-        face_colors: RGB in [0, 1] for each face; none is skin.
-        joints: points to mark, seen through the body.
+        view: the camera.
+        face_colors: RGB in [0, 1] of each face; skin if not given.
+        joints: points to mark, visible through the body.
     """
     focal_px = view.size[0] * _DISTANCE_M / view.height_m
     center_px = np.array([view.size[1] / 2, view.size[0] / 2])
-    seen = to_camera(vertices, view)
+    points = to_camera(vertices, view)
     fine = (_RAYS * view.size[0], _RAYS * view.size[1])
-    buffers = render(seen, faces, _RAYS * focal_px, tuple(_RAYS * center_px), fine, is_closed=True)
-    painted = _paint(buffers, shade(seen, faces, buffers), face_colors)
+    buffers = render(points, faces, _RAYS * focal_px, tuple(_RAYS * center_px), fine, is_closed=True)
+    painted = _paint(buffers, shade(points, faces, buffers), face_colors)
     image = cv2.resize(painted, view.size[::-1], interpolation=cv2.INTER_AREA)
     if joints is None:
         return image
@@ -146,14 +143,14 @@ def draw(
     return draw_joints(image, pixels, max(view.size[0] // 150, 2), [_JOINT_COLOR] * len(pixels))
 
 
-def to_camera(points: Float[np.ndarray, "N 3"], view: View) -> Float[np.ndarray, "N 3"]:
+def to_camera(points: Float[np.ndarray, "N 3"], view: BodyView) -> Float[np.ndarray, "N 3"]:
     """Points in the axes of the camera of a view: x right, y down, z away, metres."""
-    turn, tilt = np.deg2rad(view.turn_deg), np.deg2rad(view.tilt_deg)
+    azimuth, elevation = np.deg2rad(view.azimuth_deg), np.deg2rad(view.elevation_deg)
     x, y, z = (points - view.middle).T
-    right = np.cos(turn) * x - np.sin(turn) * z
-    ahead = np.sin(turn) * x + np.cos(turn) * z
-    up = np.cos(tilt) * y - np.sin(tilt) * ahead
-    towards = np.sin(tilt) * y + np.cos(tilt) * ahead
+    right = np.cos(azimuth) * x - np.sin(azimuth) * z
+    ahead = np.sin(azimuth) * x + np.cos(azimuth) * z
+    up = np.cos(elevation) * y - np.sin(elevation) * ahead
+    towards = np.sin(elevation) * y + np.cos(elevation) * ahead
     return np.stack([right, -up, _DISTANCE_M - towards], axis=1)
 
 
@@ -166,15 +163,15 @@ def _paint(
     return np.rint(255 * image).astype(np.uint8)
 
 
-def _whole(vertices: Float[np.ndarray, "V 3"], turn_deg: float, size: tuple[int, int]) -> View:
-    """A view that shows all of a body and not much more."""
+def _whole(vertices: Float[np.ndarray, "V 3"], azimuth_deg: float, size: tuple[int, int]) -> BodyView:
+    """A view that just contains the body."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
-    view = View(turn_deg, (low + high) / 2, 1.0, size)
+    view = BodyView(azimuth_deg, (low + high) / 2, 1.0, size)
     width, height = np.ptp(to_camera(vertices, view)[:, :2], axis=0)
     return view._replace(height_m=_MARGIN * float(max(height, width * size[0] / size[1])))
 
 
-# What is shown bent: name, turns in degrees by joint, joint in the middle, turn and tilt of the view, metres.
+# Name, rotation vectors of joints in degrees, joint in the middle, azimuth, elevation, height in metres.
 _BENDS: tuple[tuple[str, Mapping[str, tuple[int, int, int]], str, float, float, float], ...] = (
     ("elbow 90", {"left_elbow": (0, -90, 0)}, "left_elbow", 0, 90, 0.8),
     ("elbow 130", {"left_elbow": (0, -130, 0)}, "left_elbow", 0, 90, 0.8),
@@ -191,7 +188,7 @@ _BENDS: tuple[tuple[str, Mapping[str, tuple[int, int, int]], str, float, float, 
 
 @torch.no_grad()
 def landmarks_sheet(model: BodyModel, height_px: int) -> Image:
-    """Head, left hand and left foot with the 21 vertices that SMPL's users know by number."""
+    """Head, left hand and left foot with the 21 vertices that SMPL's keypoints are."""
     output = model(torch.zeros(1, 72), torch.zeros(1, 10))
     vertices = output.vertices[0].numpy()
     named = {name: vertices[number] for name, number in VERTEX_JOINTS.items()}
@@ -200,33 +197,41 @@ def landmarks_sheet(model: BodyModel, height_px: int) -> Image:
     foot = (named["left_heel"] + named["left_big_toe"]) / 2
     size = (height_px, height_px)
     views = (
-        (View(0.0, head, 0.32, size), View(90.0, head, 0.32, size), View(35.0, head, 0.32, size)),
-        (View(0.0, hand, 0.3, size, 90.0), View(0.0, hand, 0.3, size, -90.0), View(90.0, hand, 0.3, size)),
-        (View(90.0, foot, 0.35, size), View(0.0, foot, 0.35, size, 20.0), View(180.0, foot, 0.35, size)),
+        (BodyView(0.0, head, 0.32, size), BodyView(90.0, head, 0.32, size), BodyView(35.0, head, 0.32, size)),
+        (
+            BodyView(0.0, hand, 0.3, size, 90.0),
+            BodyView(0.0, hand, 0.3, size, -90.0),
+            BodyView(90.0, hand, 0.3, size),
+        ),
+        (
+            BodyView(90.0, foot, 0.35, size),
+            BodyView(0.0, foot, 0.35, size, 20.0),
+            BodyView(180.0, foot, 0.35, size),
+        ),
     )
     points = np.stack(list(named.values()))
     return contact_sheet(
-        [[draw(vertices, model.faces.numpy(), view, joints=points) for view in row] for row in views]
+        [[render_view(vertices, model.faces.numpy(), view, joints=points) for view in row] for row in views]
     )
 
 
 @torch.no_grad()
 def bends_sheet(model: BodyModel, height_px: int, per_row: int) -> Image:
-    """Elbow, knee, ankle, shoulder, wrist and back, bent, with SMPL's joints."""
-    poses = torch.from_numpy(np.stack([_pose(turns) for _, turns, *_ in _BENDS])).float()
+    """Bent elbow, knee, ankle, shoulder, wrist and back, with SMPL's joints."""
+    poses = torch.from_numpy(np.stack([_pose(rotations) for _, rotations, *_ in _BENDS])).float()
     output = model(poses, torch.zeros(len(poses), 10))
     tiles = []
-    for row, (name, _, joint, turn, tilt, height_m) in enumerate(_BENDS):
+    for row, (name, _, joint, azimuth, elevation, height_m) in enumerate(_BENDS):
         joints = output.joints24[row].numpy()
-        view = View(turn, joints[SMPL24.index(joint)], height_m, (height_px, height_px), tilt)
+        view = BodyView(azimuth, joints[SMPL24.index(joint)], height_m, (height_px, height_px), elevation)
         tiles.append(
-            label(draw(output.vertices[row].numpy(), model.faces.numpy(), view, joints=joints), name)
+            label(render_view(output.vertices[row].numpy(), model.faces.numpy(), view, joints=joints), name)
         )
     return contact_sheet([tiles[i : i + per_row] for i in range(0, len(tiles), per_row)])
 
 
-def _pose(turns_deg: Mapping[str, tuple[int, int, int]]) -> Float[np.ndarray, " 72"]:
+def _pose(rotations_deg: Mapping[str, tuple[int, int, int]]) -> Float[np.ndarray, " 72"]:
     pose = np.zeros((24, 3))
-    for joint, turn in turns_deg.items():
-        pose[SMPL24.index(joint)] = np.deg2rad(turn)
+    for joint, rotation in rotations_deg.items():
+        pose[SMPL24.index(joint)] = np.deg2rad(rotation)
     return pose.ravel()

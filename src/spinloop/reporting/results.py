@@ -1,26 +1,22 @@
-"""What the report knows of each training and each split.
+"""What earlier stages wrote of each training and each split: metrics, training curves and statistics.
 
-Reading what earlier stages wrote: what is absent is left out, what is there must be what its name says.
-
-Errors of joints that a detector or annotator sees, and of those hidden from it.
+Absent files are left out of the report; a file that belongs to another training or split is an error.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
 
 from spinloop.datasets.raw_files import Summary
 from spinloop.errors import UserError
 from spinloop.files import read_json
+from spinloop.params.datasets import SourcesParams
 from spinloop.params.training import SettingParams
-from spinloop.reporting.charts import N_COLORS
-from spinloop.reporting.table import Estimate, Origin
+from spinloop.reporting.tables import Origin
 
 DATASETS = {
     "coco": "COCO",
@@ -31,11 +27,12 @@ DATASETS = {
     "mpii": "MPII",
     "pw3d": "3DPW",
 }
+_CAMERAS = {"h36m_p1": ", all cameras", "h36m_p2": ", frontal camera"}
 
 
 @dataclass(frozen=True)
-class Split:
-    """Where numbers come from."""
+class SplitInfo:
+    """A split of a dataset, and the protocol that measures it."""
 
     key: str
     """Its name in files, ids and parameters."""
@@ -44,7 +41,7 @@ class Split:
     is_mirror: bool
     """Whether the people are rendered."""
     protocol: str = ""
-    """Full name of the protocol that measures it, e.g. `pw3d@1`."""
+    """Full name of the protocol that measures it, e.g. `pw3d@1`; empty for a training split."""
 
     @property
     def dataset(self) -> str:
@@ -52,81 +49,158 @@ class Split:
         return DATASETS.get(self.reader.removesuffix("_test"), self.reader)
 
     @property
-    def place(self) -> str:
-        """Name of the real dataset, and which part of it."""
-        parts = {"h36m_p1": ", all cameras", "h36m_p2": ", frontal camera"}
-        return self.dataset + parts.get(self.protocol.split("@")[0], "")
+    def subset(self) -> str:
+        """Name of the real dataset, and which of its cameras."""
+        return self.dataset + _CAMERAS.get(self.protocol.split("@")[0], "")
 
     @property
     def label(self) -> str:
-        """Name for people."""
-        return f"mirror of {self.place}" if self.is_mirror else self.place
+        """Name in tables and titles."""
+        return f"mirror of {self.subset}" if self.is_mirror else self.subset
 
     @property
     def origin(self) -> Origin:
-        """How its rows are marked."""
+        """How rows measured on it are marked."""
         return "mirror" if self.is_mirror else "measured"
 
 
+def split_info(key: str, sources: SourcesParams, protocol: str = "") -> SplitInfo:
+    """Dataset and origin of a split.
+
+    Args:
+        key: the split's.
+        sources: section `sources`; a dataset below a folder named `mirror` is a mirror.
+        protocol: that measures it.
+    """
+    source = sources.root.get(key)
+    if source is None:
+        return SplitInfo(key, key, False, protocol)
+    return SplitInfo(key, source.reader, "mirror" in Path(source.raw).parts, protocol)
+
+
 @dataclass(frozen=True)
-class Setting:
-    """One training: how its network did on every test split, and its dictionaries on training splits."""
+class TrainingResults:
+    """One training of section `settings`: its choices, and what was measured of it."""
 
     name: str
     """Key, as in `params.yaml`."""
     loop: bool
-    """Whether fits are made and kept while it trains."""
+    """Whether fits are made and kept during training."""
     use_3d: bool
-    """Whether it learns from annotated 3D, too."""
+    """Whether annotated 3D supervises it, too."""
     color: int
     """Number of its color in every chart."""
     history: pd.DataFrame
-    """Loss terms over the steps; empty if there is no record."""
+    """Loss terms by step; empty if there is no record."""
     results: Mapping[str, Mapping[str, Any]]
-    """Test split → what `evaluate` wrote."""
+    """Test split → metrics of `evaluate`."""
     fits: Mapping[str, Mapping[str, Any]]
-    """Training split → what `evaluate_fits` wrote."""
+    """Training split → metrics of `evaluate_fits`."""
     dictionary: Mapping[str, pd.DataFrame]
-    """Training split → quality of the dictionary over the steps."""
+    """Training split → quality of the dictionary by step."""
     is_only: bool = True
-    """Whether no other training of the report has the same two choices."""
+    """Whether no other training of the report makes the same two choices."""
 
     @property
     def kind(self) -> str:
-        """Which training of the paper it repeats: `static`, `unpaired` or `paired`."""
+        """The training of the paper that it corresponds to: `static`, `unpaired` or `paired`."""
         if not self.loop:
             return "static"
         return "paired" if self.use_3d else "unpaired"
 
     @property
     def label(self) -> str:
-        """Short name for people: what it does, whatever it is called."""
+        """Short name in tables and charts; says what the training does, whatever its key."""
         names = {"static": "static fits", "unpaired": "unpaired loop", "paired": "paired loop"}
         name = "paired static fits" if self.kind == "static" and self.use_3d else names[self.kind]
         return name if self.is_only else f"{name} ({self.name})"
 
     @property
     def phrase(self) -> str:
-        """Name for people within a sentence."""
-        way = "training in the loop" if self.loop else "training on static fits"
-        name = f"{'paired' if self.use_3d else 'unpaired'} {way}"
+        """Noun phrase for a sentence."""
+        supervision = "training in the loop" if self.loop else "training on static fits"
+        name = f"{'paired' if self.use_3d else 'unpaired'} {supervision}"
         return name if self.is_only else f"{name} ({self.name})"
 
 
-class Counted(NamedTuple):
-    """How often each of some names occurs."""
+def load_trainings(
+    settings: Mapping[str, SettingParams],
+    tests: Sequence[str],
+    trains: Sequence[str],
+    metrics: Path,
+    training: Path,
+    dictionary: Path,
+) -> list[TrainingResults]:
+    """Read the results of every training.
 
-    numbers: Mapping[str, int]
-    lineage: str
-    """What they were counted in: kind of file and its hash."""
+    Args:
+        settings: name → its choices, in the order of the tables.
+        tests: test splits.
+        trains: training splits whose fits are measured.
+        metrics: folder of `evaluate`'s JSON; below it `dictionary`, those of `evaluate_fits`; each file is
+            `<setting>_<split>.json`.
+        training: folder of the loss curves, `<setting>.csv`.
+        dictionary: folder of the dictionaries' quality, `<setting>_<split>.csv`.
+
+    Raises:
+        UserError: a file is faulty or belongs to another setting or split.
+    """
+    found, choices = [], Counter(settings.values())
+    for color, (name, choice) in enumerate(settings.items()):
+        curve = training / f"{name}.csv"
+        tables = {split: dictionary / f"{name}_{split}.csv" for split in trains}
+        found.append(
+            TrainingResults(
+                name=name,
+                loop=choice.loop,
+                use_3d=choice.use_3d,
+                is_only=choices[choice] == 1,
+                color=color,
+                history=pd.read_csv(curve) if curve.is_file() else pd.DataFrame({"step": []}),
+                results=_of_training(metrics, name, tests),
+                fits=_of_training(metrics / "dictionary", name, trains),
+                dictionary={split: pd.read_csv(path) for split, path in tables.items() if path.is_file()},
+            )
+        )
+    return found
 
 
-def estimate(numbers: Mapping[str, Any], name: str) -> Estimate | None:
-    """A number with its interval out of flat metrics; None if it was not measured."""
-    if name not in numbers:
-        return None
-    digits = 3 if name.endswith("f1") else None
-    return Estimate(numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"], digits)
+def load_refits(folder: Path, tests: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read what `fit_predictions` wrote of each test split, `<split>.json` in a folder.
+
+    Raises:
+        UserError: a file is faulty or belongs to another split.
+    """
+    found = _of_splits(folder, tests)
+    for split, content in found.items():
+        _check_owner(folder / f"{split}.json", content, {"split": split})
+    return found
+
+
+def load_starts(folder: Path, trains: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read what `evaluate_starts` wrote of each training split, `<split>.json` in a folder."""
+    return _of_splits(folder, trains)
+
+
+def load_statistics(folder: Path) -> dict[str, Any]:
+    """Read the statistics of earlier stages, by the files' names.
+
+    Raises:
+        UserError: a file does not hold statistics.
+    """
+    stats = {}
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        for key in ("read", "kept", "left_out", "noted"):
+            if key not in content:
+                raise UserError(f"{path}: {key}: missing; this is not a statistics file, remake it")
+        stats[path.stem.replace("_", " ")] = content
+    return stats
+
+
+def load_raw_summaries(folder: Path, names: Iterable[str]) -> dict[str, Summary]:
+    """Read what `list_raw` wrote of some datasets, by name; from the folder of statistics."""
+    return {name: Summary(**content) for name, content in _of_splits(folder / "raw", names).items()}
 
 
 def made_from(*sources: Mapping[str, Any] | None) -> str:
@@ -148,96 +222,12 @@ def made_from(*sources: Mapping[str, Any] | None) -> str:
     return "; ".join([f"protocol {', '.join(protocols)}", *hashes])
 
 
-def load_settings(
-    settings: Mapping[str, SettingParams],
-    tests: Sequence[str],
-    trains: Sequence[str],
-    metrics: Path,
-    training: Path,
-    dictionary: Path,
-) -> list[Setting]:
-    """One result per training.
-
-    Args:
-        settings: name → its choices, in the order of the tables.
-        tests: test splits.
-        trains: training splits whose fits are measured.
-        metrics: folder of `evaluate`'s JSON; below it `dictionary`, those of `evaluate_fits`; each file is
-            `<setting>_<split>.json`.
-        training: folder of the loss curves, `<setting>.csv`.
-        dictionary: folder of the dictionaries' quality, `<setting>_<split>.csv`.
-
-    Raises:
-        UserError: a file is faulty or belongs to another setting or split.
-    """
-    found, choices = [], Counter(settings.values())
-    for color, (name, choice) in enumerate(settings.items()):
-        curve = training / f"{name}.csv"
-        tables = {split: dictionary / f"{name}_{split}.csv" for split in trains}
-        found.append(
-            Setting(
-                name=name,
-                loop=choice.loop,
-                use_3d=choice.use_3d,
-                is_only=choices[choice] == 1,
-                color=color % N_COLORS,
-                history=pd.read_csv(curve) if curve.is_file() else pd.DataFrame({"step": []}),
-                results=_read_own(metrics, name, tests),
-                fits=_read_own(metrics / "dictionary", name, trains),
-                dictionary={split: pd.read_csv(path) for split, path in tables.items() if path.is_file()},
-            )
-        )
-    return found
+def _of_splits(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    paths = {name: folder / f"{name}.json" for name in names}
+    return {name: read_json(path) for name, path in paths.items() if path.is_file()}
 
 
-def load_refits(folder: Path, tests: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What `fit_predictions` wrote of each test split, `<split>.json` in a folder.
-
-    Raises:
-        UserError: a file is faulty or belongs to another split.
-    """
-    paths = {split: folder / f"{split}.json" for split in tests}
-    found = {split: read_json(path) for split, path in paths.items() if path.is_file()}
-    for split, content in found.items():
-        _check_owner(paths[split], content, {"split": split})
-    return found
-
-
-def load_starts(folder: Path, trains: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What `evaluate_starts` wrote of each training split, `<split>.json` in a folder."""
-    paths = {split: folder / f"{split}.json" for split in trains}
-    return {split: read_json(path) for split, path in paths.items() if path.is_file()}
-
-
-def load_stats(folder: Path) -> dict[str, Any]:
-    """Statistics of earlier steps by the files' names.
-
-    Raises:
-        UserError: a file holds no statistics.
-    """
-    stats = {}
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        for key in ("read", "kept", "left_out", "noted"):
-            if key not in content:
-                raise UserError(f"{path}: {key}: missing; this is not a statistics file, remake it")
-        stats[path.stem.replace("_", " ")] = content
-    return stats
-
-
-def load_raw_lists(folder: Path, names: Iterable[str]) -> dict[str, Summary]:
-    """What `list_raw` said of some datasets, by name; from the folder of statistics."""
-    paths = {name: folder / "raw" / f"{name}.json" for name in names}
-    return {name: Summary(**read_json(path)) for name, path in paths.items() if path.is_file()}
-
-
-def count_names(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    """How often each name occurs; names that never do are left out."""
-    counts = Counter(numbers.tolist())
-    return {name: counts[position] for position, name in enumerate(names) if counts[position]}
-
-
-def _read_own(folder: Path, name: str, splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _of_training(folder: Path, name: str, splits: Sequence[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for split in splits:
         path = folder / f"{name}_{split}.json"
@@ -253,57 +243,3 @@ def _check_owner(path: Path, content: Mapping[str, Any], wanted: Mapping[str, st
             raise UserError(
                 f"{path}: {key}: expected {expected!r}, found {content.get(key)!r}; measure it again"
             )
-
-
-# How many joints are hidden, in words, and the most that count so.
-_BINS = (("none", 0), ("1 or 2", 2), ("3 to 5", 5), ("6 or more", 17))
-
-
-@dataclass(frozen=True)
-class Occlusion:
-    """Errors by what is seen, of one training on one split; mm after alignment."""
-
-    label: str
-    """The training, for people."""
-    by_joint: dict[str, tuple[float | None, float | None]]
-    """Joint → mean error where it is seen, where it is not; None where that never happens."""
-    by_count: dict[str, tuple[int, float]]
-    """How many joints are hidden, in words → people, their mean error."""
-
-
-def measure_occlusion(
-    label: str,
-    joints: Sequence[str],
-    errors_mm: Float[np.ndarray, "N J"],
-    is_seen: Bool[np.ndarray, "N J"],
-) -> Occlusion | None:
-    """Split the errors by what is seen in 2D.
-
-    Args:
-        label: the training, for people.
-        joints: names.
-        errors_mm: of each joint after alignment.
-        is_seen: whether its 2D place is annotated.
-
-    Returns:
-        None where the split has no 2D joints.
-    """
-    if not is_seen.any():
-        return None
-    by_joint = {
-        name: (_mean(errors_mm[is_seen[:, row], row]), _mean(errors_mm[~is_seen[:, row], row]))
-        for row, name in enumerate(joints)
-    }
-    # A joint that nobody has in 2D is not hidden; the split does not annotate it.
-    n_hidden = (~is_seen[:, is_seen.any(0)]).sum(1)
-    by_count, fewer = {}, -1
-    for name, most in _BINS:
-        chosen = (n_hidden > fewer) & (n_hidden <= most)
-        fewer = most
-        if chosen.any():
-            by_count[name] = (int(chosen.sum()), float(errors_mm[chosen].mean()))
-    return Occlusion(label, by_joint, by_count)
-
-
-def _mean(values: Float[np.ndarray, " N"]) -> float | None:
-    return float(values.mean()) if len(values) else None

@@ -1,269 +1,245 @@
-"""The tables of the report.
+"""A table, defined once, and its forms: Markdown and LaTeX (tabulate, pandas) and CSV (pandas).
 
-Tables of fits: of training images against their truth, of test images against the network.
+The HTML form is a macro of the page's template, which uses the same texts.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from spinloop.body.files import PART_NAMES
-from spinloop.reporting.results import Counted, Setting, Split, estimate, made_from
-from spinloop.reporting.sentences import percent
-from spinloop.reporting.table import Column, Estimate, Row, Table
+import pandas as pd
+from tabulate import tabulate
 
-METRIC_TITLES = {
-    "pa_mpjpe_mm": "PA-MPJPE, mm",
-    "mpjpe_mm": "MPJPE, mm",
-    "pve_mm": "PVE, mm",
-    "pck_percent": "PCK, %",
-    "auc_percent": "AUC, %",
-    "pa_pck_percent": "Aligned: PCK, %",
-    "pa_auc_percent": "Aligned: AUC, %",
-    "mask_accuracy_percent": "Mask accuracy, %",
-    "mask_f1": "Mask F1",
-    "parts_accuracy_percent": "Parts accuracy, %",
-    "parts_f1": "Parts F1",
-}
-_MOST_SEQUENCES = 8
+Origin = Literal["published", "mirror", "measured", "absent"]
+
+MISSING = "–"
+ORIGIN_TITLE = "Data"
+# Marks every number measured on a mirror wherever published numbers are in the same table.
+MIRROR_MARK = "†"
 
 
-def breakdown_tables(settings: Sequence[Setting], splits: Sequence[Split]) -> list[Table]:
-    """The last training's numbers by activity, scene and sequence, where the data name them."""
-    tables, last = [], settings[-1]
-    for split in splits:
-        result = last.results.get(split.key, {"by": {}})
-        for kind, groups in result["by"].items():
-            # Many short sequences say more as an interval than as a list.
-            if len(groups) < 2 or (kind == "sequence" and len(groups) > _MOST_SEQUENCES):
-                continue
-            names = [name for name in METRIC_TITLES if name in next(iter(groups.values()))]
-            rows = [
-                Row((label, group["n"], *(group[name] for name in names)), split.origin, split.dataset)
-                for label, group in groups.items()
-            ]
-            titles = [Column(name, METRIC_TITLES[name]) for name in names]
-            columns = (Column(kind, kind.capitalize()), Column("n", "People"), *titles)
-            title = f"By {kind} ({split.label}; {last.label})"
-            tables.append(
-                Table(f"by_{kind}_{split.key}", title, columns, tuple(rows), lineage=made_from(result))
-            )
-    return tables
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    digits: int | None = None
+    """Decimals; None takes the column's."""
 
 
-def parts_table(settings: Sequence[Setting], split: Split) -> Table:
-    """F1 of each body part on a split whose masks are compared."""
-    known = [setting for setting in settings if split.key in setting.results]
-    names = ("background", *PART_NAMES)
-    rows = [
-        Row(
-            (name.replace("_", " "), *(s.results[split.key]["parts"][name]["f1"] for s in known)),
-            split.origin,
-            split.dataset,
-        )
-        for name in names
+Cell = str | int | float | Estimate | None
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One column of a table."""
+
+    key: str
+    """Name in the CSV file, with the unit."""
+    title: str
+    """Heading, with the unit."""
+    digits: int = 1
+    """Decimals of numbers that are not whole."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: a cell for each column, and where its numbers come from."""
+
+    cells: tuple[Cell, ...]
+    origin: Origin = "measured"
+    dataset: str = ""
+    """What the numbers were measured on."""
+
+    @property
+    def mark(self) -> str:
+        """Origin and dataset in words, e.g. `published, 3DPW` or `mirror of 3DPW`."""
+        if self.origin == "absent":
+            return "not evaluated"
+        words = "mirror of" if self.origin == "mirror" else f"{self.origin},"
+        return f"{words} {self.dataset}" if self.dataset else self.origin
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows and notes.
+
+    A table with published rows shows the origin of every row in a column of its own.
+
+    Raises:
+        ValueError: a row has not as many cells as there are columns.
+    """
+
+    key: str
+    """Name of the table's files."""
+    title: str
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
+    notes: tuple[str, ...] = ()
+    lineage: str = ""
+    """Protocol and hashes of the inputs that the numbers were made from."""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"{self.key}: {len(row.cells)} cells for {len(self.columns)} columns: {row.cells}"
+                )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes, with the lineage last."""
+        return (*self.notes, f"Made from: {self.lineage}.") if self.lineage else self.notes
+
+    @property
+    def shows_origin(self) -> bool:
+        """Whether the table has published rows."""
+        return any(row.origin == "published" for row in self.rows)
+
+    @property
+    def is_numeric(self) -> list[bool]:
+        """For each column, whether it holds numbers only."""
+        return [not any(isinstance(row.cells[i], str) for row in self.rows) for i in range(len(self.columns))]
+
+    def texts(self, row: TableRow) -> list[str]:
+        """The cells of a row as plain text, with `MIRROR_MARK` where it is needed."""
+        mark = MIRROR_MARK if row.origin == "mirror" and self.shows_origin else ""
+        return [
+            format_cell(cell, column.digits, mark)
+            for cell, column in zip(row.cells, self.columns, strict=True)
+        ]
+
+
+def estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
+    """A number and its interval from flat metrics (`name`, `name_low`, `name_high`); None if absent."""
+    if name not in metrics:
+        return None
+    digits = 3 if name.endswith("f1") else None
+    return Estimate(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"], digits)
+
+
+def format_cell(cell: Cell, digits: int, mark: str = "") -> str:
+    """A cell as plain text; an estimate with its interval in brackets.
+
+    Args:
+        cell: the content.
+        digits: decimals.
+        mark: added to a measured number; counts (integers) get none.
+    """
+    if cell is None:
+        return MISSING
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, Estimate):
+        digits = digits if cell.digits is None else cell.digits
+        value, low, high = (format_cell(number, digits) for number in (cell.value, cell.low, cell.high))
+        return f"{value}{mark} ({low} to {high})"
+    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.{digits}f}{mark}"
+    return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share as whole percent, with a space that does not break."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign; zero has none."""
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text[1:] if not float(text[1:]) else text
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table, and its notes as a list."""
+    titles, rows, is_numeric = _with_origin(table)
+    text = tabulate(
+        [[cell.replace("|", "\\|") for cell in row] for row in rows],
+        headers=[title.replace("|", "\\|") for title in titles],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["right" if flag else "left" for flag in is_numeric] if rows else None,
+    )
+    notes = "".join(f"\n- {note}" for note in table.remarks)
+    return f"{text}\n{notes}\n" if notes else f"{text}\n"
+
+
+def to_latex(table: Table) -> str:
+    """A `booktabs` table with caption and label, and its notes below."""
+    titles, rows, is_numeric = _with_origin(table)
+    frame = pd.DataFrame([list(map(_latex, row)) for row in rows], columns=range(len(titles)), dtype=object)
+    text = frame.to_latex(
+        index=False,
+        # pandas takes the headings as format strings.
+        header=[_latex(title).replace("{", "{{").replace("}", "}}") for title in titles],
+        escape=False,
+        column_format="".join("r" if flag else "l" for flag in is_numeric),
+        caption=_latex(table.title),
+        label=f"tab:{table.key}",
+    )
+    notes = r"\par\smallskip\footnotesize " + " ".join(map(_latex, table.remarks)) + "\n"
+    text = text.replace(r"\begin{table}", r"\begin{table}" + "\n" + r"\centering", 1)
+    return text.replace(r"\end{table}", (notes if table.remarks else "") + r"\end{table}")
+
+
+def to_csv(table: Table) -> str:
+    """Numbers in full precision; an estimate takes three columns; the origin is always given."""
+    has_interval = [
+        any(isinstance(row.cells[i], Estimate) for row in table.rows) for i in range(len(table.columns))
     ]
-    columns = (Column("part", "Part"), *(Column(f"{s.name}_f1", f"F1, {s.label}", 3) for s in known))
-    made = made_from(*(setting.results[split.key] for setting in known))
-    return Table(f"parts_{split.key}", f"F1 by part ({split.label})", columns, tuple(rows), (), made)
-
-
-def counts_table(key: str, title: str, heading: str, counted: Counted) -> Table:
-    """Names and how often each occurs, with the share."""
-    counts = counted.numbers
-    total = sum(counts.values())
-    rows = [Row((name.replace("_", " "), count, 100.0 * count / total)) for name, count in counts.items()]
-    rows.append(Row(("all", total, 100.0)))
-    columns = (Column("name", heading), Column("n", "People"), Column("percent", "%"))
-    return Table(key, title, columns, tuple(rows), lineage=counted.lineage)
-
-
-def stats_table(stats: Mapping[str, Mapping[str, Any]], lineage: str) -> Table:
-    """What each stage read and kept, what it left out, and what it noted of those it kept.
-
-    Args:
-        stats: name of the step → the statistics that the stage wrote.
-        lineage: what they were read from.
-    """
-    rows = []
-    for name, numbers in stats.items():
-        texts = (_reasons(numbers[key]) for key in ("left_out", "noted"))
-        rows.append(Row((name, numbers["read"], numbers["kept"], *(text or "nothing" for text in texts))))
-    columns = (
-        Column("step", "Step"),
-        Column("read", "Read"),
-        Column("kept", "Kept"),
-        Column("left_out", "Left out"),
-        Column("noted", "Noted"),
-    )
-    return Table("data", "What was read and what was kept", columns, tuple(rows), lineage=lineage)
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items())
-
-
-START_LABELS = {"mean": "mean pose", "lifted": "lifted"}
-
-
-def starts_table(starts: Mapping[str, Any], train: Split) -> Table:
-    """What the offline fits of the training images began with and what became of it, by start.
-
-    Args:
-        starts: what `evaluate_starts` wrote of this split.
-        train: the training split.
-    """
-    keys = ("reprojection_px2", "pa_mpjpe_mm")
-    rows = []
-    for start, fits in _in_order(starts):
-        pairs = [fits[f"{when}_{key}"]["mean"] for key in keys for when in ("initial", "final")]
-        name, tail = _start_label(start), fits["final_pa_mpjpe_mm"]["p95"]
-        cells = (name, starts["n_compared"], *pairs, tail, fits["failed_percent"])
-        rows.append(Row(cells, train.origin, train.dataset))
-    return Table(
-        f"starts_{train.key}",
-        f"Starts of the offline fits ({train.label})",
-        (
-            Column("start", "Start"),
-            Column("n", "People"),
-            Column("initial_reprojection_px2", "Reprojection before, px²"),
-            Column("final_reprojection_px2", "after, px²"),
-            Column("initial_pa_mpjpe_mm", "PA-MPJPE before, mm"),
-            Column("final_pa_mpjpe_mm", "after, mm"),
-            Column("final_pa_mpjpe_p95_mm", "after, 95th percentile, mm"),
-            Column("failed_percent", "Failed, % of all"),
-        ),
-        tuple(rows),
-        (
-            "Means over the people who have a fit from every start. Reprojection: robust error, mean over "
-            "the 49 joints, each body placed where it reprojects best. Failed: reprojection or shape beyond "
-            "the limits, or too few joints.",
-        ),
-        made_from(starts),
-    )
-
-
-def fits_table(starts: Mapping[str, Any], settings: Sequence[Setting], train: Split) -> Table:
-    """The fits of the training images against their truth: offline, and the dictionary at the end.
-
-    Args:
-        starts: what `evaluate_starts` wrote of this split.
-        settings: our trainings.
-        train: the training split.
-    """
-    rows = []
-    for start, fits in _in_order(starts):
-        change = _mean(fits["change_pa_mpjpe_mm"]) if "change_pa_mpjpe_mm" in fits else None
-        aligned, direct = fits["final_pa_mpjpe_mm"], fits["final_mpjpe_mm"]
-        errors = (_mean(aligned), aligned["median"], _mean(direct))
-        cells = (_start_label(start), starts["n_compared"], *errors, change, None, None)
-        rows.append(Row(cells, train.origin, train.dataset))
-    found = [setting.fits[train.key] for setting in settings if train.key in setting.fits]
-    for setting in settings:
-        fits = setting.fits.get(train.key)
-        if fits is None:
-            continue
-        shares = (fits["improved_percent"], fits["worsened_percent"])
-        change, median = estimate(fits, "change_pa_mpjpe_mm"), fits["final_pa_mpjpe_median_mm"]
-        errors = (estimate(fits, "final_pa_mpjpe_mm"), median, estimate(fits, "final_mpjpe_mm"))
-        cells = (f"Dictionary at the end ({setting.label})", fits["n_compared"], *errors, change, *shares)
-        rows.append(Row(cells, train.origin, train.dataset))
-        if fits["new_n"]:
-            new = (f"First fit while training ({setting.label})", fits["new_n"], fits["new_pa_mpjpe_mm"])
-            rows.append(Row((*new, None, None, None, None, None), train.origin, train.dataset))
-    return Table(
-        f"fits_{train.key}",
-        f"Fits of the training images against their truth ({train.label})",
-        (
-            Column("fits", "Fits"),
-            Column("n", "People"),
-            Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
-            Column("pa_mpjpe_median_mm", "Median of it, mm"),
-            Column("mpjpe_mm", "MPJPE, mm"),
-            Column("change_pa_mpjpe_mm", "Change of PA-MPJPE, mm"),
-            Column("improved_percent", "Improved, %"),
-            Column("worsened_percent", "Worsened, %"),
-        ),
-        tuple(rows),
-        (
-            "Training never sees this truth. A dictionary is compared with the fits it began with, over the "
-            "people who had a fit both before and after; people who got their first fit while training stand "
-            "in a row of their own. Starts are compared with the first one, over the people who have a fit "
-            "from every start.",
-            "MPJPE includes the turn between the crop's camera, in which a fit stands, and the picture's.",
-            f"Brackets: {percent(starts['confidence'])} bootstrap interval over people.",
-        ),
-        made_from(starts, *found),
-    )
-
-
-def _in_order(starts: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The starts, that which the others are compared with first."""
-    return sorted(starts["starts"].items(), key=lambda item: (item[0] != starts["first"], item[0]))
-
-
-def _start_label(start: str) -> str:
-    return f"SMPLify ({START_LABELS.get(start, start)})"
-
-
-def _mean(numbers: Mapping[str, float]) -> Estimate:
-    return Estimate(numbers["mean"], numbers["low"], numbers["high"])
-
-
-def refits_table(fits: Mapping[str, Any], settings: Sequence[Setting], split: Split) -> Table:
-    """Fits of the same test people from every start; where it is a network, the network beside them.
-
-    Args:
-        fits: what `fit_predictions` wrote of this split.
-        settings: our trainings.
-        split: the test split.
-    """
-    metric, title = _main_metric(fits)
-    rows = []
-    for label, start in refit_rows(fits, settings):
-        pairs = [start.get(way, {}) for way in ("network", "fit")]
-        cells = [estimate(numbers, metric) for numbers in (*pairs, start.get("change", {}))]
-        pixels = [numbers.get("reprojection_px2") for numbers in pairs]
-        rows.append(Row((label, *cells, *pixels), split.origin, split.dataset))
-    columns = (
-        Column("fit_from", "Fit"),
-        Column(f"network_{metric}", f"Network: {title}"),
-        Column(f"fit_{metric}", f"Fit: {title}"),
-        Column(f"change_{metric}", "Fit minus network"),
-        Column("network_reprojection_px2", "Network: reprojection, px²"),
-        Column("fit_reprojection_px2", "Fit: reprojection, px²"),
-    )
-    notes = (
-        f"The same {fits['n']:,} people in every row. The fits see the annotated 2D joints of the test "
-        "image, the network does not. Reprojection: robust error, mean over the 49 joints, each body placed "
-        "where it reprojects best.",
-    )
-    title = f"Fit versus network ({split.label})"
-    return Table(f"refits_{split.key}", title, columns, tuple(rows), notes, made_from(fits))
-
-
-def refit_rows(
-    fits: Mapping[str, Any], settings: Sequence[Setting]
-) -> list[tuple[str, Mapping[str, Mapping[str, float]]]]:
-    """Name of each start and its numbers, starts without a network first.
-
-    Args:
-        fits: what `fit_predictions` wrote of a test split.
-        settings: our trainings.
-
-    Returns:
-        Each with `fit`, and from a network with `network` and `change`.
-    """
-    alone = [(_start_label(start), {"fit": fits["starts"][start]}) for start in START_LABELS]
-    networks = fits["networks"]
-    ours = [
-        (f"SMPLify from network ({each.label})", networks[each.name])
-        for each in settings
-        if each.name in networks
+    keys = [
+        f"{column.key}{end}"
+        for column, flag in zip(table.columns, has_interval, strict=True)
+        for end in (("", "_low", "_high") if flag else ("",))
     ]
-    return [*alone, *ours]
+    rows = [[*_csv_values(row, has_interval), row.origin, row.dataset] for row in table.rows]
+    frame = pd.DataFrame(rows, columns=[*keys, "origin", "dataset"], dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
-def _main_metric(numbers: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and title of the metric that stands for a protocol."""
-    known = next(iter(numbers["starts"].values()))
-    return ("pa_mpjpe_mm", "PA-MPJPE, mm") if "pa_mpjpe_mm" in known else ("parts_f1", "Parts F1")
+def _csv_values(row: TableRow, has_interval: list[bool]) -> Iterator[str | int | float | None]:
+    for cell, flag in zip(row.cells, has_interval, strict=True):
+        if isinstance(cell, Estimate):
+            yield from (cell.value, cell.low, cell.high)
+        else:
+            yield from (cell, None, None) if flag else (cell,)
+
+
+def _with_origin(table: Table) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Titles, texts of the rows and numeric columns; the origin is the second column where it is shown."""
+    titles, is_numeric = [column.title for column in table.columns], table.is_numeric
+    rows = [table.texts(row) for row in table.rows]
+    if table.shows_origin:
+        titles.insert(1, ORIGIN_TITLE)
+        is_numeric.insert(1, False)
+        rows = [[first, row.mark, *others] for row, (first, *others) in zip(table.rows, rows, strict=True)]
+    return titles, rows, is_numeric
+
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "–": "--",
+        "−": "$-$",
+        "\u00a0": "~",
+        "β": r"$\beta$",
+        "×": r"$\times$",
+        "†": r"\textsuperscript{\dag}",
+        "→": r"$\rightarrow$",
+        "²": r"\textsuperscript{2}",
+    }
+)
+
+
+def _latex(text: str) -> str:
+    return text.translate(_LATEX)

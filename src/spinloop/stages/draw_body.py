@@ -21,7 +21,7 @@ from spinloop.reporting.body_pictures import (
     rest_sheet,
     shapes_sheet,
 )
-from spinloop.reporting.pages import data_uri, page
+from spinloop.reporting.gallery import data_uri, picture_page
 
 SECTIONS = {"body": BodyParams}
 _HEIGHT_PX = 360
@@ -61,4 +61,4 @@ def run(*, body: Path, prior: Path, out: Path, pictures: Path, params: Path = Pa
             cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     uris = [(caption, data_uri(image)) for caption, image in sheets.values()]
     with atomic(out) as temporary:
-        temporary.write_text(page(f"The {file.gender} body", uris), encoding="utf-8")
+        temporary.write_text(picture_page(f"The {file.gender} body", uris), encoding="utf-8")

@@ -12,7 +12,7 @@ from spinloop.files import atomic, read_json, sha256_of, write_json
 from spinloop.params.evaluation import Experiment
 from spinloop.params.loader import lay_over, load_yaml
 from spinloop.progress import say
-from spinloop.reporting.comparisons import Trial, markdown
+from spinloop.reporting.differences import Trial, seeds_markdown
 from spinloop.stages import _trial
 
 SECTIONS: dict[str, type] = {}
@@ -50,7 +50,9 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
     inputs = [data / "crops" / f"{split}.h5" for split in (*experiment.train_splits, *experiment.test_splits)]
     lineage |= {path.name: sha256_of(path) for path in inputs}
     with atomic(out / "table.md") as temporary:
-        temporary.write_text(f"{experiment.description}\n\n{markdown(trials, experiment.baseline, lineage)}")
+        temporary.write_text(
+            f"{experiment.description}\n\n{seeds_markdown(trials, experiment.baseline, lineage)}"
+        )
 
 
 def _made_from(values: dict[str, Any], experiment: Experiment) -> str:

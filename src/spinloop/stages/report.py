@@ -1,8 +1,9 @@
 """Write the report: tables, curves and pictures of all trainings on all test splits."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from spinloop.evaluation.truth import load_bodies
+from spinloop.evaluation.truth import NEUTRAL, load_bodies
 from spinloop.files import sha256_of_files
 from spinloop.params.datasets import RawParams, SourcesParams
 from spinloop.params.evaluation import EvaluateParams, ReportParams
@@ -10,20 +11,24 @@ from spinloop.params.fitting import BodyParams
 from spinloop.params.loader import load_section
 from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
 from spinloop.reporting.benchmarks import load_published
-from spinloop.reporting.contents import Material, build_report, lineage_table
-from spinloop.reporting.figures import draw_pictures
-from spinloop.reporting.gather import (
-    TrainFolders,
-    compare_settings,
-    files_in,
-    load_dictionary,
-    load_tested,
-    occlusion_of,
-    split_of,
+from spinloop.reporting.breakdowns import occlusion_errors
+from spinloop.reporting.differences import compare_trainings
+from spinloop.reporting.figures import figure_sheets
+from spinloop.reporting.fits import origin_counts, status_counts
+from spinloop.reporting.page import write_report
+from spinloop.reporting.results import (
+    load_raw_summaries,
+    load_refits,
+    load_starts,
+    load_statistics,
+    load_trainings,
+    split_info,
 )
-from spinloop.reporting.pages import write_report
-from spinloop.reporting.results import load_raw_lists, load_refits, load_settings, load_starts, load_stats
-from spinloop.reporting.sentences import recipe
+from spinloop.reporting.sections import ReportInputs, build_report, describe_recipe, lineage_table
+from spinloop.reporting.splits import ResultFolders, load_evaluated, load_fitted
+from spinloop.reporting.viewer import make_viewer
+
+_RESULT_FILES = (".csv", ".h5", ".json", ".parquet")
 
 SECTIONS = {
     "evaluate": EvaluateParams,
@@ -84,47 +89,48 @@ def run(
     """
     values = {key: load_section(params, key, model).model_dump() for key, model in SECTIONS.items()}
     measuring = load_section(params, "evaluate", EvaluateParams)
-    shown = load_section(params, "report", ReportParams)
+    figure_params = load_section(params, "report", ReportParams)
     sources = load_section(params, "sources", SourcesParams)
     datasets = load_section(params, "raw", RawParams).root
-    tests = [split_of(key, sources, protocol) for key, protocol in measuring.splits.items()]
-    trains = [split_of(key, sources) for key in measuring.dictionaries]
+    tests = [split_info(key, sources, protocol) for key, protocol in measuring.splits.items()]
+    trains = [split_info(key, sources) for key in measuring.dictionaries]
     choices = load_section(params, "settings", SettingsParams).root
-    splits = (list(measuring.splits), list(measuring.dictionaries))
-    settings = load_settings(choices, *splits, metrics, training, dictionary)
+    test_keys, train_keys = list(measuring.splits), list(measuring.dictionaries)
+    trainings = load_trainings(choices, test_keys, train_keys, metrics, training, dictionary)
+    folders = ResultFolders(predictions, test_fits, initial_fits, final_fits, annotations, crops)
+    evaluated = [each for split in tests if (each := load_evaluated(split, trainings, folders))]
+    fitted = [each for split in trains if (each := load_fitted(split, trainings, folders))]
     engine = load_section(params, "body", BodyParams).engine
     bodies = load_bodies(body_neutral, body_female, body_male, engine)
-    found = [load_tested(split, settings, predictions, test_fits, annotations, crops) for split in tests]
-    tested = [each for each in found if each is not None]
-    folders = TrainFolders(initial_fits, final_fits, predictions, annotations, crops)
-    dictionaries = [load_dictionary(train, settings, folders) for train in trains]
-    trained = [each for each in dictionaries if each is not None]
-    results = [metrics, training, dictionary, predictions, test_fits, initial_fits, final_fits]
-    inputs = files_in([*results, annotations, crops])
+    inputs = _files_in([metrics, training, dictionary, *folders])
     inputs += [body_neutral, body_female, body_male, published]
-    material = Material(
-        settings=settings,
-        trains=trains,
-        tests=tests,
-        refits=load_refits(metrics / "fits", list(measuring.splits)),
-        comparisons=compare_settings(settings, tested, measuring),
-        confidence=measuring.confidence,
-        starts=load_starts(metrics / "starts", list(measuring.dictionaries)),
-        occlusion={each.split.key: hidden for each in tested if (hidden := occlusion_of(each))},
-        recipe=recipe(values["network"], values["train"]),
-        published=load_published(published),
-        stats=load_stats(statistics),
-        stats_lineage=f"statistics {sha256_of_files(files_in([statistics]))}",
-        statuses={each.split.key: each.statuses for each in trained},
-        origins={each.split.key: each.origins for each in trained},
-        pictures=draw_pictures(trained, tested, bodies, shown),
-        lineage=lineage_table(
-            inputs,
-            list(dict.fromkeys(measuring.splits.values())),
-            values,
-            load_raw_lists(statistics, datasets),
-        ),
-        is_free_body=values["body"]["source"] == "free",
+    protocols = list(dict.fromkeys(measuring.splits.values()))
+    report = build_report(
+        ReportInputs(
+            trainings=trainings,
+            trains=trains,
+            tests=tests,
+            starts=load_starts(metrics / "starts", train_keys),
+            refits=load_refits(metrics / "fits", test_keys),
+            comparisons=compare_trainings(trainings, evaluated, measuring),
+            confidence=measuring.confidence,
+            occlusion={each.split.key: errors for each in evaluated if (errors := occlusion_errors(each))},
+            recipe=describe_recipe(values["network"], values["train"]),
+            published=load_published(published),
+            statistics=load_statistics(statistics),
+            statistics_lineage=f"statistics {sha256_of_files(_files_in([statistics]))}",
+            statuses={each.split.key: status_counts(each) for each in fitted},
+            origins={each.split.key: origin_counts(each) for each in fitted},
+            figures=figure_sheets(fitted, evaluated, bodies[NEUTRAL], figure_params),
+            viewer=make_viewer(evaluated[0], bodies, figure_params) if evaluated else None,
+            lineage=lineage_table(inputs, protocols, values, load_raw_summaries(statistics, datasets)),
+            is_free_body=values["body"]["source"] == "free",
+        )
     )
-    report = build_report(material)
     write_report(report, markdown_out, html_out, figures_out, tables_out)
+
+
+def _files_in(folders: Iterable[Path]) -> list[Path]:
+    """All results in some folders and below them, sorted; one folder may contain another."""
+    found = {path for folder in folders for path in folder.rglob("*")}
+    return sorted(path for path in found if path.is_file() and path.suffix in _RESULT_FILES)

@@ -8,7 +8,7 @@ from spinloop.files import atomic, write_json
 from spinloop.params.datasets import ValidateParams
 from spinloop.params.loader import load_section
 from spinloop.progress import progress, say
-from spinloop.reporting.gallery import choose, gallery_page
+from spinloop.reporting.gallery import annotation_page, sample_records
 from spinloop.tables.records import ReadCounts, iterate_records
 from spinloop.tables.table import count_rows
 from spinloop.tables.validation import FATAL, validate_records
@@ -51,9 +51,9 @@ def run(
             raise UserError(f"{table}: {finding.replace('_', ' ')}: {count}, first {example}; see {out}")
     if page is not None and raw is not None:
         rules = load_section(params, "validate", ValidateParams)
-        people = choose(iterate_records(table), rules.n_people, rules.seed)
+        people = sample_records(iterate_records(table), rules.n_people, rules.seed)
         with atomic(page) as temporary:
-            temporary.write_text(gallery_page(table.stem, people, raw), encoding="utf-8")
+            temporary.write_text(annotation_page(table.stem, people, raw), encoding="utf-8")
 
 
 def _images(tests: Sequence[Path], table: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Choosing and drawing people."""
+"""Choosing people, and bodies on their crops."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.geometry.camera import project
 from spinloop.joints import SMPL_PARENTS
-from spinloop.reporting.pictures import at_quantiles, draw_body, quantile_name
+from spinloop.reporting.figures import BodyColumn, at_quantiles, quantile_name
 from spinloop.tables.images import encode_jpeg
 
 
@@ -62,11 +62,12 @@ def test_ranks_have_names():
 
 
 @pytest.mark.parametrize("size", [112, 224, 300])
-def test_the_body_is_drawn_where_the_crops_camera_sees_it(size, ball):
+def test_the_body_is_where_the_crops_camera_sees_it(size, ball):
     image = np.zeros((size, size, 3), np.uint8)
     translation = np.array([0.3, -0.2, 40.0], np.float32)
-    drawn = draw_body(image, ball, np.zeros(72), np.zeros(10), translation, alpha=1.0)
-    rows, columns = np.nonzero(drawn.sum(-1))
+    column = BodyColumn("fit", np.zeros((1, 72)), np.zeros((1, 10)), translation[None], np.zeros(1))
+    picture = column.tile(image, ball, 0).image
+    rows, columns = np.nonzero(picture.sum(-1))
     middle = project(torch.zeros(1, 1, 3), torch.from_numpy(translation)[None])[0, 0] * size / 224
     assert [columns.mean() + 0.5, rows.mean() + 0.5] == pytest.approx(middle.tolist(), abs=0.5)
     assert len(rows) == pytest.approx(np.pi * (5000 * 0.4 / 40 * size / 224) ** 2, rel=0.03)

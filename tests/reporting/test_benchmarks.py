@@ -43,19 +43,19 @@ def test_faulty_entries_are_named(tmp_path, text, fault):
         load_published(path)
 
 
-def test_rows_that_nobody_read_in_print_say_so(published):
+def test_unchecked_rows_say_so(published):
     for row in published.rows:
         assert row.checked != row.citation.endswith("(not checked)")
         assert row.checked or row.read_in is None, row.method
 
 
-def test_rows_that_were_read_elsewhere_name_the_place(published):
+def test_rows_read_elsewhere_name_that_source(published):
     row = next(row for row in published.of("h36m") if row.method.startswith("SMPLify"))
     assert row.citation == "SPIN paper, Table 3; HMR paper, Table 1"
     assert row.sources == {"SPIN paper", "HMR paper"}
 
 
-def test_kinds_of_trainings_are_named_where_the_paper_has_them(published):
+def test_rows_of_the_paper_name_the_corresponding_training(published):
     named = {(row.benchmark, row.training) for row in published.rows if row.training}
     assert named == {
         ("pw3d", "static"), ("pw3d", "paired"), ("lsp", "static"), ("lsp", "paired"), ("h36m", "unpaired"),
