@@ -53,26 +53,28 @@ def pairs(mirror, body):
     names = {image["id"]: image["file_name"] for image in content["images"]}
     keys = [f"coco_train/train2014/{names[a['image_id']]}#{a['id']}" for a in content["annotations"]]
     assert sorted(keys) == sorted(pixels)
-    marks = np.array([a["keypoints"] for a in content["annotations"]], dtype=np.float64).reshape(-1, 17, 3)
+    keypoints = np.array([a["keypoints"] for a in content["annotations"]], dtype=np.float64).reshape(
+        -1, 17, 3
+    )
     areas = np.array([a["area"] for a in content["annotations"]])
-    return marks, np.stack([pixels[key] for key in keys]), areas
+    return keypoints, np.stack([pixels[key] for key in keys]), areas
 
 
-def test_marks_scatter_about_the_projected_truth_as_stated(coco, mannequin):
-    marks, pixels, areas = pairs(coco, mannequin)
+def test_annotated_joints_scatter_about_the_projected_truth_as_stated(coco, mannequin):
+    keypoints, pixels, areas = pairs(coco, mannequin)
     spread = coco.section.annotation_noise * OKS_SIGMA * np.sqrt(areas)[:, None]
-    errors = ((marks[..., :2] - pixels) / spread[..., None])[marks[..., 2] > 0]
+    errors = ((keypoints[..., :2] - pixels) / spread[..., None])[keypoints[..., 2] > 0]
     assert len(errors) > 350
-    # A mark that falls beside the picture is left out, which trims the spread a little.
+    # A joint beside the picture is left out, which reduces the spread a little.
     assert np.sqrt((errors**2).mean()) == pytest.approx(1.0, abs=0.08)
     assert np.abs(errors.mean(0)).max() < 0.15
     assert np.abs(errors).max() < 5.5
 
 
-def test_without_annotation_noise_marks_are_the_projected_truth(run_coco, mannequin):
-    marks, pixels, _ = pairs(run_coco(n_images=6, annotation_noise=0.0), mannequin)
-    given = marks[..., 2] > 0
-    np.testing.assert_allclose(marks[given][:, :2], pixels[given], atol=0.01)
+def test_without_annotation_noise_joints_are_the_projected_truth(run_coco, mannequin):
+    keypoints, pixels, _ = pairs(run_coco(n_images=6, annotation_noise=0.0), mannequin)
+    given = keypoints[..., 2] > 0
+    np.testing.assert_allclose(keypoints[given][:, :2], pixels[given], atol=0.01)
 
 
 def test_annotation_file_has_the_fields_of_the_original(coco):
@@ -95,22 +97,22 @@ def test_annotation_file_has_the_fields_of_the_original(coco):
     }
     for annotation in content["annotations"]:
         assert set(annotation) == fields
-        marks = np.array(annotation["keypoints"]).reshape(17, 3)
-        assert annotation["num_keypoints"] == (marks[:, 2] > 0).sum()
-        assert set(marks[:, 2]) <= {0, 1, 2}
-        assert (marks[marks[:, 2] == 0] == 0).all()
+        keypoints = np.array(annotation["keypoints"]).reshape(17, 3)
+        assert annotation["num_keypoints"] == (keypoints[:, 2] > 0).sum()
+        assert set(keypoints[:, 2]) <= {0, 1, 2}
+        assert (keypoints[keypoints[:, 2] == 0] == 0).all()
     ids = [annotation["id"] for annotation in content["annotations"]]
     assert len(set(ids)) == len(ids)
     assert max(np.unique([a["image_id"] for a in content["annotations"]], return_counts=True)[1]) == 2
 
 
-def test_marks_lie_on_the_picture_and_boxes_hold_the_outlines(coco):
+def test_joints_lie_on_the_picture_and_boxes_hold_the_outlines(coco):
     content = read_annotations(coco)
     images = {image["id"]: image for image in content["images"]}
     for annotation in content["annotations"]:
         image = images[annotation["image_id"]]
-        marks = np.array(annotation["keypoints"]).reshape(17, 3)
-        on = marks[marks[:, 2] > 0]
+        keypoints = np.array(annotation["keypoints"]).reshape(17, 3)
+        on = keypoints[keypoints[:, 2] > 0]
         assert (on[:, :2] >= 0).all()
         assert (on[:, :2] <= [image["width"], image["height"]]).all()
         x, y, width, height = annotation["bbox"]
@@ -169,7 +171,7 @@ def test_a_crowd_is_one_annotation_with_a_mask_in_runs(crowded):
         assert mask.sum() == crowd["area"]
 
 
-def test_people_who_show_little_have_a_box_but_no_joints(crowded):
+def test_people_who_are_hardly_visible_have_a_box_but_no_joints(crowded):
     content = json.loads((crowded.out / "annotations" / "person_keypoints_val2017.json").read_text())
     people = [one for one in content["annotations"] if not one["iscrowd"]]
     small = [one for one in people if one["area"] < crowded.section.least_keypoints_px]

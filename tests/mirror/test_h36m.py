@@ -130,7 +130,7 @@ def test_rows_equal_the_truth_that_made_them(h36m, body_files, split, table):
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
 
 
-def test_openpose_saw_the_person_of_every_training_frame_that_is_used(h36m, body_files):
+def test_openpose_detects_the_person_in_every_used_training_frame(h36m, body_files):
     rows = {row.id: row for row in load_truth(h36m.truth_train).itertuples()}
     body = BodyModel(load_body(body_files["neutral"]), torch.float64)
     records = read(h36m, "h36m_train")

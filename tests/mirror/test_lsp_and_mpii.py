@@ -28,7 +28,7 @@ EXACT = {"annotation_noise": 0.0, "second_person": 0.4}
 
 @pytest.fixture(scope="module")
 def render(repository, body_files, mixture_file, tmp_path_factory):
-    """Run a mirror's stage with changed parameters; its places by name."""
+    """Run a mirror's stage with changed parameters; returns the paths of its outputs."""
 
     def run(stage, name: str, **changes) -> SimpleNamespace:
         root = tmp_path_factory.mktemp(name)
@@ -53,7 +53,7 @@ def _picture(repository, occluder: float) -> dict:
 
 @pytest.fixture(scope="module")
 def lsp(render, repository) -> SimpleNamespace:
-    """With something in front of everybody."""
+    """An occluder in every picture."""
     picture = _picture(repository, 1.0)
     return render(mirror_lsp, "lsp", n_images=5, n_test_images=6, picture=picture, **EXACT)
 
@@ -112,7 +112,7 @@ def test_lsp_has_its_joints_in_three_rows_of_fourteen_columns_per_image(lsp, man
     assert {path.name for path in (lsp.out / "images").iterdir()} == {f"im000{n}.jpg" for n in range(1, 6)}
 
 
-def test_the_test_half_begins_at_1001(lsp, mannequin):
+def test_the_test_images_begin_at_1001(lsp, mannequin):
     joints = loadmat(lsp.test_out / "joints.mat")["joints"]
     assert joints.shape == (3, 14, 1006)
     assert not joints[:, :, :1000].any()
@@ -136,7 +136,7 @@ def test_lspet_has_its_joints_in_fourteen_rows_of_three_columns_per_image(lspet,
     assert 0 < (joints[:, 2] == 0).sum() < joints[:, 2].size
 
 
-def test_exchanged_sides_are_exchanged_joints(render, lspet):
+def test_a_swap_exchanges_left_and_right_joints(render, lspet):
     swapped = render(mirror_lspet, "lspet", n_images=2, hidden_not_annotated=0.5, swap=1.0, **EXACT)
     one, other = (loadmat(mirror.out / "joints.mat")["joints"] for mirror in (lspet, swapped))
     # Right and left in turn from the ankles to the wrists; neck and head have no side.
@@ -178,7 +178,7 @@ def test_the_readers_find_the_truth_of_every_mirror(lsp, lspet, mpii, mannequin)
         _assert_truth(_records(split, mirror, raw), _pixels(load_truth(truth), mannequin), count)
 
 
-def test_openpose_stands_at_every_training_images_path(lsp, lspet, mpii):
+def test_openpose_has_a_file_for_every_training_image(lsp, lspet, mpii):
     for mirror, folder, pattern in (
         (lsp, "images", "*.jpg"),
         (lspet, "", "*.png"),
@@ -206,7 +206,7 @@ def _traced(truth, body, row: int, size) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def alone(render, repository) -> SimpleNamespace:
-    """Test pictures of one person with nothing in front."""
+    """Test pictures of one person without occluders."""
     changes = {"n_images": 1, "n_test_images": 2, "second_person": 0.0}
     return render(mirror_lsp, "lsp", picture=_picture(repository, 0.0), **changes)
 
@@ -240,7 +240,7 @@ def test_seams_between_parts_are_left_open_and_nothing_else(alone):
             assert (one == other)[(one > 0) & (other > 0)].all(), "two parts touch"
 
 
-def test_who_or_what_stands_in_front_cuts_a_hole_into_the_mask(lsp, mannequin):
+def test_occluders_and_other_people_cut_holes_into_the_mask(lsp, mannequin):
     truth = load_truth(lsp.test_truth)
     shares = []
     for row, key in enumerate(truth["id"]):

@@ -120,7 +120,7 @@ def test_training_rows_equal_the_truth_that_made_them(mpi, body):
         assert np.abs(record.joints_3d[PLACES, :3] - (joints - joints[0])).max() < 1e-3
 
 
-def test_openpose_saw_the_person_of_every_training_frame_that_is_used(mpi, body):
+def test_openpose_detects_the_person_in_every_used_training_frame(mpi, body):
     rows = list(load_truth(mpi.truth_train).itertuples())
     records, _ = read_train(mpi)
     files = [record.image.replace(".jpg", "_keypoints.json") for record in records]

@@ -31,9 +31,9 @@ def test_brightness_runs_from_ambient_to_one():
     light = Light(np.array([0.0, 0.0, -1.0]), 0.25)
     normals = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
     ahead = np.array([[0.0, 0.0, 1.0]] * 3)
-    facing, turned, edge_on = lambert(normals, ahead, light)
+    facing, averted, edge_on = lambert(normals, ahead, light)
     assert facing == pytest.approx(1.0)
-    assert turned == pytest.approx(1.0), "the back of an open mesh is lit as its front"
+    assert averted == pytest.approx(1.0), "the back of an open mesh is lit as its front"
     assert 0.25 < edge_on < 0.5
 
 

@@ -114,7 +114,7 @@ def _tasks(params: H36mParams, root: Path, openpose: Path) -> list[ActionTask]:
 
 def _render_action(job: MirrorJob[H36mParams], task: ActionTask) -> TruthBySplit:
     """Render one action as all cameras see it and write its files."""
-    params, bodies = job.params, job.inputs[0]
+    params, bodies = job.params, job.read_inputs()[0]
     subject = [*params.train_subjects, *params.test_subjects].index(task.subject)
     sequence = sample_sequence(job, params, _STREAM, subject, task.number, len(CAMERAS), is_green=False)
     recordings = [Recording(task.subject, task.action, camera) for camera in CAMERAS]

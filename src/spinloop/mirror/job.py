@@ -55,8 +55,7 @@ class MirrorJob(Generic[P]):
     workers: int
     """Number of processes; the result does not depend on it."""
 
-    @property
-    def inputs(self) -> tuple[BodySet, Mixture]:
+    def read_inputs(self) -> tuple[BodySet, Mixture]:
         """The bodies and the distribution of poses, read once per process."""
         return _read(self.bodies, self.mixture, self.engine)
 

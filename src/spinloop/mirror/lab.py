@@ -90,19 +90,17 @@ def sample_sequence(
         n_cameras: how many cameras there are.
         is_green: walls and floor are a green screen.
     """
-    bodies, mixture = job.inputs
-    people, steps = job.params.people, params.steps
-    seed = [job.params.seed, stream]
+    bodies, mixture = job.read_inputs()
+    people, seed = job.params.people, [job.params.seed, stream]
     cameras = sample_lab(np.random.default_rng([*seed, _LAB]), params.lab, n_cameras, is_green)
     identity = sample_identity(np.random.default_rng([*seed, _SUBJECT, subject]), bodies, people)
     rng = np.random.default_rng([*seed, _SEQUENCE, number])
     # A step ends with the frame of its own number: the frame after a subsampled one shows another step.
-    frames = tuple(-(-frame // steps.frames_per_step) for frame in range(params.n_frames))
-    states = sample_motion(
-        rng, mixture, frames[-1] + 1, steps.steps_per_pose, people, radius_m=params.lab.radius_m
-    )
+    steps = tuple(-(-frame // params.steps.frames_per_step) for frame in range(params.n_frames))
+    n_steps, steps_per_pose = steps[-1] + 1, params.steps.steps_per_pose
+    states = sample_motion(rng, mixture, n_steps, steps_per_pose, people, radius_m=params.lab.radius_m)
     placed = [place_person(bodies, identity, state) for state in states]
-    return LabSequence(cameras, identity, placed, frames, rng)
+    return LabSequence(cameras, identity, placed, steps, rng)
 
 
 def sample_lab(

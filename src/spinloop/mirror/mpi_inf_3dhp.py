@@ -124,7 +124,7 @@ def write_mpi_train(job: MirrorJob[MpiInf3dhpParams], root: Path, openpose: Path
 
 def _render_train(job: MirrorJob[MpiInf3dhpParams], task: TrainTask) -> list[_TrainFrame]:
     """Render one sequence, write its annotation and its cameras; frames of one camera after the other."""
-    train, bodies = job.params.train, job.inputs[0]
+    train, bodies = job.params.train, job.read_inputs()[0]
     subject = train.subjects.index(task.subject)
     sequence = sample_sequence(job, train, _STREAM, subject, task.number, N_CAMERAS, is_green=True)
     world = np.stack([captured_joints(bodies, person, _JOINTS28) for person in sequence.people])
@@ -225,7 +225,7 @@ def write_mpi_test(job: MirrorJob[MpiInf3dhpParams], root: Path) -> list[dict[st
 
 def _render_test(job: MirrorJob[MpiInf3dhpParams], task: tuple[str, Path]) -> list[dict[str, Any]]:
     """Render one sequence, write its pictures and its annotation."""
-    (name, folder), (bodies, mixture) = task, job.inputs
+    (name, folder), (bodies, mixture) = task, job.read_inputs()
     params, test, number = job.params, job.params.test, _TEST_SEQUENCES.index(name)
     rng = np.random.default_rng([params.seed, _STREAM, _TEST_SEQUENCE, number])
     identity = sample_identity(rng, bodies, params.people)

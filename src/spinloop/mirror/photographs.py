@@ -99,7 +99,7 @@ def _render_batch(
     job: MirrorJob[P],
     numbers: range,
 ) -> list[Result]:
-    bodies, mixture = job.inputs
+    bodies, mixture = job.read_inputs()
     params = job.params
     # Poses for a whole batch, so that the last batch of a short run equals the same one of a longer run.
     seed = [params.seed, stream, _POSES, numbers.start]

@@ -75,7 +75,7 @@ def sequence_name(number: int) -> str:
 
 def _render_video(job: MirrorJob[Pw3dParams], task: tuple[int, Path]) -> list[dict[str, Any]]:
     """Render one video, write its pictures and its sequence file."""
-    (number, root), (bodies, mixture) = task, job.inputs
+    (number, root), (bodies, mixture) = task, job.read_inputs()
     params, rng = job.params, np.random.default_rng([job.params.seed, _STREAM, number])
     name = sequence_name(number)
     folder = root / "imageFiles" / name
