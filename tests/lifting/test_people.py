@@ -7,7 +7,7 @@ import torch
 from spinloop.body.joints_only import JointsOnly
 from spinloop.geometry.camera import project
 from spinloop.joints import MODEL49, N_OPENPOSE
-from spinloop.lifting.training import detect, draw_people
+from spinloop.lifting.training import detect, sample_people
 from spinloop.params.mirror import Range
 
 
@@ -18,12 +18,12 @@ def skeleton(golden) -> JointsOnly:
 
 @pytest.fixture(scope="module")
 def seen(skeleton, still, lifter_params):
-    return draw_people(skeleton, still, lifter_params.people, 300, np.random.default_rng(0))
+    return sample_people(skeleton, still, lifter_params.people, 300, np.random.default_rng(0))
 
 
 def test_a_far_camera_is_the_crops_own(skeleton, still, lifter_params):
     far = lifter_params.people.model_copy(update={"distance_m": Range(low=500.0, high=500.0)})
-    people = draw_people(skeleton, still, far, 20, np.random.default_rng(0))
+    people = sample_people(skeleton, still, far, 20, np.random.default_rng(0))
     # The crop's 5000 px camera stands some 50 m away; that little perspective is all that is left.
     error = (project(people.joints, people.state.translation) - people.pixels).norm(dim=-1)
     assert error.max() < 3.0

@@ -1,4 +1,4 @@
-"""The lifter's training: it learns, it is repeatable, and a stopped one goes on bit for bit."""
+"""The lifter's training: it learns, it is repeatable, and a stopped one resumes bit for bit."""
 
 import copy
 
@@ -20,12 +20,12 @@ def test_the_same_seed_gives_the_same_weights(training, learnt):
 
 
 def test_another_seed_gives_others(training):
-    lesson = training.lesson(0, 0, 4).inputs
+    inputs = training.batch(0, 0, 4).inputs
     training.params = training.params.model_copy(update={"seed": 4})
-    assert not torch.equal(lesson, training.lesson(0, 0, 4).inputs)
+    assert not torch.equal(inputs, training.batch(0, 0, 4).inputs)
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(untouched, training, learnt, tmp_path):
+def test_a_stopped_training_resumes_bit_for_bit(untouched, training, learnt, tmp_path):
     steps = training.steps()
     for _ in range(17):
         next(steps)
@@ -37,13 +37,13 @@ def test_a_stopped_training_goes_on_bit_for_bit(untouched, training, learnt, tmp
     assert _equal(_weights(resumed), _weights(learnt))
 
 
-def test_training_lowers_the_error_of_people_it_has_not_seen(training, learnt):
+def test_training_lowers_the_error_of_held_out_people(training, learnt):
     before, after = training.held_out_errors(), learnt.held_out_errors()
     assert after["mpjpe_mm"] < 0.9 * before["mpjpe_mm"]
 
 
-def test_people_to_measure_on_are_not_those_to_learn_from(training):
-    first = training.lesson(0, 0, 8).inputs
-    assert not torch.equal(first, training.lesson(1, 0, 8).inputs)
-    assert not torch.equal(first, training.lesson(0, 1, 8).inputs)
-    assert torch.equal(first, training.lesson(0, 0, 8).inputs)
+def test_held_out_people_are_not_those_to_train_on(training):
+    first = training.batch(0, 0, 8).inputs
+    assert not torch.equal(first, training.batch(1, 0, 8).inputs)
+    assert not torch.equal(first, training.batch(0, 1, 8).inputs)
+    assert torch.equal(first, training.batch(0, 0, 8).inputs)

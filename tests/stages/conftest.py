@@ -8,7 +8,7 @@ import torch
 
 from spinloop.body.files import save_body
 from spinloop.keypoints.merge import KEYPOINTS
-from spinloop.lifting.network import N_ANSWERS, Lifter, save_lifter
+from spinloop.lifting.network import N_OUTPUTS, Lifter, save_lifter
 from spinloop.motion.mixture import Mixture, save_mixture
 from spinloop.params.fitting import LifterNetworkParams
 from spinloop.tables.table import save_table
@@ -30,7 +30,7 @@ def world(golden, repository, tmp_path_factory):
     save_mixture(folder / "prior.npz", Mixture(golden.means, golden.covars, golden.weights), {})
     sizes = LifterNetworkParams(width=8, n_blocks=1)
     mean = torch.tensor([1.0, 0, 0, 1, 0, 0] * 24 + [0.0] * 10 + [0.8, 0, 0])
-    assert len(mean) == N_ANSWERS
+    assert len(mean) == N_OUTPUTS
     save_lifter(folder / "lifter.pt", Lifter(sizes, mean, torch.Generator().manual_seed(0)), sizes)
     rng = np.random.default_rng(0)
     keypoints = np.concatenate([rng.uniform(20, 200, (5, 49, 2)), np.ones((5, 49, 1))], axis=-1)

@@ -1,4 +1,4 @@
-"""The lifter's stage: a stopped run goes on and writes the same file."""
+"""The lifter's stage: a stopped run resumes and writes the same file."""
 
 import json
 
@@ -22,11 +22,11 @@ def _outputs(folder):
     return {"out": folder / "lifter.pt", "metrics": folder / "lifter.json", "state": folder / ".state"}
 
 
-def test_a_stopped_run_goes_on_and_writes_the_same_file(toy, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_and_writes_the_same_file(toy, tmp_path, monkeypatch):
     # The golden prior's poses are none that a person takes; any will do here.
     monkeypatch.setattr("spinloop.motion.mixture.is_plausible", lambda poses: poses[:, 0] < 1e9)
     train_lifter.run(**toy, **_outputs(tmp_path / "whole"))
-    real, stopped_at = LifterTraining.lesson, 5
+    real, stopped_at = LifterTraining.batch, 5
 
     def stop(self, stream, number, n):
         if (stream, number) == (0, stopped_at):
@@ -34,12 +34,12 @@ def test_a_stopped_run_goes_on_and_writes_the_same_file(toy, tmp_path, monkeypat
         return real(self, stream, number, n)
 
     outputs = _outputs(tmp_path / "stopped")
-    monkeypatch.setattr(LifterTraining, "lesson", stop)
+    monkeypatch.setattr(LifterTraining, "batch", stop)
     with pytest.raises(KeyboardInterrupt):
         train_lifter.run(**toy, **outputs)
     assert not outputs["out"].exists()
     seen = []
-    monkeypatch.setattr(LifterTraining, "lesson", lambda self, *a: (seen.append(a[:2]), real(self, *a))[1])
+    monkeypatch.setattr(LifterTraining, "batch", lambda self, *a: (seen.append(a[:2]), real(self, *a))[1])
     train_lifter.run(**toy, **outputs)
     assert seen == [(0, 3), (0, 4), (0, 5), (1, 0)]
     assert outputs["out"].read_bytes() == (tmp_path / "whole/lifter.pt").read_bytes()

@@ -1,11 +1,8 @@
-"""The frame of a person's own keypoints, in which the network reads and answers.
+"""The lifter: the network, the frame of its inputs and outputs, and its file.
 
-Its origin is the mean of the keypoints that are seen, its unit their spread, so that where in the crop and
-how large a person is makes no difference.
-
-The network: residual layers of one width from keypoints to pose, shape and camera.
-
-The lifter in use, and its file: `{"lifter": state dict, "network": sizes}`, read with `weights_only`.
+The network reads and predicts in the frame of a person's own keypoints: the origin is the mean of the visible
+keypoints, the unit their spread, so that the crop makes no difference. The file is
+`{"lifter": state dict, "network": sizes}`, read with `weights_only`.
 """
 
 from pathlib import Path
@@ -19,24 +16,23 @@ from torch import Tensor, nn
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.files import atomic, read_weights
+from spinloop.geometry.camera import usable_keypoints
 from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.geometry.rotations import matrix_to_axis_angle, rot6d_to_matrix
 from spinloop.params.fitting import LifterNetworkParams
 
 N_INPUTS = 3 * 49
-# Somebody of whom less than two keypoints are seen is taken to fill the crop.
+# A person of whom fewer than two keypoints are visible is assumed to fill the crop.
 _DEFAULT_SPREAD_PX = CROP_PX / 4
-_LEAST_SPREAD_PX = 1.0
-# Outliers further off say no more than that they are outliers.
-_FARTHEST = 4.0
-# Neither a pixel nor a confidence (as in the fit).
-_ABSURD = 1e6
+_MIN_SPREAD_PX = 1.0
+# Keypoints further from the origin than this are outliers; how far does not matter.
+_MAX_DISTANCE = 4.0
 # Bounds of the logarithm of the spread per metre: people from 0.05 to 3.5 m of spread.
 _LOG_SCALE = (-1.2, 3.0)
 
 
-class Frame(NamedTuple):
-    """Where the keypoints of each person lie, and how far apart."""
+class KeypointFrame(NamedTuple):
+    """Where the keypoints of each person are, and how far apart."""
 
     middle: Float[Tensor, "B 2"]
     """Pixels of the crop."""
@@ -44,70 +40,67 @@ class Frame(NamedTuple):
     """Root mean square distance from the middle along one axis, pixels."""
 
 
-def own_frame(keypoints: Float[Tensor, "B 49 3"]) -> Frame:
-    """The frame of each person's keypoints; finite whatever they hold.
+def frame_of(keypoints: Float[Tensor, "B 49 3"]) -> KeypointFrame:
+    """The frame of each person's keypoints; finite for all inputs.
 
     Args:
-        keypoints: pixels and confidence; 0, or a number that is not finite, leaves a keypoint out.
+        keypoints: pixels and confidence; a keypoint with confidence 0, or a number that is not finite, does
+            not count.
     """
-    points, seen = _seen(keypoints)
+    known = usable_keypoints(keypoints)
+    points, seen = known[..., :2], (known[..., 2:] > 0).to(known.dtype)
     count = seen.sum(1)
     middle = (points * seen).sum(1) / count.clamp(min=1)
     square = ((points - middle[:, None]).square() * seen).sum((1, 2)) / (2 * count[:, 0].clamp(min=1))
-    spread = torch.where(count[:, 0] >= 2, square.sqrt().clamp(min=_LEAST_SPREAD_PX), _DEFAULT_SPREAD_PX)
-    return Frame(torch.where(count > 0, middle, CENTER_PX), spread)
+    spread = torch.where(count[:, 0] >= 2, square.sqrt().clamp(min=_MIN_SPREAD_PX), _DEFAULT_SPREAD_PX)
+    return KeypointFrame(torch.where(count > 0, middle, CENTER_PX), spread)
 
 
-def encode(keypoints: Float[Tensor, "B 49 3"], frame: Frame) -> Float[Tensor, "B 147"]:
-    """What the network reads: places in the frame and confidences, zeros where nothing is seen."""
-    points, seen = _seen(keypoints)
-    places = (points - frame.middle[:, None]) / frame.spread[:, None, None]
-    confidence = torch.where(seen > 0, keypoints[..., 2:], 0.0).clamp(max=1)
-    return torch.cat([places.clamp(-_FARTHEST, _FARTHEST) * seen, confidence], dim=-1).flatten(1)
+def encode_keypoints(keypoints: Float[Tensor, "B 49 3"], frame: KeypointFrame) -> Float[Tensor, "B 147"]:
+    """Inputs of the network: coordinates in the frame and confidences, zeros where nothing is visible."""
+    known = usable_keypoints(keypoints)
+    seen = (known[..., 2:] > 0).to(known.dtype)
+    points = (known[..., :2] - frame.middle[:, None]) / frame.spread[:, None, None]
+    confidence = known[..., 2:].clamp(max=1)
+    return torch.cat([points.clamp(-_MAX_DISTANCE, _MAX_DISTANCE) * seen, confidence], dim=-1).flatten(1)
 
 
-def encode_camera(translation: Float[Tensor, "B 3"], frame: Frame) -> Float[Tensor, "B 3"]:
-    """A translation as the network answers it: log of the scale, and the place of the body's origin.
+def encode_camera(translation: Float[Tensor, "B 3"], frame: KeypointFrame) -> Float[Tensor, "B 3"]:
+    """A translation as the network predicts it: log of the scale, and the body's origin in the frame.
 
     Args:
         translation: metres, of the 5000 px camera of the crop.
         frame: of the person's keypoints.
     """
     px_per_m = FOCAL_PX / translation[:, 2:]
-    place = (translation[:, :2] * px_per_m + CENTER_PX - frame.middle) / frame.spread[:, None]
-    return torch.cat([(px_per_m / frame.spread[:, None]).log(), place], dim=1)
+    origin = (translation[:, :2] * px_per_m + CENTER_PX - frame.middle) / frame.spread[:, None]
+    return torch.cat([(px_per_m / frame.spread[:, None]).log(), origin], dim=1)
 
 
-def decode_camera(camera: Float[Tensor, "B 3"], frame: Frame) -> Float[Tensor, "B 3"]:
+def decode_camera(camera: Float[Tensor, "B 3"], frame: KeypointFrame) -> Float[Tensor, "B 3"]:
     """The inverse of `encode_camera`; scales beyond those of people are clipped."""
     px_per_m = camera[:, :1].clamp(*_LOG_SCALE).exp() * frame.spread[:, None]
-    place = camera[:, 1:] * frame.spread[:, None] + frame.middle - CENTER_PX
-    return torch.cat([place / px_per_m, FOCAL_PX / px_per_m], dim=1)
-
-
-def _seen(keypoints: Float[Tensor, "B 49 3"]) -> tuple[Float[Tensor, "B 49 2"], Float[Tensor, "B 49 1"]]:
-    # NaN is not less than anything.
-    known = (keypoints.abs() < _ABSURD).all(-1, keepdim=True) & (keypoints[..., 2:] > 0)
-    return torch.where(known, keypoints[..., :2], 0.0), known.to(keypoints.dtype)
+    origin = camera[:, 1:] * frame.spread[:, None] + frame.middle - CENTER_PX
+    return torch.cat([origin / px_per_m, FOCAL_PX / px_per_m], dim=1)
 
 
 _SIZES = (24 * 6, 10, 3)
-N_ANSWERS = sum(_SIZES)
+N_OUTPUTS = sum(_SIZES)
 
 
 class Lifted(NamedTuple):
-    """What the network says about each person."""
+    """What the network predicts of each person."""
 
     rotations: Float[Tensor, "B 24 3 3"]
-    """Of the 24 joints; the root's in camera axes."""
+    """Of the 24 joints; that of the root in camera axes."""
     betas: Float[Tensor, "B 10"]
     """Shape coefficients."""
     camera: Float[Tensor, "B 3"]
-    """See `frame.encode_camera`."""
+    """See `encode_camera`."""
 
 
 class Lifter(nn.Module):
-    """Keypoints in their own frame → a posed body and its camera.
+    """Residual layers of one width from keypoints in their own frame to pose, shape and camera.
 
     Differs from Martinez et al.: layer normalisation, which treats every person alone, in place of batch
     normalisation; no dropout, since no person is ever seen twice.
@@ -118,22 +111,22 @@ class Lifter(nn.Module):
     def __init__(
         self, params: LifterNetworkParams, mean: Float[Tensor, " 157"], generator: torch.Generator
     ) -> None:
-        """Draw the weights.
+        """Initialize the weights.
 
         Args:
             params: sizes.
-            mean: answer to start from: six numbers of each joint's rotation, shape, camera.
+            mean: initial output: six numbers of each joint's rotation, shape, camera.
             generator: of the weights.
         """
         super().__init__()
         self.enter = nn.Linear(N_INPUTS, params.width)
         self.blocks = nn.ModuleList(_Block(params.width) for _ in range(params.n_blocks))
-        self.leave = nn.Linear(params.width, N_ANSWERS)
+        self.leave = nn.Linear(params.width, N_OUTPUTS)
         self.register_buffer("mean", mean.clone())
-        _draw_weights(self, generator)
+        _initialize(self, generator)
 
     def forward(self, inputs: Float[Tensor, "B 147"]) -> Lifted:
-        """Lift keypoints that `frame.encode` has prepared."""
+        """Predict from the output of `encode_keypoints`."""
         hidden = torch.relu(self.enter(inputs))
         for block in self.blocks:
             hidden = block(hidden)
@@ -157,8 +150,8 @@ class _Block(nn.Module):
 
 
 @torch.no_grad()
-def _draw_weights(network: Lifter, generator: torch.Generator) -> None:
-    """Kaiming's initialisation; the answer starts at the mean."""
+def _initialize(network: Lifter, generator: torch.Generator) -> None:
+    """Kaiming's initialisation; the output starts at the mean."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
@@ -166,20 +159,20 @@ def _draw_weights(network: Lifter, generator: torch.Generator) -> None:
     network.leave.weight.mul_(0.01)
 
 
-_CURE = "make it with `spinloop train_lifter`"
+_FIX = "make it with `spinloop train_lifter`"
 
 
 @torch.no_grad()
 def lift(lifter: Lifter, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
-    """The bodies that keypoints suggest; finite whatever they hold, and each by its own keypoints alone.
+    """The body of each person from their own keypoints alone; finite for all inputs.
 
     Args:
         lifter: a trained network.
-        keypoints: pixels of the 224 px crop, confidence; 0, or a number that is not finite, leaves a joint
-            out.
+        keypoints: pixels of the 224 px crop, and confidence; a keypoint with confidence 0, or a number that
+            is not finite, does not count.
     """
-    frame = own_frame(keypoints)
-    found = lifter(encode(keypoints, frame))
+    frame = frame_of(keypoints)
+    found = lifter(encode_keypoints(keypoints, frame))
     pose = matrix_to_axis_angle(found.rotations).flatten(1)
     return BodyState(pose, found.betas, decode_camera(found.camera, frame))
 
@@ -197,16 +190,16 @@ def load_lifter(path: Path) -> Lifter:
     Raises:
         UserError: the file is absent, damaged, not a lifter, or its weights do not fit its sizes.
     """
-    saved = read_weights(path, _CURE)
+    saved = read_weights(path, _FIX)
     if not isinstance(saved, dict) or set(saved) != {"lifter", "network"}:
-        raise UserError(f"{path}: not a lifter's file; {_CURE}")
+        raise UserError(f"{path}: not a lifter's file; {_FIX}")
     try:
         params = LifterNetworkParams.model_validate(saved["network"])
-        lifter = Lifter(params, torch.zeros(N_ANSWERS), torch.Generator())
+        lifter = Lifter(params, torch.zeros(N_OUTPUTS), torch.Generator())
         lifter.load_state_dict(saved["lifter"])
     except ValidationError as error:
-        raise UserError(f"{path}: network: {error.errors()[0]['msg']}; {_CURE}") from None
+        raise UserError(f"{path}: network: {error.errors()[0]['msg']}; {_FIX}") from None
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: weights do not fit the sizes ({reason}); {_CURE}") from None
+        raise UserError(f"{path}: weights do not fit the sizes ({reason}); {_FIX}") from None
     return lifter.eval()

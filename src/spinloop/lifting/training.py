@@ -1,8 +1,6 @@
-"""What reaches the lifter of a person: keypoints with the noise, gaps and mistakes of files.
+"""Training of the lifter on simulated people and keypoints; nothing is rendered.
 
-The people that the lifter learns from: drawn, posed, seen by a camera; nothing is rendered.
-
-Training of the lifter: new people at every step, drawn from the seed and the step's number alone.
+Every step has new people, which depend on the seed and the number of the step alone.
 """
 
 import math
@@ -32,7 +30,7 @@ from spinloop.joints import (
     MODEL49_FLIP,
     N_OPENPOSE,
 )
-from spinloop.lifting.network import Lifted, Lifter, encode, encode_camera, own_frame
+from spinloop.lifting.network import Lifted, Lifter, encode_camera, encode_keypoints, frame_of
 from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import LifterKeypointsParams, LifterLossParams, LifterParams, LifterPeopleParams
 
@@ -114,31 +112,31 @@ def _cut_off(
 _FILL = 1 / 1.2
 
 
-class Seen(NamedTuple):
-    """People as a camera sees them."""
+class SimulatedPeople(NamedTuple):
+    """Bodies, and their joints as a camera sees them."""
 
     state: BodyState
-    """The translation is that of the crop's 5000 px camera, which comes nearest to the real one."""
+    """The translation is that of the crop's 5000 px camera that is nearest to the real camera."""
     joints: Float[Tensor, "B 49 3"]
     """Metres, without the translation."""
     pixels: Float[Tensor, "B 49 2"]
     """Where the real camera sees the joints, pixels of the crop."""
 
 
-def draw_people(
+def sample_people(
     skeleton: JointsOnly, mixture: Mixture, params: LifterPeopleParams, n: int, rng: np.random.Generator
-) -> Seen:
-    """Random people before random cameras.
+) -> SimulatedPeople:
+    """Sample people and a real camera for each.
 
-    A camera stands at a person's distance, so that near hands are large; it looks at the person's root, as
+    The camera is at a photographer's distance, so that near hands are large, and looks at the root joint, as
     the crop's own camera does.
 
     Args:
         skeleton: the 49 joints of the body.
         mixture: of body poses.
-        params: who is seen, from where.
-        n: how many.
-        rng: of everything.
+        params: distributions of shapes, orientations and cameras.
+        n: how many people.
+        rng: random numbers.
     """
     body = mixture.sample(n, rng)
     pose = torch.from_numpy(np.concatenate([_roots(params, n, rng).as_rotvec(), body], axis=1)).float()
@@ -152,17 +150,17 @@ def draw_people(
     depth = (moved[..., 2:] + distance[:, None, None]).clamp(min=0.1)
     pixels = _in_crop(moved[..., :2] / depth)
     translation = estimate_translation(joints, pixels, torch.ones_like(pixels[..., 0]))
-    return Seen(BodyState(pose, betas, translation), joints, pixels)
+    return SimulatedPeople(BodyState(pose, betas, translation), joints, pixels)
 
 
 def _roots(params: LifterPeopleParams, n: int, rng: np.random.Generator) -> Rotation:
-    """Roots in camera axes: leaning people that face anywhere, seen by a tilted, rolled camera."""
+    """Root rotations in camera axes: leaning people who face anywhere, seen by a tilted, rolled camera."""
     lean = Rotation.from_euler("xz", rng.normal(0, params.lean_std_deg, (n, 2)), degrees=True)
     facing = _about("y", rng.uniform(-180, 180, n))
     # The body's axes are y up; the camera's y down, z away.
     upright = _about("x", 180 + rng.normal(0, params.elevation_std_deg, n))
-    turn = rng.normal(0, params.roll_std_deg, n)
-    roll = np.where(rng.random(n) < params.any_roll, rng.uniform(-180, 180, n), turn)
+    small = rng.normal(0, params.roll_std_deg, n)
+    roll = np.where(rng.random(n) < params.any_roll, rng.uniform(-180, 180, n), small)
     return _about("z", roll) * upright * facing * lean
 
 
@@ -178,26 +176,27 @@ def _in_crop(image: Float[Tensor, "B 49 2"]) -> Float[Tensor, "B 49 2"]:
 
 
 _MEAN_LOG_SCALE = math.log(2.2)  # 1 / (spread in metres of the joints of a standing person)
-# Streams of random numbers: people to learn from, people to be measured on.
+# Streams of random numbers: people to train on, held-out people.
 _TRAINING, _HELD_OUT = 0, 1
 _HIPS = slice(2, 4)
 _JOINTS14 = [N_OPENPOSE + joint for joint in COMMON24_TO_J14]
 
 
-class Lesson(NamedTuple):
-    """People of one step."""
+class LifterBatch(NamedTuple):
+    """Inputs and targets of one step."""
 
     inputs: Float[Tensor, "B 147"]
-    truth: Lifted
+    """See `encode_keypoints`."""
+    target: Lifted
     joints: Float[Tensor, "B 14 3"]
-    """Of the person's limbs, neck and head (`joints.PROTOCOL14`), metres, without the translation."""
+    """The protocols' 14 joints, metres, without the translation."""
 
 
 class LifterTraining:
-    """A lifter on its way; everything that goes on is in `state_dict`."""
+    """A lifter and its optimizer; `state_dict` has all that a resumed training needs."""
 
     def __init__(self, body: BodyFile, mixture: Mixture, params: LifterParams) -> None:
-        """Draw the network.
+        """Initialize the network.
 
         Args:
             body: arrays of the neutral body.
@@ -208,20 +207,20 @@ class LifterTraining:
         self._skeleton, self._mixture = JointsOnly(body), mixture
         self._measured = JointsOnly(body, keep=_JOINTS14)
         generator = torch.Generator().manual_seed(params.seed)
-        self.network = Lifter(params.network, _mean_answer(mixture), generator)
+        self.network = Lifter(params.network, _mean_output(mixture), generator)
         self._optimizer = torch.optim.Adam(self.network.parameters(), lr=params.learning_rate)
         self.n_done = 0
-        """Steps that are done."""
+        """Number of steps done."""
 
     def steps(self) -> Iterator[range]:
-        """Train to the end, from wherever it is; yields after each step the number of it."""
+        """Train from step `n_done` to the end; yields the number of each step as a range."""
         params, factor = self.params, math.pi / self.params.n_steps
         while self.n_done < params.n_steps:
             rate = params.learning_rate * 0.5 * (1 + math.cos(factor * self.n_done))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            lesson = self.lesson(_TRAINING, self.n_done, params.batch_size)
-            loss = loss_of(self.network(lesson.inputs), lesson, self._measured, params.loss)
+            batch = self.batch(_TRAINING, self.n_done, params.batch_size)
+            loss = lifter_loss(self.network(batch.inputs), batch, self._measured, params.loss)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -229,30 +228,30 @@ class LifterTraining:
             yield range(self.n_done - 1, self.n_done)
 
     @torch.no_grad()
-    def lesson(self, stream: int, number: int, n: int) -> Lesson:
-        """People that belong to one stream of random numbers and one place in it."""
+    def batch(self, stream: int, number: int, n: int) -> LifterBatch:
+        """The batch of a place (`number`) in a stream of random numbers."""
         rng = np.random.default_rng([self.params.seed, stream, number])
-        people = draw_people(self._skeleton, self._mixture, self.params.people, n, rng)
+        people = sample_people(self._skeleton, self._mixture, self.params.people, n, rng)
         keypoints = detect(people.pixels, self.params.keypoints, rng)
-        frame = own_frame(keypoints)
+        frame = frame_of(keypoints)
         rotations = axis_angle_to_matrix(people.state.pose.unflatten(1, (24, 3)))
-        truth = Lifted(rotations, people.state.betas, encode_camera(people.state.translation, frame))
-        return Lesson(encode(keypoints, frame), truth, people.joints[:, _JOINTS14])
+        target = Lifted(rotations, people.state.betas, encode_camera(people.state.translation, frame))
+        return LifterBatch(encode_keypoints(keypoints, frame), target, people.joints[:, _JOINTS14])
 
     @torch.no_grad()
     def held_out_errors(self) -> dict[str, float]:
-        """Mean errors over people that no step has seen: 14 joints, seen from the middle of the hips; mm."""
-        lesson = self.lesson(_HELD_OUT, 0, self.params.n_held_out)
-        found = self.network.eval()(lesson.inputs)
+        """Mean errors over held-out people, mm: 14 joints, root-aligned at the middle of the hips."""
+        batch = self.batch(_HELD_OUT, 0, self.params.n_held_out)
+        found = self.network.eval()(batch.inputs)
         joints = self._measured.joints(found.rotations, found.betas).double().numpy()
-        true = lesson.joints.double().numpy()
+        true = batch.joints.double().numpy()
         joints, true = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (joints, true))
         direct = np.linalg.norm(joints - true, axis=-1)
         aligned = np.linalg.norm(procrustes_align(joints, true) - true, axis=-1)
         return {"mpjpe_mm": 1e3 * float(direct.mean()), "pa_mpjpe_mm": 1e3 * float(aligned.mean())}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """All that a resumed training needs."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -260,35 +259,36 @@ class LifterTraining:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from a state."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.n_done = state["step"]
 
 
-def loss_of(
-    found: Lifted, lesson: Lesson, skeleton: JointsOnly, weights: LifterLossParams
+def lifter_loss(
+    predicted: Lifted, batch: LifterBatch, skeleton: JointsOnly, weights: LifterLossParams
 ) -> Float[Tensor, ""]:
     """The weighted loss of a batch.
 
     Args:
-        found: what the network says.
-        lesson: what is true.
-        skeleton: the joints of `lesson.joints`.
-        weights: of the parts.
+        predicted: output of the network.
+        batch: its targets.
+        skeleton: makes the joints of `batch.joints`.
+        weights: of the terms.
     """
-    truth, root = lesson.truth, skeleton.root_joint
-    joints = skeleton.joints(found.rotations, found.betas) - root(found.betas)[:, None]
-    wanted = lesson.joints - root(truth.betas)[:, None]
+    target, root = batch.target, skeleton.root_joint
+    joints = skeleton.joints(predicted.rotations, predicted.betas) - root(predicted.betas)[:, None]
+    target_joints = batch.joints - root(target.betas)[:, None]
     return (
-        weights.rotation * (found.rotations - truth.rotations).square().mean()
-        + weights.joints * (joints - wanted).norm(dim=-1).mean()
-        + weights.shape * (found.betas - truth.betas).square().mean()
-        + weights.camera * (found.camera - truth.camera).square().mean()
+        weights.rotation * (predicted.rotations - target.rotations).square().mean()
+        + weights.joints * (joints - target_joints).norm(dim=-1).mean()
+        + weights.shape * (predicted.betas - target.betas).square().mean()
+        + weights.camera * (predicted.camera - target.camera).square().mean()
     )
 
 
-def _mean_answer(mixture: Mixture) -> Float[Tensor, " 157"]:
+def _mean_output(mixture: Mixture) -> Float[Tensor, " 157"]:
+    """The mixture's mean pose, upright and facing the camera, in the middle of the crop."""
     body = torch.from_numpy(mixture.weights @ mixture.means)
     pose = torch.cat([body.new_tensor([math.pi, 0.0, 0.0]), body]).view(24, 3)
     six = matrix_to_rot6d(axis_angle_to_matrix(pose)).flatten()
