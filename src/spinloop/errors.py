@@ -5,6 +5,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 
 DAMAGE = (
     AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError, OverflowError, RuntimeError,
@@ -23,6 +24,22 @@ class UserError(Exception):
     The message is one line that names the file, the key in it, and how to fix it. The command line prints it
     without a traceback and exits with status 2; every other exception is a bug and keeps its traceback.
     """
+
+
+def shape_fault(found: Sequence[int], wanted: Sequence[int | None], free: str = "frames") -> str | None:
+    """What is wrong with an array's shape, for a message; None if nothing is.
+
+    Args:
+        found: the array's shape.
+        wanted: what it must be; None for an axis of any length.
+        free: what is counted along such an axis.
+    """
+    if len(found) == len(wanted) and all(
+        want in (None, got) for want, got in zip(wanted, found, strict=True)
+    ):
+        return None
+    expected = " × ".join(free if side is None else str(side) for side in wanted)
+    return f"expected {expected}, found {' × '.join(map(str, found)) or 'a single value'}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The readers by name: which function turns which dataset into records."""
+"""Datasets in their native formats → records: the readers by name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -5,23 +5,22 @@ Expected tree, as distributed: `annotations/person_keypoints_<subset>.json` and 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from spinloop.errors import UserError
 from spinloop.files import read_json
-from spinloop.joints import COCO17, COMMON24, LIMB12, index_map
+from spinloop.joints import COCO17, LIMB12, index_map
 from spinloop.params.datasets import CocoSource
-from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import N_COMMON, Box, ReadCounts, Record, bounding_square, make_id
+from spinloop.tables.images import read_size_or_none
+from spinloop.tables.records import Box, ReadCounts, Record, bounding_square, common_joints, make_id
 
-_TO_COMMON = list(index_map(COMMON24, COCO17))
 _LIMBS = list(index_map(COCO17, LIMB12))
-_CURE = "download COCO's annotations and unpack them there"
+_FIX = "download COCO's annotations and unpack them there"
 
 
 def read_coco(
@@ -51,14 +50,18 @@ def read_coco(
             annotations, key=lambda one: (_image_of(path, one, images)["file_name"], one["id"])
         )
     limbs_needed = len(LIMB12) if is_official else source.min_limb_joints
-    sizes = _SizeCheck(raw)
+    size_of = lru_cache(maxsize=256)(read_size_or_none)
     for annotation in annotations:
         listed = _image_of(path, annotation, images)
         image = f"{folder}/{listed['file_name']}"
         person = _parse(path, annotation, source.box_factor)
         name = make_id(split, image, person.number)
-        reason = person.reject(limbs_needed) or sizes.reject(image, listed)
-        if reason or person.box is None:
+        reason = person.reason_to_reject(limbs_needed)
+        if reason is None:
+            size = size_of(raw / image)
+            if size != (listed["height"], listed["width"]):
+                reason = "unreadable_image" if size is None else "image_size_differs"
+        if reason is not None or person.box is None:
             counts.leave_out(reason or "empty_box", name)
             continue
         counts.keep()
@@ -69,47 +72,26 @@ def read_coco(
             image_width=listed["width"],
             center=person.box.center,
             scale=person.box.scale,
-            keypoints=_common(person.joints),
+            keypoints=common_joints(person.joints, person.is_annotated, COCO17),
             person=person.number,
         )
 
 
-@dataclass(frozen=True)
-class _Person:
+class _Person(NamedTuple):
     number: int
     is_crowd: bool
-    joints: Float[np.ndarray, "17 3"]
-    """x, y, confidence 0 or 1."""
+    joints: Float[np.ndarray, "17 2"]
+    is_annotated: Bool[np.ndarray, " 17"]
     box: Box | None
 
-    def reject(self, limbs_needed: int) -> str | None:
+    def reason_to_reject(self, limbs_needed: int) -> str | None:
         if self.is_crowd:
             return "crowd"
-        if not self.joints[:, 2].any():
+        if not self.is_annotated.any():
             return "no_visible_joint"
-        if self.joints[_LIMBS, 2].sum() < limbs_needed:
+        if self.is_annotated[_LIMBS].sum() < limbs_needed:
             return "too_few_limb_joints"
         return None if self.box else "empty_box"
-
-
-class _SizeCheck:
-    """Does the image file have the size that the annotation file says? The last answer is remembered."""
-
-    def __init__(self, raw: Path) -> None:
-        self._raw = raw
-        self._last: tuple[str, str | None] = ("", None)
-
-    def reject(self, image: str, listed: Mapping[str, Any]) -> str | None:
-        if image != self._last[0]:
-            self._last = (image, self._check(image, listed))
-        return self._last[1]
-
-    def _check(self, image: str, listed: Mapping[str, Any]) -> str | None:
-        try:
-            size = read_size(self._raw / image)
-        except UnreadableImage:
-            return "unreadable_image"
-        return None if size == (listed["height"], listed["width"]) else "image_size_differs"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -117,10 +99,10 @@ def _read(path: Path) -> dict[str, Any]:
     content = read_json(path, keep=_without_outline)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise UserError(f"{path}: {key}: list missing, so this is no COCO annotation file; {_CURE}")
+            raise UserError(f"{path}: {key}: list missing, so this is no COCO annotation file; {_FIX}")
     for category in content["categories"]:
         if category.get("name") == "person" and tuple(category.get("keypoints", COCO17)) != COCO17:
-            raise UserError(f"{path}: categories: the joints of a person are not COCO's 17 in order; {_CURE}")
+            raise UserError(f"{path}: categories: the joints of a person are not COCO's 17 in order; {_FIX}")
     return content
 
 
@@ -133,14 +115,14 @@ def _by_id(path: Path, images: list[dict[str, Any]]) -> dict[int, dict[str, Any]
     for image in images:
         absent = {"id", "file_name", "height", "width"} - image.keys()
         if absent:
-            raise UserError(f"{path}: images: an entry has no {sorted(absent)[0]}; {_CURE}")
+            raise UserError(f"{path}: images: an entry has no {sorted(absent)[0]}; {_FIX}")
     return {image["id"]: image for image in images}
 
 
 def _image_of(path: Path, annotation: Mapping[str, Any], images: Mapping[int, Any]) -> Mapping[str, Any]:
     if annotation.get("image_id") not in images:
         where = f"annotation {annotation.get('id')}"
-        raise UserError(f"{path}: {where}: image_id {annotation.get('image_id')} is not listed; {_CURE}")
+        raise UserError(f"{path}: {where}: image_id {annotation.get('image_id')} is not listed; {_FIX}")
     return images[annotation["image_id"]]
 
 
@@ -159,15 +141,7 @@ def _parse(path: Path, annotation: Mapping[str, Any], box_factor: float) -> _Per
     except (KeyError, TypeError, ValueError) as error:
         where = f"annotation {annotation.get('id')}"
         expected = "expected id, bbox of 4 numbers and keypoints of 17 × 3"
-        raise UserError(f"{path}: {where}: {expected} ({error!r}); {_CURE}") from None
-    visible = joints[:, 2] > 0
-    joints = np.where(visible[:, None], joints, 0.0)
-    joints[:, 2] = visible
+        raise UserError(f"{path}: {where}: {expected} ({error!r}); {_FIX}") from None
     box = bounding_square(np.array([[left, top], [left + width, top + height]]), box_factor)
-    return _Person(number, bool(annotation.get("iscrowd", 0)), joints, box)
-
-
-def _common(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "24 3"]:
-    common = np.zeros((N_COMMON, 3))
-    common[_TO_COMMON] = joints
-    return common
+    is_crowd = bool(annotation.get("iscrowd", 0))
+    return _Person(number, is_crowd, joints[:, :2], joints[:, 2] > 0, box)

@@ -1,12 +1,10 @@
-"""MATLAB's older files (up to version 7.2) with columns of cells.
+"""MATLAB's files: up to version 7.2 read and written by scipy, version 7.3 (which is HDF5) by h5py.
 
-MATLAB's newer files (version 7.3), which are HDF5 with every array's axes in reverse order.
-
-MATLAB's files as the datasets have them: version 5 by scipy, 7.3 by HDF5; same content, same bytes.
+HDF5 has the axes of every array in the reverse of MATLAB's order. Written files have the same bytes for the
+same content.
 """
 
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,76 +14,74 @@ from jaxtyping import Float
 from scipy.io import loadmat, savemat
 from scipy.io.matlab import MatReadError
 
-from spinloop.errors import UserError
-from spinloop.files import require_file
+from spinloop.errors import DAMAGE, UserError, reason_of, shape_fault
+from spinloop.files import reading
 
-# What scipy raises when bytes are missing or wrong, or the file is of version 7.3.
-_DAMAGE = (
-    MatReadError,
-    NotImplementedError,
-    OSError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
-    zlib.error,
-)
+
+def read_mat5(path: Path, keys: Sequence[str], fix: str) -> dict[str, np.ndarray]:
+    """Arrays of a file up to version 7.2; those of the keys that it has.
+
+    Args:
+        path: the file.
+        keys: which arrays to read.
+        fix: what the user should do if the file is absent or damaged.
+
+    Raises:
+        UserError: the file is absent, damaged or of another version.
+    """
+    with reading(path, "a readable MATLAB file up to 7.2", fix):
+        try:
+            content = loadmat(path, variable_names=list(keys))
+        except MatReadError as error:
+            raise ValueError(reason_of(error)) from None
+    return {key: content[key] for key in keys if isinstance(content.get(key), np.ndarray)}
 
 
 def read_cells(
-    path: Path, widths: Mapping[str, int], n_cells: int, cure: str
+    path: Path, widths: Mapping[str, int], n_cells: int, fix: str
 ) -> dict[str, list[Float[np.ndarray, "F W"]]]:
     """Columns of `n_cells` cells, each an array of frames × width.
 
     Args:
-        path: the file.
+        path: a file up to version 7.2.
         widths: the columns that are wanted, and the width of their arrays.
         n_cells: cells of each column.
-        cure: what the user should do if the file is absent or damaged.
+        fix: what the user should do if the file is absent or damaged.
 
     Raises:
         UserError: the file is absent, damaged, of another version, or a column is of another shape.
     """
-    require_file(path, cure)
-    try:
-        content = loadmat(path, variable_names=list(widths))
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: damaged or not a MATLAB file up to 7.2 ({reason}); {cure}") from None
-    columns = {}
+    content, columns = read_mat5(path, list(widths), fix), {}
     for key, width in widths.items():
-        cells = content.get(key)
-        if not isinstance(cells, np.ndarray) or cells.dtype != object or cells.shape != (n_cells, 1):
-            found = cells.shape if isinstance(cells, np.ndarray) else "nothing"
-            raise UserError(f"{path}: {key}: expected {n_cells} × 1 cells, found {found}; {cure}")
+        cells = content.get(key, np.zeros(0))
+        if cells.dtype != object or cells.shape != (n_cells, 1):
+            found = cells.shape if key in content else "nothing"
+            raise UserError(f"{path}: {key}: expected {n_cells} × 1 cells, found {found}; {fix}")
         for index, cell in enumerate(cells[:, 0]):
-            if cell.ndim != 2 or cell.shape[1] != width or cell.dtype.kind not in "fiu":
-                raise UserError(
-                    f"{path}: {key}[{index}]: expected numbers, frames × {width}, "
-                    f"found {' × '.join(map(str, cell.shape))}; {cure}"
-                )
+            fault = shape_fault(cell.shape, (None, width))
+            if fault or cell.dtype.kind not in "fiu":
+                fault = fault or f"expected numbers, found {cell.dtype}"
+                raise UserError(f"{path}: {key}[{index}]: {fault}; {fix}")
         columns[key] = [cell.astype(np.float64) for cell in cells[:, 0]]
     return columns
 
 
 class Hdf5Mat:
-    """An open file; every fault of it is one line that names file and key."""
+    """An open file of version 7.3; errors name file and key."""
 
-    def __init__(self, path: Path, cure: str) -> None:
+    def __init__(self, path: Path, fix: str) -> None:
         """Open it.
 
         Args:
             path: the file.
-            cure: what the user should do if it is absent or damaged.
+            fix: what the user should do if it is absent or damaged.
 
         Raises:
             UserError: there is no such file, or it is not HDF5.
         """
-        self.path, self._cure = require_file(path, cure), cure
-        try:
+        self.path, self._fix = path, fix
+        with reading(path, "a readable MATLAB 7.3 file", fix):
             self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise self.fault(f"damaged or not a MATLAB 7.3 file ({error})") from None
 
     def __enter__(self) -> "Hdf5Mat":
         return self
@@ -97,8 +93,8 @@ class Hdf5Mat:
         return key in self._file
 
     def fault(self, what: str) -> UserError:
-        """The error that says what is wrong with this file, and the cure."""
-        return UserError(f"{self.path}: {what}; {self._cure}")
+        """The error that says what is wrong with this file, and how to fix it."""
+        return UserError(f"{self.path}: {what}; {self._fix}")
 
     def numbers(self, key: str, shape: Sequence[int | None]) -> Float[np.ndarray, "..."]:
         """An array as HDF5 has it, its axes in the reverse of MATLAB's order.
@@ -111,13 +107,11 @@ class Hdf5Mat:
             UserError: it is absent, damaged, no array of numbers, or of another shape.
         """
         found = self._read(key, self._dataset(key))
-        fits = len(found.shape) == len(shape) and all(
-            want in (None, got) for want, got in zip(shape, found.shape, strict=True)
-        )
-        if found.dtype.kind not in "fiub" or not fits:
-            wanted = " × ".join("frames" if side is None else str(side) for side in shape)
-            shown = " × ".join(map(str, found.shape))
-            raise self.fault(f"{key}: expected numbers, {wanted}, found {found.dtype}, {shown}")
+        if found.dtype.kind not in "fiub":
+            raise self.fault(f"{key}: expected numbers, found {found.dtype}")
+        fault = shape_fault(found.shape, shape)
+        if fault:
+            raise self.fault(f"{key}: {fault}")
         return found.astype(np.float64)
 
     def cells(self, key: str) -> "Cells":
@@ -128,8 +122,8 @@ class Hdf5Mat:
         """
         dataset = self._dataset(key)
         if dataset.dtype != h5py.ref_dtype or dataset.ndim != 2 or dataset.shape[1] != 1:
-            shown = " × ".join(map(str, dataset.shape))
-            raise self.fault(f"{key}: expected cells, frames × 1, found {dataset.dtype}, {shown}")
+            fault = shape_fault(dataset.shape, (None, 1)) or f"found {dataset.dtype}"
+            raise self.fault(f"{key}: expected a column of cells: {fault}")
         return Cells(self, key, self._read(key, dataset)[:, 0])
 
     def cell(self, key: str, index: int, reference: h5py.Reference) -> np.ndarray:
@@ -137,8 +131,8 @@ class Hdf5Mat:
         name = f"{key}[{index}]"
         try:
             target = self._file[reference]
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise self.fault(f"{name}: damaged ({error})") from None
+        except DAMAGE as error:
+            raise self.fault(f"{name}: damaged ({reason_of(error)})") from None
         if not isinstance(target, h5py.Dataset):
             raise self.fault(f"{name}: expected an array")
         return self._read(name, target)
@@ -152,8 +146,8 @@ class Hdf5Mat:
     def _read(self, key: str, dataset: h5py.Dataset) -> np.ndarray:
         try:
             return dataset[()]
-        except (OSError, RuntimeError) as error:
-            raise self.fault(f"{key}: damaged ({error})") from None
+        except DAMAGE as error:
+            raise self.fault(f"{key}: damaged ({reason_of(error)})") from None
 
 
 class Cells:
@@ -169,6 +163,7 @@ class Cells:
         return self._file.cell(self._key, index, self._references[index])
 
 
+# Headers; the time that MATLAB writes there is left out.
 _TEXT = b"MATLAB 5.0 MAT-file, made by spinloop"
 _TEXT73 = b"MATLAB 7.3 MAT-file, made by spinloop HDF5 schema 1.00 ."
 _TEXT_LENGTH, _USERBLOCK = 116, 512
@@ -180,19 +175,18 @@ Content = np.ndarray | Sequence[np.ndarray]
 
 
 def mat5_bytes(arrays: Mapping[str, Content]) -> bytes:
-    """A file of version 5.
+    """The bytes of a file of version 5.
 
     Args:
         arrays: by name; a sequence of arrays becomes a column of cells.
     """
     stream = io.BytesIO()
     savemat(stream, {key: _cells(value) for key, value in arrays.items()}, do_compression=True)
-    # The first line would hold the time.
     return _TEXT.ljust(_TEXT_LENGTH) + stream.getvalue()[_TEXT_LENGTH:]
 
 
 def write_mat73(path: Path, arrays: Mapping[str, Content]) -> None:
-    """A file of version 7.3: HDF5 with the axes of every array in reverse order.
+    """Write a file of version 7.3.
 
     Args:
         path: the file.

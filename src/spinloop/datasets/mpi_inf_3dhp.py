@@ -1,11 +1,10 @@
-"""SPIN's fits of MPI-INF-3DHP to all views at once: `mpi-inf-3dhp_mview_fits.npz` of its static fits.
-
-MPI-INF-3DHP, training set → records.
+"""MPI-INF-3DHP, training set → records.
 
 Expected tree, as distributed: `S1/Seq1/annot.mat` (28 joints of every frame for each of 14 cameras:
 `annot2` px, `annot3` mm in camera axes) and `S1/Seq1/imageSequence/video_0.avi`, or the frames that were
 extracted from it, `S1/Seq1/imageFrames/video_0/frame_000001.jpg`. A picture's number, not its place in a
-listing, names its frame.
+listing, names its frame. Bodies come from SPIN's fits to all views at once, `mpi-inf-3dhp_mview_fits.npz` of
+its static fits.
 """
 
 import re
@@ -16,66 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from spinloop.datasets.joint_rows import common_joints, rooted_joints
 from spinloop.datasets.matlab import read_cells
 from spinloop.errors import UserError
 from spinloop.files import read_npz
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiInf3dhpSource
-from spinloop.tables.images import UnreadableImage, frame_name, open_video, read_size
-from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
-
-_CURE = "get SPIN's static fits again, or set sources.<split>.fits to null"
-_OTHER = "they belong to other frames; give a file with imgname, or set sources.<split>.fits to null"
-_SHAPES = {"pose": (72,), "shape": (10,), "has_smpl": ()}
-
-
-class MultiviewFits:
-    """Bodies by the image's name where the file has names (`imgname`), otherwise by the row."""
-
-    def __init__(self, path: Path) -> None:
-        """Read the file.
-
-        Raises:
-            UserError: it is absent, damaged or of another shape.
-        """
-        self._path = path
-        arrays = read_npz(path, _CURE)
-        n_rows = len(arrays.get("pose", ()))
-        for key, shape in _SHAPES.items():
-            found = arrays[key].shape if key in arrays else "nothing"
-            if found != (n_rows, *shape):
-                raise UserError(f"{path}: {key}: expected shape {(n_rows, *shape)}, found {found}; {_CURE}")
-        self._pose, self._betas, self._has = (arrays[key] for key in _SHAPES)
-        names = arrays.get("imgname")
-        self._rows = None if names is None else {str(name): row for row, name in enumerate(names)}
-
-    def body(self, row: int, image: str) -> dict[str, Any]:
-        """`pose`, `betas` and `gender` of a record; empty where there is no fit.
-
-        Args:
-            row: how many people of the split come before.
-            image: name of the extracted frame.
-
-        Raises:
-            UserError: the file has fewer rows.
-        """
-        place = row if self._rows is None else self._rows.get(image)
-        if place is None or (place < len(self._has) and not self._has[place]):
-            return {}
-        if place >= len(self._has):
-            raise UserError(f"{self._path}: {len(self._has)} rows, but there are more people; {_OTHER}")
-        return {"pose": self._pose[place], "betas": self._betas[place], "gender": "neutral"}
-
-    def require_rows(self, n_people: int) -> None:
-        """Check that the rows were those of these people.
-
-        Raises:
-            UserError: rows are told apart by their number only, and that differs.
-        """
-        if self._rows is None and len(self._has) != n_people:
-            raise UserError(f"{self._path}: {len(self._has)} rows, but {n_people} people; {_OTHER}")
-
+from spinloop.tables.images import frame_name, open_video, read_size_or_none
+from spinloop.tables.records import (
+    ReadCounts,
+    Record,
+    bounding_square,
+    common_joints,
+    make_id,
+    root_relative_joints,
+)
 
 SEQUENCES = ("Seq1", "Seq2")
 N_CAMERAS, N_JOINTS = 14, 28
@@ -88,11 +41,15 @@ MPI28_PLACES: dict[str, int] = {
 }  # fmt: skip
 _NAMES: JointSet = tuple(MPI28_PLACES)
 _ROWS = list(MPI28_PLACES.values())
-_RESTORE = "download MPI-INF-3DHP's training set there, or correct sources.<split>"
+_EVERY_JOINT = np.ones(len(_NAMES), dtype=bool)
+_FIX = "download MPI-INF-3DHP's training set there, or correct sources.<split>"
+_FIX_FITS = "get SPIN's static fits again, or set sources.<split>.fits to null"
+_FIX_ROWS = "they belong to other frames; give a file with imgname, or set sources.<split>.fits to null"
+_FITS_SHAPES = {"pose": (72,), "shape": (10,), "has_smpl": ()}
 
 
-class Take(NamedTuple):
-    """One subject's sequence as one camera saw it."""
+class MpiRecording(NamedTuple):
+    """One subject's sequence, recorded by one camera."""
 
     subject: str
     sequence: str
@@ -100,7 +57,7 @@ class Take(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What all cameras saw at once."""
+        """Subject and sequence: what all cameras recorded at the same time."""
         return f"{self.subject}/{self.sequence}"
 
     @property
@@ -129,7 +86,7 @@ def read_mpi_inf_3dhp(
         source: subjects, cameras, frames.
         is_official: changes nothing: the published order of frames is that of an unsorted listing.
         counts: what is left out: `joint_outside`, `not_finite`, `thinned_out` (not one in `every`),
-            `video_ended`, `unreadable_image`.
+            `video_ended`, `not_extracted`, `unreadable_image`; flags `no_smpl_parameters`.
 
     Raises:
         UserError: a file is absent, damaged or not the dataset's, a video is shorter than its annotation, or
@@ -137,48 +94,60 @@ def read_mpi_inf_3dhp(
     """
     fits = None if source.fits is None else MultiviewFits(raw / source.fits)
     n_whole = 0
-    for take, joints, pixels in _takes(raw, source):
-        pictures = _Pictures(raw, split, take, source, len(joints))
+    for recording, joints, pixels in _recordings(raw, source):
+        pictures = _Pictures(raw, split, recording, source, len(joints))
+        is_finite = np.isfinite(joints).all((1, 2)) & np.isfinite(pixels).all((1, 2))
+        is_inside = ((pixels >= 0) & (pixels < pictures.size[::-1])).all((1, 2))
+        title = recording.title
         for index in range(len(joints)):
-            name = make_id(split, pictures.image(index), 0)
-            fault = pictures.fault(index) or _fault(joints[index], pixels[index], pictures.size)
-            if fault:
+            image = pictures.image(index)
+            name = make_id(split, image, 0)
+            fault = pictures.fault(index)
+            if fault is None and not (is_finite[index] and is_inside[index]):
+                fault = "joint_outside" if is_finite[index] else "not_finite"
+            if fault is not None:
                 counts.leave_out(fault, name)
                 continue
             row, rest = divmod(n_whole, source.every)
             n_whole += 1
-            if rest or not _is_readable(raw / pictures.image(index)):
+            if rest or read_size_or_none(raw / image) is None:
                 counts.leave_out("thinned_out" if rest else "unreadable_image", name)
                 continue
-            body = {} if fits is None else fits.body(row, take.extracted(index))
+            body = {} if fits is None else fits.body(row, recording.extracted(index))
             if fits is not None and not body:
                 counts.flag("no_smpl_parameters", name)
+            box = bounding_square(pixels[index], source.box_factor)
+            if box is None:
+                raise UserError(f"{name}: all joints stand in one place; {_FIX}")
             counts.keep()
-            yield _record(name, take, index, pictures, joints[index], pixels[index], source.box_factor, body)
+            yield Record(
+                name, image, *pictures.size, box.center, box.scale,
+                keypoints=common_joints(pixels[index], _EVERY_JOINT, _NAMES),
+                joints_3d=root_relative_joints(joints[index] / 1000, _NAMES, "pelvis_mpii"),
+                sequence=title, frame=index, person=0, **body,
+            )  # fmt: skip
     if fits is not None:
         fits.require_rows(-(-n_whole // source.every))
 
 
-def _takes(
+def _recordings(
     raw: Path, source: MpiInf3dhpSource
-) -> Iterator[tuple[Take, Float[np.ndarray, "F 17 3"], Float[np.ndarray, "F 17 2"]]]:
-    """Takes with their joints in mm (camera axes) and px; one sequence in memory at a time."""
+) -> Iterator[tuple[MpiRecording, Float[np.ndarray, "F 17 3"], Float[np.ndarray, "F 17 2"]]]:
+    """Recordings with their joints in mm (camera axes) and px; one sequence in memory at a time."""
     for subject in source.subjects:
         for sequence in SEQUENCES:
             if f"{subject}/{sequence}" in source.skip:
                 continue
             path = raw / subject / sequence / "annot.mat"
             widths = {"annot3": N_JOINTS * 3, "annot2": N_JOINTS * 2}
-            cells = read_cells(path, widths, N_CAMERAS, _RESTORE)
+            cells = read_cells(path, widths, N_CAMERAS, _FIX)
             for view in source.views:
                 joints, pixels = cells["annot3"][view], cells["annot2"][view]
                 if len(joints) != len(pixels):
-                    raise UserError(
-                        f"{path}: annot2[{view}]: expected {len(joints)} frames, found {len(pixels)}"
-                        f"; {_RESTORE}"
-                    )
+                    found = f"expected {len(joints)} frames, found {len(pixels)}"
+                    raise UserError(f"{path}: annot2[{view}]: {found}; {_FIX}")
                 shaped = joints.reshape(-1, N_JOINTS, 3)[:, _ROWS], pixels.reshape(-1, N_JOINTS, 2)[:, _ROWS]
-                yield Take(subject, sequence, view), *shaped
+                yield MpiRecording(subject, sequence, view), *shaped
 
 
 class _Pictures:
@@ -187,24 +156,29 @@ class _Pictures:
     size: tuple[int, int]
     """Height and width, px."""
 
-    def __init__(self, raw: Path, split: str, take: Take, source: MpiInf3dhpSource, n_annotated: int) -> None:
-        self._take, self._is_video = take, source.frames == "video"
+    def __init__(
+        self, raw: Path, split: str, recording: MpiRecording, source: MpiInf3dhpSource, n_annotated: int
+    ) -> None:
+        self._recording, self._is_video = recording, source.frames == "video"
         self._frames = range(n_annotated)
         if not self._is_video:
-            self._frames = _extracted(raw / take.folder, n_annotated)
-            self.size = _first_size(raw, [take.extracted(index) for index in self._frames])
+            self._frames = _extracted(raw / recording.folder, n_annotated)
+            self.size = _first_size(raw, [recording.extracted(index) for index in self._frames])
             return
-        video = open_video(raw / take.video)
+        video = open_video(raw / recording.video)
         self._frames, self.size = range(video.n_frames), (video.height, video.width)
         if n_annotated > video.n_frames + source.missing_frames:
+            rules = f"sources.{split}"
             raise UserError(
                 f"{video.path}: {video.n_frames} frames, but {n_annotated} are annotated; download the video "
-                f"again, raise sources.{split}.missing_frames, or list '{take.title}' in sources.{split}.skip"
+                f"again, raise {rules}.missing_frames, or list '{recording.title}' in {rules}.skip"
             )
 
     def image(self, index: int) -> str:
         """Path of a 0-based frame's picture, relative to the dataset's folder."""
-        return frame_name(self._take.video, index) if self._is_video else self._take.extracted(index)
+        return (
+            frame_name(self._recording.video, index) if self._is_video else self._recording.extracted(index)
+        )
 
     def fault(self, index: int) -> str | None:
         """Why a frame has no picture."""
@@ -230,50 +204,57 @@ def _extracted(folder: Path, n_annotated: int) -> set[int]:
 
 def _first_size(raw: Path, images: list[str]) -> tuple[int, int]:
     for image in sorted(images):
-        try:
-            return read_size(raw / image)
-        except UnreadableImage:
-            continue
+        size = read_size_or_none(raw / image)
+        if size is not None:
+            return size
     raise UserError(
         f"{raw / images[0]}: neither this image nor any beside it can be read; extract them again"
     )
 
 
-def _fault(
-    joints: Float[np.ndarray, "17 3"], pixels: Float[np.ndarray, "17 2"], size: tuple[int, int]
-) -> str | None:
-    """Why a frame is left out before frames are counted."""
-    if not (np.isfinite(joints).all() and np.isfinite(pixels).all()):
-        return "not_finite"
-    height, width = size
-    return None if ((pixels >= 0) & (pixels < [width, height])).all() else "joint_outside"
+class MultiviewFits:
+    """Bodies by the image's name where the file has names (`imgname`), otherwise by the row."""
 
+    def __init__(self, path: Path) -> None:
+        """Read the file.
 
-def _is_readable(path: Path) -> bool:
-    try:
-        read_size(path)
-    except UnreadableImage:
-        return False
-    return True
+        Raises:
+            UserError: it is absent, damaged or of another shape.
+        """
+        self._path = path
+        arrays = read_npz(path, _FIX_FITS)
+        n_rows = len(arrays.get("pose", ()))
+        for key, shape in _FITS_SHAPES.items():
+            found = arrays[key].shape if key in arrays else "nothing"
+            if found != (n_rows, *shape):
+                expected = (n_rows, *shape)
+                raise UserError(f"{path}: {key}: expected shape {expected}, found {found}; {_FIX_FITS}")
+        self._pose, self._betas, self._has = (arrays[key] for key in _FITS_SHAPES)
+        names = arrays.get("imgname")
+        self._rows = None if names is None else {str(name): row for row, name in enumerate(names)}
 
+    def body(self, row: int, image: str) -> dict[str, Any]:
+        """`pose`, `betas` and `gender` of a record; empty where there is no fit.
 
-def _record(
-    name: str,
-    take: Take,
-    index: int,
-    pictures: _Pictures,
-    joints: Float[np.ndarray, "17 3"],
-    pixels: Float[np.ndarray, "17 2"],
-    box_factor: float,
-    body: dict[str, Any],
-) -> Record:
-    box = bounding_square(pixels, box_factor)
-    if box is None:
-        raise UserError(f"{name}: all joints stand in one place; {_RESTORE}")
-    everyone = np.ones(len(_NAMES), dtype=bool)
-    return Record(
-        name, pictures.image(index), *pictures.size, box.center, box.scale,
-        keypoints=common_joints(pixels, everyone, _NAMES),
-        joints_3d=rooted_joints(joints / 1000, _NAMES, "pelvis_mpii"),
-        sequence=take.title, frame=index, person=0, **body,
-    )  # fmt: skip
+        Args:
+            row: how many people of the split come before.
+            image: name of the extracted frame.
+
+        Raises:
+            UserError: the file has fewer rows.
+        """
+        place = row if self._rows is None else self._rows.get(image)
+        if place is None or (place < len(self._has) and not self._has[place]):
+            return {}
+        if place >= len(self._has):
+            raise UserError(f"{self._path}: {len(self._has)} rows, but there are more people; {_FIX_ROWS}")
+        return {"pose": self._pose[place], "betas": self._betas[place], "gender": "neutral"}
+
+    def require_rows(self, n_people: int) -> None:
+        """Check that the rows were those of these people.
+
+        Raises:
+            UserError: rows are told apart by their number only, and that differs.
+        """
+        if self._rows is None and len(self._has) != n_people:
+            raise UserError(f"{self._path}: {len(self._has)} rows, but {n_people} people; {_FIX_ROWS}")

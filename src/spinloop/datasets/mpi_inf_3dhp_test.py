@@ -12,12 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spinloop.datasets.joint_rows import common_joints, rooted_joints
 from spinloop.datasets.matlab import Hdf5Mat
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiInf3dhpTestSource
-from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
+from spinloop.tables.images import read_size_or_none
+from spinloop.tables.records import (
+    ReadCounts,
+    Record,
+    bounding_square,
+    common_joints,
+    make_id,
+    root_relative_joints,
+)
 
 FOLDER = "mpi_inf_3dhp_test_set"
 # The test set's 17 joints by the names of the 24, in its own order.
@@ -31,7 +37,8 @@ ACTIVITIES = (
     "Standing/Walking", "Exercising", "Sitting", "Reaching/Crouching", "On The Floor", "Sports",
     "Miscellaneous",
 )  # fmt: skip
-_CURE = "download MPI-INF-3DHP's test set there, or correct sources.<split>"
+_EVERY_JOINT = np.ones(len(MPI17), dtype=bool)
+_FIX = "download MPI-INF-3DHP's test set there, or correct sources.<split>"
 
 
 class _Sequence(NamedTuple):
@@ -40,6 +47,7 @@ class _Sequence(NamedTuple):
     joints: Float[np.ndarray, "F 17 3"]
     """mm, camera axes."""
     is_valid: Bool[np.ndarray, " F"]
+    is_finite: Bool[np.ndarray, " F"]
     activities: list[str | None]
 
 
@@ -75,31 +83,29 @@ def _record(
     raw: Path, name: str, image: str, sequence: _Sequence, index: int, box_factor: float
 ) -> Record | str:
     """The record of one frame, or the reason to leave it out."""
-    pixels, joints = sequence.pixels[index], sequence.joints[index]
     if not sequence.is_valid[index]:
         return "not_valid"
-    if not (np.isfinite(pixels).all() and np.isfinite(joints).all()):
+    if not sequence.is_finite[index]:
         return "not_finite"
-    try:
-        height, width = read_size(raw / image)
-    except UnreadableImage:
+    size = read_size_or_none(raw / image)
+    if size is None:
         return "unreadable_image"
-    if not ((pixels >= 0) & (pixels < [width, height])).all():
+    pixels = sequence.pixels[index]
+    if not ((pixels >= 0) & (pixels < size[::-1])).all():
         return "joint_outside"
     box = bounding_square(pixels, box_factor)
     if box is None:
         return "empty_box"
-    everyone = np.ones(len(MPI17), dtype=bool)
     return Record(
-        name, image, height, width, box.center, box.scale,
-        keypoints=common_joints(pixels, everyone, MPI17),
-        joints_3d=rooted_joints(joints / 1000, MPI17, "pelvis_mpii"),
+        name, image, *size, box.center, box.scale,
+        keypoints=common_joints(pixels, _EVERY_JOINT, MPI17),
+        joints_3d=root_relative_joints(sequence.joints[index] / 1000, MPI17, "pelvis_mpii"),
         sequence=sequence.name, activity=sequence.activities[index], frame=index, person=0,
     )  # fmt: skip
 
 
 def _load(path: Path, name: str, skeleton: str) -> _Sequence:
-    with Hdf5Mat(path, _CURE) as file:
+    with Hdf5Mat(path, _FIX) as file:
         pixels = file.numbers("annot2", (None, 1, len(MPI17), 2))[:, 0]
         n_frames = len(pixels)
         key = "univ_annot3" if skeleton == "universal" else "annot3"
@@ -111,4 +117,5 @@ def _load(path: Path, name: str, skeleton: str) -> _Sequence:
             numbers = file.numbers("activity_annotation", (n_frames, 1))[:, 0]
             known = {float(number): name for number, name in enumerate(ACTIVITIES, 1)}
             activities = [known.get(float(number)) for number in numbers]
-    return _Sequence(name, pixels, joints, is_valid, activities)
+    is_finite = np.isfinite(pixels).all((1, 2)) & np.isfinite(joints).all((1, 2))
+    return _Sequence(name, pixels, joints, is_valid, is_finite, activities)

@@ -7,12 +7,10 @@ Expected tree: images anywhere below the folder, each with OpenPose's file besid
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from spinloop.errors import UserError
 from spinloop.keypoints.openpose import count_limbs, detections_path, read_openpose
 from spinloop.params.datasets import PhotosSource
-from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -43,11 +41,14 @@ def read_photos(
         raise UserError(f"{raw}: no photographs (*.jpg, *.png) there; correct sources.{split}.raw")
     for path in images:
         image = path.relative_to(raw).as_posix()
-        found = _look(raw, image)
-        if isinstance(found, str):
-            counts.leave_out(found, f"{split}/{image}")
+        people = read_openpose(detections_path(raw, image))
+        if people is None or not len(people):
+            counts.leave_out("no_file" if people is None else "no_person", f"{split}/{image}")
             continue
-        height, width, people = found
+        size = read_size_or_none(path)
+        if size is None:
+            counts.leave_out("unreadable_image", f"{split}/{image}")
+            continue
         for person, joints in enumerate(people):
             name = make_id(split, image, person)
             box = bounding_square(joints[joints[:, 2] > 0, :2], source.box_factor) if joints.any() else None
@@ -55,17 +56,4 @@ def read_photos(
                 counts.leave_out("empty_box" if box is None else "too_few_limb_joints", name)
                 continue
             counts.keep()
-            yield Record(name, image, height, width, box.center, box.scale, person=person)
-
-
-def _look(raw: Path, image: str) -> tuple[int, int, np.ndarray] | str:
-    """Height, width and detected people; or the reason why there are none."""
-    people = read_openpose(detections_path(raw, image))
-    if people is None:
-        return "no_file"
-    if not len(people):
-        return "no_person"
-    try:
-        return *read_size(raw / image), people
-    except UnreadableImage:
-        return "unreadable_image"
+            yield Record(name, image, *size, box.center, box.scale, person=person)

@@ -6,6 +6,7 @@ detections: they place the box, and a body may be fitted to them; people annotat
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +14,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
-from spinloop.errors import UserError
-from spinloop.joints import COMMON24, OPENPOSE18, index_map
+from spinloop.errors import UserError, shape_fault
+from spinloop.joints import COMMON24, OPENPOSE18, JointSet, index_map
 from spinloop.params.datasets import Pw3dSource
 from spinloop.pickles import load_pickle
-from spinloop.tables.images import UnreadableImage, read_size
-from spinloop.tables.records import Box, ReadCounts, Record, bounding_square, make_id
+from spinloop.tables.images import read_size_or_none
+from spinloop.tables.records import ReadCounts, Record, bounding_square, common_joints, make_id
 
-_SHARED = [name for name in OPENPOSE18 if name in COMMON24]
-_OPENPOSE_COMMON, _COMMON_OF_OPENPOSE = index_map(OPENPOSE18, _SHARED), index_map(COMMON24, _SHARED)
-_CURE = "download 3DPW's sequenceFiles and unpack them there"
+# The file's own 2D joints that annotators mark too; its neck is OpenPose's and is not theirs.
+_SHARED: JointSet = tuple(name for name in OPENPOSE18 if name in COMMON24)
+_SHARED_ROWS = list(index_map(OPENPOSE18, _SHARED))
+_FIX = "download 3DPW's sequenceFiles and unpack them there"
 _GENDERS = {"f": "female", "m": "male"}
 _N_BETAS = 10
 
@@ -47,125 +49,105 @@ def read_pw3d(
     folder = raw / "sequenceFiles" / source.subset
     paths = sorted(folder.glob("*.pkl"))
     if not paths:
-        raise UserError(f"{folder}: no sequence files (*.pkl) there; {_CURE}")
+        raise UserError(f"{folder}: no sequence files (*.pkl) there; {_FIX}")
     for path in paths:
         people, cameras = _load(path)
-        frames = range(len(cameras))
         if len(list((raw / "imageFiles" / path.stem).glob("image_*.jpg"))) != len(cameras):
             counts.flag("frame_count_differs", path.stem)
-        sizes = _Sizes(raw)
-        pairs = [(frame, person) for frame in frames for person in range(len(people))]
+        size_of = lru_cache(maxsize=None)(read_size_or_none)
+        annotations = [_annotations(person, cameras) for person in people]
+        pairs = [(frame, person) for frame in range(len(cameras)) for person in range(len(people))]
         if is_official:
             pairs = sorted(pairs, key=lambda pair: pair[::-1])
         for frame, person in pairs:
             image = f"imageFiles/{path.stem}/image_{frame:05d}.jpg"
             name = make_id(split, image, person)
-            found = _record(people[person], cameras[frame], frame, sizes, image, source.box_factor)
-            if isinstance(found, str):
-                counts.leave_out(found, name)
+            one = annotations[person]
+            reason = one.reason_to_reject(frame)
+            joints = one.joints[frame]
+            box = None if reason else bounding_square(joints[joints[:, 2] > 0, :2], source.box_factor)
+            size = None if box is None else size_of(raw / image)
+            if box is None or size is None:
+                counts.leave_out(reason or ("empty_box" if box is None else "unreadable_image"), name)
                 continue
             counts.keep()
-            yield Record(id=name, image=image, sequence=path.stem, frame=frame, person=person, **found)
+            yield Record(
+                name, image, *size, box.center, box.scale, keypoints=one.keypoints[frame],
+                pose=one.poses[frame], betas=people[person].betas, gender=people[person].gender,
+                sequence=path.stem, frame=frame, person=person,
+            )  # fmt: skip
 
 
 class _Person(NamedTuple):
+    """A person of a file."""
+
     poses: Float[np.ndarray, "F 72"]
     """The root's orientation in world axes."""
     betas: Float[np.ndarray, " 10"]
-    joints: Float[np.ndarray, "F 3 18"]
+    joints: Float[np.ndarray, "F 18 3"]
     """OpenPose's 18 joints: x, y, confidence."""
     is_valid: Bool[np.ndarray, " F"]
     """Whether the camera's pose is known for this person."""
     gender: str
 
 
-class _Sizes:
-    """Height and width of images, each header read once; None if it is no image."""
+class _Annotations(NamedTuple):
+    """A person's frames as records hold them."""
 
-    def __init__(self, raw: Path) -> None:
-        self._raw = raw
-        self._known: dict[str, tuple[int, int] | None] = {}
+    is_valid: Bool[np.ndarray, " F"]
+    is_finite: Bool[np.ndarray, " F"]
+    is_visible: Bool[np.ndarray, " F"]
+    joints: Float[np.ndarray, "F 18 3"]
+    keypoints: Float[np.ndarray, "F 24 3"]
+    poses: Float[np.ndarray, "F 72"]
+    """The root's orientation in camera axes, where the frame is used."""
 
-    def of(self, image: str) -> tuple[int, int] | None:
-        if image not in self._known:
-            try:
-                self._known[image] = read_size(self._raw / image)
-            except UnreadableImage:
-                self._known[image] = None
-        return self._known[image]
-
-
-def _record(
-    person: _Person,
-    camera: Float[np.ndarray, "4 4"],
-    frame: int,
-    sizes: _Sizes,
-    image: str,
-    box_factor: float,
-) -> dict[str, Any] | str:
-    """The annotated part of a record, or the reason to leave it out."""
-    if not person.is_valid[frame]:
-        return "camera_pose_invalid"
-    parts = (person.poses[frame], person.joints[frame], camera)
-    if not all(np.isfinite(part).all() for part in parts):
-        return "not_finite"
-    x, y, confidence = person.joints[frame]
-    if not (confidence > 0).any():
-        return "no_visible_joint"
-    box = bounding_square(np.stack([x, y], axis=1)[confidence > 0], box_factor)
-    if box is None:
-        return "empty_box"
-    size = sizes.of(image)
-    if size is None:
-        return "unreadable_image"
-    return {**_fields(person, camera, frame, size, box), "keypoints": _keypoints(person.joints[frame])}
+    def reason_to_reject(self, frame: int) -> str | None:
+        """Why a frame has no annotation."""
+        if not self.is_valid[frame]:
+            return "camera_pose_invalid"
+        if not self.is_finite[frame]:
+            return "not_finite"
+        return None if self.is_visible[frame] else "no_visible_joint"
 
 
-def _keypoints(joints: Float[np.ndarray, "3 18"]) -> Float[np.ndarray, "24 3"]:
-    """The file's own 2D joints that annotators mark too; its neck is OpenPose's and is not theirs."""
-    keypoints = np.zeros((len(COMMON24), 3))
-    keypoints[list(_COMMON_OF_OPENPOSE)] = joints.T[list(_OPENPOSE_COMMON)]
-    keypoints[keypoints[:, 2] <= 0] = 0
-    return keypoints
-
-
-def _fields(
-    person: _Person, camera: Float[np.ndarray, "4 4"], frame: int, size: tuple[int, int], box: Box
-) -> dict[str, Any]:
-    pose = person.poses[frame].copy()
-    pose[:3] = (Rotation.from_matrix(camera[:3, :3]) * Rotation.from_rotvec(pose[:3])).as_rotvec()
-    return {
-        "image_height": size[0],
-        "image_width": size[1],
-        "center": box.center,
-        "scale": box.scale,
-        "pose": pose,
-        "betas": person.betas,
-        "gender": person.gender,
-    }
+def _annotations(person: _Person, cameras: Float[np.ndarray, "F 4 4"]) -> _Annotations:
+    is_finite = np.isfinite(cameras).all((1, 2)) & np.isfinite(person.joints).all((1, 2))
+    is_finite &= np.isfinite(person.poses).all(axis=1)
+    is_visible = (person.joints[..., 2] > 0).any(axis=1)
+    is_used = person.is_valid & is_finite & is_visible
+    poses = person.poses.copy()
+    if is_used.any():
+        roots = Rotation.from_matrix(cameras[is_used, :3, :3]) * Rotation.from_rotvec(poses[is_used, :3])
+        poses[is_used, :3] = roots.as_rotvec()
+    confidence = person.joints[:, _SHARED_ROWS, 2]
+    keypoints = common_joints(person.joints[:, _SHARED_ROWS, :2], confidence > 0, _SHARED)
+    keypoints[..., list(index_map(COMMON24, _SHARED)), 2] = np.where(confidence > 0, confidence, 0.0)
+    return _Annotations(person.is_valid, is_finite, is_visible, person.joints, keypoints, poses)
 
 
 def _load(path: Path) -> tuple[list[_Person], Float[np.ndarray, "F 4 4"]]:
-    content = load_pickle(path, _CURE)
+    content = load_pickle(path, _FIX)
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: expected a dictionary, found {type(content).__name__}; {_CURE}")
+        raise UserError(f"{path}: expected a dictionary, found {type(content).__name__}; {_FIX}")
     cameras = _array(path, "cam_poses", content.get("cam_poses"), (None, 4, 4))
     n_frames = len(cameras)
     parts = {key: _list(path, key, content.get(key)) for key in _PER_PERSON}
     lengths = {key: len(part) for key, part in parts.items()}
     if len(set(lengths.values())) != 1:
-        raise UserError(f"{path}: the keys count people differently ({lengths}); {_CURE}")
+        raise UserError(f"{path}: the keys count people differently ({lengths}); {_FIX}")
     people = []
     for index in range(lengths["poses"]):
         name = f"[{index}]"
         betas = _array(path, f"betas{name}", parts["betas"][index], (None,))
         if len(betas) < _N_BETAS:
-            raise UserError(f"{path}: betas{name}: expected at least 10 numbers, found {len(betas)}; {_CURE}")
+            raise UserError(f"{path}: betas{name}: expected at least 10 numbers, found {len(betas)}; {_FIX}")
+        joints = _array(path, f"poses2d{name}", parts["poses2d"][index], (n_frames, 3, len(OPENPOSE18)))
         people.append(
             _Person(
                 _array(path, f"poses{name}", parts["poses"][index], (n_frames, 72)),
                 betas[:_N_BETAS],
-                _array(path, f"poses2d{name}", parts["poses2d"][index], (n_frames, 3, len(OPENPOSE18))),
+                joints.transpose(0, 2, 1),
                 _array(path, f"campose_valid{name}", parts["campose_valid"][index], (n_frames,)) > 0,
                 _gender(path, f"genders{name}", parts["genders"][index]),
             )
@@ -178,7 +160,7 @@ _PER_PERSON = ("poses", "betas", "poses2d", "campose_valid", "genders")
 
 def _list(path: Path, key: str, value: Any) -> list[Any]:
     if not isinstance(value, list | tuple | np.ndarray):
-        raise UserError(f"{path}: {key}: expected a list over people, found {type(value).__name__}; {_CURE}")
+        raise UserError(f"{path}: {key}: expected a list over people, found {type(value).__name__}; {_FIX}")
     return list(value)
 
 
@@ -186,18 +168,13 @@ def _array(path: Path, key: str, value: Any, shape: tuple[int | None, ...]) -> F
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UserError(f"{path}: {key}: expected numbers, found {type(value).__name__}; {_CURE}") from None
-    fits = array.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = " × ".join("frames" if side is None else str(side) for side in shape)
-        found = " × ".join(map(str, array.shape)) or "a single value"
-        raise UserError(f"{path}: {key}: expected {wanted}, found {found}; {_CURE}")
+        raise UserError(f"{path}: {key}: expected numbers, found {type(value).__name__}; {_FIX}") from None
+    if fault := shape_fault(array.shape, shape):
+        raise UserError(f"{path}: {key}: {fault}; {_FIX}")
     return array
 
 
 def _gender(path: Path, key: str, value: Any) -> str:
     if value not in _GENDERS:
-        raise UserError(f"{path}: {key}: expected 'm' or 'f', found {value!r}; {_CURE}")
+        raise UserError(f"{path}: {key}: expected 'm' or 'f', found {value!r}; {_FIX}")
     return _GENDERS[value]

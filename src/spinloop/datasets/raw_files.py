@@ -98,14 +98,14 @@ def load_entries(path: Path) -> Iterator[Entry]:
     Raises:
         UserError: the file is absent or is no such list.
     """
-    cure = "give the list that `spinloop list_raw` wrote"
-    with require_file(path, cure).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    fix = "give the list that `spinloop list_raw` wrote"
+    with require_file(path, fix).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         rows = csv.reader(stream)
         if next(rows, None) != list(Entry._fields):
-            raise UserError(f"{path}: line 1: not {','.join(Entry._fields)}; {cure}")
+            raise UserError(f"{path}: line 1: not {','.join(Entry._fields)}; {fix}")
         for row in rows:
             if len(row) != len(Entry._fields) or not row[1].isdecimal():
-                raise UserError(f"{path}: line {rows.line_num}: not path, size and hash; {cure}")
+                raise UserError(f"{path}: line {rows.line_num}: not path, size and hash; {fix}")
             yield Entry(row[0], int(row[1]), row[2])
 
 

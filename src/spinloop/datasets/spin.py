@@ -7,6 +7,7 @@ published arrays. Zeros stand for "not annotated" there; what is zero in all row
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from spinloop.errors import UserError
 from spinloop.files import atomic, read_npz
 from spinloop.joints import N_OPENPOSE
 from spinloop.keypoints.openpose import merge_joints
-from spinloop.tables.images import UnreadableImage, read_size
+from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import N_COMMON, ReadCounts, Record, make_id
 
-_CURE = "download SPIN's dataset_extras again, or write it with `spinloop export_official`"
+_FIX = "download SPIN's dataset_extras again, or write it with `spinloop export_official`"
 _MASKS = "data/lsp/"
 _LETTERS = {"m": "male", "f": "female", "n": "neutral"}
 _SHAPES: dict[str, tuple[int, ...]] = {
@@ -45,17 +46,17 @@ class Extras:
         Raises:
             UserError: the file is absent, damaged or no such file, or its ids are another split's.
         """
-        arrays = read_npz(path, _CURE, keys=_SHAPES)
+        arrays = read_npz(path, _FIX, keys=_SHAPES)
         for key in _NEEDED:
             if key not in arrays:
-                raise UserError(f"{path}: {key}: array missing, so this is no file of SPIN's; {_CURE}")
+                raise UserError(f"{path}: {key}: array missing, so this is no file of SPIN's; {_FIX}")
         count = len(np.atleast_1d(arrays["imgname"]))
         for key, array in arrays.items():
             # `has_smpl` and `scale` are columns in some files.
             flat = array.reshape(len(array), -1)[:, 0] if array.ndim == 2 and not _SHAPES[key] else array
             if flat.shape != (count, *_SHAPES[key]):
                 wanted = (count, *_SHAPES[key])
-                raise UserError(f"{path}: {key}: expected shape {wanted}, found {array.shape}; {_CURE}")
+                raise UserError(f"{path}: {key}: expected shape {wanted}, found {array.shape}; {_FIX}")
             arrays[key] = flat
         self.path, self._arrays = path, arrays
         self.images = [str(name) for name in arrays["imgname"]]
@@ -94,23 +95,18 @@ def read_people(
     Raises:
         UserError: an image is absent.
     """
-    known: tuple[str, tuple[int, int] | None] = ("", None)
+    size_of = lru_cache(maxsize=1)(read_size_or_none)
     for index, image in enumerate(extras.images):
-        if known[0] != image:
-            known = image, _size(raw / image)
-        if known[1] is None:
-            counts.leave_out("unreadable_image", extras.ids[index])
+        name, size = extras.ids[index], size_of(raw / image)
+        if size is None:
+            counts.leave_out("unreadable_image", name)
             continue
         counts.keep()
         row = extras.row(index)
         fields = {**_annotation(row), **_body(row), **_masks(row, masks)}
-        number, (height, width) = extras.occurrences[index], known[1]
         center, scale = np.asarray(row["center"], np.float64), float(row["scale"])
         detected = _clean(row["openpose"]) if "openpose" in row else np.zeros((N_OPENPOSE, 3))
-        yield (
-            Record(extras.ids[index], image, height, width, center, scale, person=number, **fields),
-            detected,
-        )
+        yield Record(name, image, *size, center, scale, person=extras.occurrences[index], **fields), detected
 
 
 def keypoint_row(record: Record, detected: Float[np.ndarray, "25 3"]) -> dict[str, Any]:
@@ -135,7 +131,7 @@ def save_extras(
     Args:
         path: the npz.
         records: people, in the order that the file shall have.
-        detections: detected joints by id; who is not in it gets zeros. None leaves `openpose` out.
+        detections: detected joints by id; people who are not in it get zeros. None leaves `openpose` out.
     """
     rows = [_official_row(record, detections) for record in records]
     arrays = {key: _array(key, rows) for key in _SHAPES if _is_needed(key, rows)}
@@ -177,19 +173,12 @@ def _is_needed(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _occurrences(images: Sequence[str]) -> list[int]:
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     numbers = []
     for image in images:
-        numbers.append(seen[image])
-        seen[image] += 1
+        numbers.append(counts[image])
+        counts[image] += 1
     return numbers
-
-
-def _size(path: Path) -> tuple[int, int] | None:
-    try:
-        return read_size(path)
-    except UnreadableImage:
-        return None
 
 
 def _annotation(row: Mapping[str, Any]) -> dict[str, Any]:

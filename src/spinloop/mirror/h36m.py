@@ -8,7 +8,7 @@ from cdflib.cdfwrite import CDF
 from jaxtyping import Float, UInt8
 from scipy.spatial.transform import Rotation
 
-from spinloop.datasets.h36m import CAMERAS, Recording
+from spinloop.datasets.h36m import CAMERAS, H36mRecording
 from spinloop.datasets.matlab import write_mat73
 from spinloop.joints import JointSet
 from spinloop.keypoints.openpose import detections_path
@@ -62,7 +62,7 @@ class ActionTask(NamedTuple):
 class _Video(NamedTuple):
     """One camera's video of an action."""
 
-    recording: Recording
+    recording: H36mRecording
     view: LabView
     joints: Float[np.ndarray, "F 32 3"]
     """Camera axes, metres."""
@@ -117,7 +117,7 @@ def _render_action(job: MirrorJob[H36mParams], task: ActionTask) -> TruthBySplit
     params, bodies = job.params, job.read_inputs()[0]
     subject = [*params.train_subjects, *params.test_subjects].index(task.subject)
     sequence = sample_sequence(job, params, _STREAM, subject, task.number, len(CAMERAS), is_green=False)
-    recordings = [Recording(task.subject, task.action, camera) for camera in CAMERAS]
+    recordings = [H36mRecording(task.subject, task.action, camera) for camera in CAMERAS]
     paths = [task.root / recording.file("Videos", ".mp4") for recording in recordings]
     views = render_videos(sequence, bodies, sequence.cameras, paths, "mp4v", _RATE)
     world = np.stack([captured_joints(bodies, person, _JOINTS32) for person in sequence.people])

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 
 from spinloop.datasets.matlab import mat5_bytes, write_mat73
-from spinloop.datasets.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, Take
+from spinloop.datasets.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, MpiRecording
 from spinloop.datasets.mpi_inf_3dhp_test import ACTIVITIES, FOLDER
 from spinloop.errors import UserError
 from spinloop.joints import H36M17, JointSet
@@ -134,7 +134,7 @@ def _render_train(job: MirrorJob[MpiInf3dhpParams], task: TrainTask) -> list[_Tr
     universal = universal_factor(bodies, sequence.identity)
     (folder / "annot.mat").write_bytes(_train_annotation(world, sequence.cameras, universal))
     (folder / "camera.calibration").write_text(_calibration(sequence.cameras))
-    takes = [Take(task.subject, task.sequence, view) for view in train.views]
+    takes = [MpiRecording(task.subject, task.sequence, view) for view in train.views]
     cameras = [sequence.cameras[view] for view in train.views]
     views = render_videos(
         sequence, bodies, cameras, [task.root / take.video for take in takes], "MJPG", _RATE

@@ -24,7 +24,7 @@ from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image
 from spinloop.tables.records import ReadCounts, Record
 
 _BATCH = 256
-_CURE = "make it with `spinloop pack_crops`"
+_FIX = "make it with `spinloop pack_crops`"
 _KEYS = ("ids", "jpeg", "affine")
 MASKS = ("mask", "parts")
 
@@ -93,10 +93,10 @@ class CropReader:
         self._file: h5py.File | None = None
         self._jpeg: h5py.Dataset | None = None
         self._process = -1
-        with reading(path, "a file of packed crops", _CURE), h5py.File(path, "r", locking=False) as file:
+        with reading(path, "a file of packed crops", _FIX), h5py.File(path, "r", locking=False) as file:
             absent = [key for key in _KEYS if key not in file]
             if absent:
-                raise UserError(f"{path}: {absent[0]}: dataset missing; {_CURE}")
+                raise UserError(f"{path}: {absent[0]}: dataset missing; {_FIX}")
             self.ids: list[str] = [key.decode() for key in _dataset(file, "ids")[()]]
             # 48 bytes a person; looking one up in the file takes longer than decoding its image.
             self._affine = _dataset(file, "affine")[()]
@@ -126,7 +126,7 @@ class CropReader:
         """RGB pixels of a row, and the map from pixels of the original image to them."""
         image = cv2.imdecode(self._opened()[index], cv2.IMREAD_COLOR_RGB)
         if image is None:
-            raise UserError(f"{self._path}: jpeg[{index}]: damaged; {_CURE}")
+            raise UserError(f"{self._path}: jpeg[{index}]: damaged; {_FIX}")
         return image, self._affine[index].copy()
 
     def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
@@ -143,7 +143,7 @@ class CropReader:
             return None
         image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
         if image is None:
-            raise UserError(f"{self._path}: {name}[{index}]: not an image; {_CURE}")
+            raise UserError(f"{self._path}: {name}[{index}]: not an image; {_FIX}")
         return image
 
     def _opened(self) -> h5py.Dataset:

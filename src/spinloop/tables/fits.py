@@ -111,7 +111,7 @@ FIELDS: dict[str, tuple[type, tuple[int, ...], str]] = {
     "status": (np.uint8, (), ", ".join(STATUSES)),
 }
 """Arrays of a store: type, shape of a person's entry, unit."""
-_CURE = "make it with `spinloop fit_initial` (a part) or `spinloop collect_fits` (a split)"
+_FIX = "make it with `spinloop fit_initial` (a part) or `spinloop collect_fits` (a split)"
 
 
 class FitStore:
@@ -150,7 +150,7 @@ class FitStore:
         Raises:
             UserError: the file is absent, is not HDF5, or lacks a field.
         """
-        with reading(path, "a store of fits", _CURE), h5py.File(path, "r") as file:
+        with reading(path, "a store of fits", _FIX), h5py.File(path, "r") as file:
             arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
         store = cls([id_.decode() for id_ in arrays.pop("ids")], root_joint)
         store.load_state_dict(arrays)
@@ -269,7 +269,7 @@ class FitStore:
         """
         for name, own in self._arrays.items():
             if name not in state or np.shape(state[name]) != own.shape:
-                raise UserError(f"fits: {name}: expected an array of shape {own.shape}; {_CURE}")
+                raise UserError(f"fits: {name}: expected an array of shape {own.shape}; {_FIX}")
         for name, (dtype, _, _) in FIELDS.items():
             self._arrays[name] = np.array(state[name], dtype=dtype)
 
@@ -277,7 +277,7 @@ class FitStore:
         try:
             return np.array([self._index[id_] for id_ in ids], dtype=np.int64)
         except KeyError as error:
-            raise UserError(f"fits: {error.args[0]}: no such person; {_CURE}") from None
+            raise UserError(f"fits: {error.args[0]}: no such person; {_FIX}") from None
 
     def _root(self, state: BodyState) -> Tensor:
         if self._root_joint is None:

@@ -1,13 +1,9 @@
-"""Image files: their size without decoding, and their pixels with every fault noticed.
+"""Images of a dataset, in files or in videos: their size without decoding, their pixels, JPEG.
 
 Pixels are taken as stored: an orientation tag is not obeyed, because annotations refer to the stored raster.
-A path below a video file names one of its frames (`annotations.video`).
-
-Frames of videos as if a video were a folder of images: `walk.mp4/000001.jpg` is the first frame.
-
-Nothing is extracted: whoever opens such a path through `annotations.images` has the frame decoded. Frames are
-decoded one after the other, because jumping to a frame is not exact in every format; a reader that goes
-forward through a video decodes it once.
+A path below a video file names one of its frames: `walk.mp4/000001.jpg` is the first. Nothing is extracted.
+Frames are decoded one after the other, because seeking is not exact in every format; who reads forward
+through a video decodes it once.
 """
 
 import os
@@ -45,6 +41,18 @@ def read_size(path: Path) -> tuple[int, int]:
         return video.height, video.width
     with _open(path) as image:
         return image.height, image.width
+
+
+def read_size_or_none(path: Path) -> tuple[int, int] | None:
+    """Height and width as of `read_size`; None if the file is there but is no image.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        return read_size(path)
+    except UnreadableImage:
+        return None
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
@@ -105,7 +113,7 @@ def _open(path: Path) -> Image.Image:
 # variable once, when it first opens or writes a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 SUFFIXES = (".avi", ".mp4")
-_CURE = "download the video again"
+_FIX = "download the video again"
 
 
 class DamagedVideo(Exception):
@@ -149,7 +157,7 @@ class Video:
         self.n_frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         """As the header says."""
         if min(self.height, self.width, self.n_frames) < 1:
-            raise UserError(f"{path}: damaged or not a video; {_CURE}")
+            raise UserError(f"{path}: damaged or not a video; {_FIX}")
 
     def require(self, index: int) -> None:
         """Check that the video has a frame.
@@ -159,7 +167,7 @@ class Video:
         """
         if index >= self.n_frames:
             raise UserError(
-                f"{self.path}: {self.n_frames} frames, but frame {index + 1} is asked for; {_CURE}"
+                f"{self.path}: {self.n_frames} frames, but frame {index + 1} is asked for; {_FIX}"
             )
 
     def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -1,58 +1,31 @@
-"""The square box around a person: a center in px and a scale (side / 200 px), as in MPII.
-
-The one record of an annotated person, whatever the dataset it comes from.
+"""The record of an annotated person, whatever the dataset it comes from.
 
 Frames and units: 2D in pixels of the original image (x right, y down, origin at the outer corner of the
 first pixel); 3D in metres, camera axes (x right, y down, z away), relative to the root; angles in radians,
-the root's orientation in camera axes. A null is "not annotated".
-
-What a stage read, what it kept, and why it left the rest out: nothing disappears in silence.
+the root's orientation in camera axes. Null means "not annotated". The square box has a center in px and a
+scale (side / 200 px), as in MPII.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.joints import COMMON24
+from spinloop.joints import COMMON24, LIMB12, JointSet, index_map
+from spinloop.tables.images import read_size_or_none
 from spinloop.tables.schema import Column, Layout
 from spinloop.tables.table import iterate_table, load_table, open_writer, stack
 
-
-class Box(NamedTuple):
-    """A square box."""
-
-    center: Float[np.ndarray, " 2"]
-    """Px of the original image."""
-    scale: float
-    """Side / 200 px."""
-
-
-def bounding_square(corners: Float[np.ndarray, "N 2"], factor: float) -> Box | None:
-    """The box around points (px), `factor` times as wide as their longer extent.
-
-    Returns:
-        None if the points have no extent.
-
-    Source:
-        SPIN's `datasets/preprocess/`.
-    """
-    low, high = corners.min(0).astype(np.float64), corners.max(0).astype(np.float64)
-    side = float((high - low).max())
-    if side <= 0:
-        return None
-    return Box((low + high) / 2, factor * side / BOX_UNIT_PX)
-
-
 N_COMMON = len(COMMON24)
 GENDERS = ("female", "male", "neutral")
-_CURE = "make it with `spinloop preprocess`, which writes data/annotations/<split>.parquet"
+_FIX = "make it with `spinloop preprocess`, which writes data/annotations/<split>.parquet"
 _FAR_PX = 1.0e5
 _FAR_M = 5.0
 
@@ -134,6 +107,110 @@ def make_id(split: str, image: str, person: int) -> str:
     return f"{split}/{image}#{person}"
 
 
+class Box(NamedTuple):
+    """A square box."""
+
+    center: Float[np.ndarray, " 2"]
+    """Px of the original image."""
+    scale: float
+    """Side / 200 px."""
+
+
+def bounding_square(points: Float[np.ndarray, "N 2"], factor: float) -> Box | None:
+    """The square around points (px), `factor` times as wide as their longer extent.
+
+    Returns:
+        None if the points have no extent.
+
+    Source:
+        SPIN's `datasets/preprocess/`.
+    """
+    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    side = float((high - low).max())
+    if side <= 0:
+        return None
+    return Box((low + high) / 2, factor * side / BOX_UNIT_PX)
+
+
+def common_joints(
+    joints: Float[np.ndarray, "*N J 2"], is_annotated: Bool[np.ndarray, "*N J"], names: JointSet
+) -> Float[np.ndarray, "*N 24 3"]:
+    """`joints.COMMON24` (px, confidence 0 or 1) of joints that have those names; zeros elsewhere."""
+    common = np.zeros((*joints.shape[:-2], N_COMMON, 3))
+    places = list(_places(names))
+    common[..., places, :2] = np.where(is_annotated[..., None], joints, 0.0)
+    common[..., places, 2] = is_annotated
+    return common
+
+
+def root_relative_joints(
+    joints: Float[np.ndarray, "*N J 3"], names: JointSet, root: str
+) -> Float[np.ndarray, "*N 24 4"]:
+    """`joints.COMMON24` (m, confidence 0 or 1) of joints that have those names, relative to one of them.
+
+    Args:
+        joints: metres, camera axes.
+        names: names of `joints.COMMON24`.
+        root: the name of the joint that becomes the origin.
+    """
+    common = np.zeros((*joints.shape[:-2], N_COMMON, 4))
+    places = list(_places(names))
+    common[..., places, :3] = joints - joints[..., names.index(root), None, :]
+    common[..., places, 3] = 1.0
+    return common
+
+
+@lru_cache
+def _places(names: JointSet) -> tuple[int, ...]:
+    return index_map(COMMON24, names)
+
+
+def record_of_joints(
+    raw: Path,
+    record_id: str,
+    image: str,
+    person: int,
+    keypoints: Float[np.ndarray, "24 3"],
+    box: Box | None,
+    box_factor: float,
+    min_limb_joints: int,
+    keeps_outside: bool,
+) -> Record | str:
+    """The record of a person with 2D joints, or the reason to leave the person out.
+
+    Args:
+        raw: the dataset's folder.
+        record_id: see `make_id`.
+        image: path of the image below `raw`.
+        person: the source's number.
+        keypoints: `joints.COMMON24`.
+        box: the source's own box; None for the square around the joints.
+        box_factor: side of that square / longer extent of the joints.
+        min_limb_joints: joints of arms and legs that a person needs.
+        keeps_outside: keep joints outside the image, as the published preprocessing does; otherwise they
+            count as not annotated.
+
+    Raises:
+        UserError: the image is absent.
+    """
+    size = read_size_or_none(raw / image)
+    if size is None:
+        return "unreadable_image"
+    x, y = keypoints[:, 0], keypoints[:, 1]
+    is_inside = (x >= 0) & (x <= size[1]) & (y >= 0) & (y <= size[0])
+    if not keeps_outside:
+        keypoints = np.where(is_inside[:, None], keypoints, 0.0)
+    is_annotated = keypoints[:, 2] > 0
+    if not is_annotated.any():
+        return "no_visible_joint"
+    if is_annotated[: len(LIMB12)].sum() < min_limb_joints:
+        return "too_few_limb_joints"
+    box = box or bounding_square(keypoints[is_annotated, :2], box_factor)
+    if box is None:
+        return "empty_box"
+    return Record(record_id, image, *size, box.center, box.scale, keypoints=keypoints, person=person)
+
+
 def save_records(path: Path, records: Iterable[Record]) -> int:
     """Write a record table as the records come, in flat memory; returns how many there were.
 
@@ -150,12 +227,12 @@ def save_records(path: Path, records: Iterable[Record]) -> int:
 
 def load_records(path: Path) -> pd.DataFrame:
     """Read and check a record table (see `table.load_table`): cells are arrays in their shape, or None."""
-    return load_table(path, RECORD, _CURE)
+    return load_table(path, RECORD, _FIX)
 
 
 def iterate_records(path: Path) -> Iterator[Record]:
     """Read and check a record table one by one, in flat memory."""
-    for row in iterate_table(path, RECORD, _CURE):
+    for row in iterate_table(path, RECORD, _FIX):
         yield Record(**row)
 
 
@@ -168,13 +245,13 @@ _N_EXAMPLES = 3
 
 
 class ReadCounts:
-    """Counts of one stage; `stats()` is what it writes to its statistics file."""
+    """How many rows a stage read, kept and left out, and why; `stats()` goes into its statistics file."""
 
     def __init__(self) -> None:
         self.n_read = 0
         self.n_kept = 0
         self._left_out: Counter[str] = Counter()
-        self._noted: Counter[str] = Counter()
+        self._flagged: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
 
     def keep(self) -> None:
@@ -192,13 +269,13 @@ class ReadCounts:
         self.n_read += 1
         self._count(self._left_out, reason, example)
 
-    def flag(self, remark: str, example: str) -> None:
-        """Something to know about a row that is kept, or about a file that is no row; e.g. `no_person`."""
-        self._count(self._noted, remark, example)
+    def flag(self, finding: str, example: str) -> None:
+        """Count a finding about a row that is kept, or about a file; e.g. `no_person`."""
+        self._count(self._flagged, finding, example)
 
-    def _count(self, counter: Counter[str], word: str, example: str) -> None:
-        counter[word] += 1
-        examples = self._examples.setdefault(word, [])
+    def _count(self, counter: Counter[str], reason: str, example: str) -> None:
+        counter[reason] += 1
+        examples = self._examples.setdefault(reason, [])
         if len(examples) < _N_EXAMPLES:
             examples.append(example)
 
@@ -208,17 +285,17 @@ class ReadCounts:
             "read": self.n_read,
             "kept": self.n_kept,
             "left_out": dict(self._left_out),
-            "noted": dict(self._noted),
+            "noted": dict(self._flagged),
             "examples": self._examples,
         }
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for the screen."""
         parts = [f"{self.n_kept} of {self.n_read} kept"]
         if self._left_out:
             parts.append(f"left out: {_words(self._left_out)}")
-        if self._noted:
-            parts.append(f"noted: {_words(self._noted)}")
+        if self._flagged:
+            parts.append(f"noted: {_words(self._flagged)}")
         return "; ".join(parts)
 
 
