@@ -155,8 +155,8 @@ def test_the_import_keeps_fits_by_id(pixels, golden, prior, params, tmp_path, mo
     fits = _array(people)
     fits[6] = 0
     np.save(tmp_path / "x_fits.npy", fits)
-    monkeypatch.setattr(stage, "load_body", lambda _: golden.body)
-    monkeypatch.setattr(stage, "load_mixture", lambda _: prior)
+    monkeypatch.setattr("spinloop.body.files.load_body", lambda _: golden.body)
+    monkeypatch.setattr("spinloop.motion.mixture.load_mixture", lambda _: prior)
     stage.run(
         file=tmp_path / "x_fits.npy", extras=tmp_path / "extras.npz", split="s", body=tmp_path / "b.npz",
         keypoints=tmp_path / "k.parquet", prior=tmp_path / "p.npz", out=tmp_path / "fits.h5",

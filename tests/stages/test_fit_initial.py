@@ -3,6 +3,7 @@
 import pytest
 
 from spinloop.errors import UserError
+from spinloop.fitting import offline
 from spinloop.stages import collect_fits, fit_initial
 from spinloop.tables.fits import FitStore
 
@@ -31,7 +32,7 @@ def test_parts_join_to_everybody_and_leave_no_state(world, tmp_path):
 def test_a_stopped_part_goes_on_and_gives_the_same_file(world, tmp_path, monkeypatch):
     _fit_part(world, 1, tmp_path / "1.h5")
     whole = (tmp_path / "1.h5").read_bytes()
-    real, calls = fit_initial.fit_batch, []
+    real, calls = offline.fit_batch, []
 
     def stop_at_the_second(*arguments):
         calls.append(1)
@@ -39,7 +40,7 @@ def test_a_stopped_part_goes_on_and_gives_the_same_file(world, tmp_path, monkeyp
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(fit_initial, "fit_batch", stop_at_the_second)
+    monkeypatch.setattr(offline, "fit_batch", stop_at_the_second)
     (tmp_path / "1.h5").unlink()
     with pytest.raises(KeyboardInterrupt):
         _fit_part(world, 1, tmp_path / "1.h5")

@@ -6,7 +6,8 @@ The fit starts from a network's prediction, as in the loop, from the mean pose, 
 or from the 2D joints lifted to 3D. All see the annotated 2D joints of the image, which the network does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,14 +25,18 @@ from spinloop.evaluation.dictionary import posed_joints
 from spinloop.evaluation.predict import Predictions, paired_changes
 from spinloop.evaluation.protocols import Protocol
 from spinloop.evaluation.scores import MaskScores, Scores, intervals, joint_errors
-from spinloop.evaluation.truth import NEUTRAL, batches
+from spinloop.evaluation.truth import NEUTRAL, batches, rows_of
 from spinloop.fitting.objective import fitted_keypoints
+from spinloop.fitting.offline import keypoint_batches
 from spinloop.fitting.smplify import Fitter
+from spinloop.fitting.starts import STARTS, FittingSetup, Start, start_from, start_named
 from spinloop.geometry.camera import camera_to_translation, translation_to_camera
 from spinloop.geometry.crop import crop_keypoints
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from spinloop.joints import COMMON24, MODEL49
+from spinloop.tables.fits import FitStore
 from spinloop.tables.records import column_array
+from spinloop.tables.table import count_rows
 
 
 class Bodies(NamedTuple):
@@ -243,3 +248,28 @@ def summarize_refits(
         for setting, fit in fits.items()
     }
     return {"starts": {name: numbers(way) for name, way in starts.items()}, "networks": pairs}
+
+
+def initial_bodies(start: Start, keypoints: Path, store: FitStore, batch_size: int) -> Bodies:
+    """The bodies that the fits started from, in the order of the store."""
+    n = count_rows(keypoints, "make it with `spinloop merge`")
+    ids, parts = [], []
+    for batch in keypoint_batches(keypoints, range(n), batch_size):
+        placed = start.fitter.place(start.estimate(batch.keypoints), batch.keypoints)
+        error = start.fitter.reprojection(placed, batch.keypoints).mean(-1)
+        ids += batch.ids
+        parts.append([part.numpy() for part in (placed.pose, placed.betas, error)])
+    rows = rows_of(ids, store.ids, keypoints)
+    return Bodies(*(np.concatenate(part)[rows] for part in zip(*parts, strict=True)))
+
+
+def fits_from_each_start(
+    networks: Mapping[str, Predictions], keypoints: Float[Tensor, "N 49 3"], setup: FittingSetup, lifter: Path
+) -> Iterator[tuple[str, BodyState]]:
+    """Name of each start and the fits from there; nothing where there is nobody to fit."""
+    if not len(keypoints):
+        return
+    for start in STARTS:
+        yield start, start_named(start, setup, lifter).fit(keypoints).state
+    for setting, predicted in networks.items():
+        yield f"network_{setting}", start_from(as_state(predicted), setup).fit(keypoints).state

@@ -1,23 +1,28 @@
-"""Compare raw data with a list of them, say of the machine on which a number was made."""
+"""Command `check_raw`."""
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.datasets.raw_files import compare, count_files, hash_files, load_entries
+from typer import Option
+
 from spinloop.errors import UserError
-from spinloop.progress import progress, say
 
-SECTIONS: dict[str, type] = {}
 _SHOWN_OF_EACH = 10
 
 
-def run(*, raw: Path, manifest: Path) -> None:
-    """Say which files are missing, changed or not listed; any of them is an error.
+def run(
+    *,
+    raw: Annotated[Path, Option(help="Folder of the dataset here.")],
+    manifest: Annotated[Path, Option(help="The list that `list_raw` wrote there.")],
+) -> None:
+    """Compare raw data with a list of them, say of the machine on which a number was made.
 
-    Args:
-        raw: folder of the dataset here.
-        manifest: the list that `list_raw` wrote there.
+    Say which files are missing, changed or not listed; any of them is an error.
     """
+    from spinloop.datasets.raw_files import compare, count_files, hash_files, load_entries
+    from spinloop.progress import progress, say
+
     n_files = count_files(raw)
     found = progress(hash_files(raw), f"check {raw.name}", n_files)
     counts: Counter[str] = Counter()

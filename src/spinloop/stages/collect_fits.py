@@ -1,19 +1,25 @@
-"""Join the parts of a split's fits into one store."""
+"""Command `collect_fits`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.fitting.offline import join_parts, part_files
-from spinloop.progress import say
-
-SECTIONS: dict[str, type] = {}
+from typer import Option
 
 
-def run(*, part: list[Path], out: Path) -> None:
-    """Join parts in the order given; a person in two of them is a mistake.
+def run(
+    *,
+    part: Annotated[
+        list[Path],
+        Option(help="The fits of one part (HDF5), once for each part; or a folder of them, taken by number."),
+    ],
+    out: Annotated[Path, Option(help="All fits (HDF5).")],
+) -> None:
+    """Join the parts of a split's fits into one store.
 
-    Args:
-        part: the fits of one part (HDF5), once for each part; or a folder of them, taken by number.
-        out: all fits (HDF5).
+    Join parts in the order given; a person in two of them is a mistake.
     """
+    from spinloop.fitting.offline import join_parts, part_files
+    from spinloop.progress import say
+
     joined = join_parts(part_files(part), out)
     say(f"collect_fits: {joined.n_people} people, {joined.n_known} with a fit")

@@ -1,44 +1,50 @@
-"""Draw a body: rest pose with joints, parts, shape coefficients, landmarks, bent joints, poses."""
+"""Command `draw_body`."""
 
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-import cv2
-import numpy as np
+from typer import Option
 
-from spinloop.body.files import load_body
-from spinloop.body.model import make_body_model
-from spinloop.files import atomic
-from spinloop.motion.mixture import load_mixture
-from spinloop.motion.readers import read_motion
-from spinloop.params.fitting import BodyParams
-from spinloop.params.loader import load_section
-from spinloop.reporting.body_pictures import (
-    bends_sheet,
-    landmarks_sheet,
-    parts_sheet,
-    poses_sheet,
-    rest_sheet,
-    shapes_sheet,
-)
-from spinloop.reporting.gallery import data_uri, picture_page
+from spinloop.options import BodyFile, ParamsFile, PriorFile
 
-SECTIONS = {"body": BodyParams}
 _HEIGHT_PX = 360
 _N_POSES = 10
 _PER_ROW = 5
 
 
-def run(*, body: Path, prior: Path, out: Path, pictures: Path, params: Path = Path("params.yaml")) -> None:
-    """Write each picture, and one page with all of them in it.
+def run(
+    *,
+    body: BodyFile,
+    prior: PriorFile,
+    out: Annotated[Path, Option(help="The page (HTML).")],
+    pictures: Annotated[Path, Option(help="Folder of the pictures (PNG).")],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Draw a body: rest pose with joints, parts, shape coefficients, landmarks, bent joints, poses.
 
-    Args:
-        body: the body file.
-        prior: mixture of poses from which ten are drawn.
-        out: the page (HTML).
-        pictures: folder of the pictures (PNG).
-        params: parameter file; section `body`.
+    Write each picture, and one page with all of them in it.
     """
+    import cv2
+    import numpy as np
+
+    from spinloop.body.files import load_body
+    from spinloop.body.model import make_body_model
+    from spinloop.files import atomic
+    from spinloop.motion.mixture import load_mixture
+    from spinloop.motion.readers import read_motion
+    from spinloop.params.fitting import BodyParams
+    from spinloop.params.loader import load_section
+    from spinloop.reporting.body_pictures import (
+        bends_sheet,
+        landmarks_sheet,
+        parts_sheet,
+        poses_sheet,
+        rest_sheet,
+        shapes_sheet,
+    )
+    from spinloop.reporting.gallery import data_uri, picture_page
+
     options = load_section(params, "body", BodyParams)
     file = load_body(body)
     model = make_body_model(file, options.engine)

@@ -1,52 +1,53 @@
-"""Run a trained network over a split and measure it under the split's protocol."""
+"""Command `evaluate`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.evaluation.measure import Reference, measure
-from spinloop.evaluation.predict import crop_source, lineage, predict, save_predictions
-from spinloop.evaluation.protocols import protocol_of_split
-from spinloop.evaluation.scores import summarize
-from spinloop.evaluation.truth import NEUTRAL, load_body_files, pose_with, rows_of
-from spinloop.files import write_json
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import load_section
-from spinloop.regression.weights import load_network
-from spinloop.tables.crops import CropReader
-from spinloop.tables.records import load_records
+from typer import Option
 
-SECTIONS = {"evaluate": EvaluateParams, "body": PosingParams}
+from spinloop.options import (
+    AnnotationsTable,
+    BodyFile,
+    CropsFile,
+    FemaleBodyFile,
+    MaleBodyFile,
+    ParamsFile,
+    SettingName,
+    SplitName,
+)
 
 
 def run(
     *,
-    setting: str,
-    split: str,
-    network: Path,
-    crops: Path,
-    annotations: Path,
-    body_neutral: Path,
-    body_female: Path,
-    body_male: Path,
-    predictions_out: Path,
-    metrics_out: Path,
-    params: Path = Path("params.yaml"),
+    setting: SettingName,
+    split: SplitName,
+    network: Annotated[Path, Option(help="Weights.")],
+    crops: CropsFile,
+    annotations: AnnotationsTable,
+    body_neutral: BodyFile,
+    body_female: FemaleBodyFile,
+    body_male: MaleBodyFile,
+    predictions_out: Annotated[Path, Option(help="Every prediction and its errors (HDF5).")],
+    metrics_out: Annotated[Path, Option(help="Means and intervals (JSON).")],
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Predict the body of every person that has a crop; compare as `evaluate.splits` says.
+    """Run a trained network over a split and measure it under the split's protocol.
 
-    Args:
-        setting: name of the training that made the network; kept with the results.
-        split: the test split; names its protocol.
-        network: weights.
-        crops: packed crops of the split, with masks where the protocol compares masks.
-        annotations: the split's table.
-        body_neutral: the body that the network speaks of.
-        body_female: the body of annotated women.
-        body_male: the body of annotated men.
-        predictions_out: every prediction and its errors (HDF5).
-        metrics_out: means and intervals (JSON).
-        params: the parameter file.
+    Predict the body of every person that has a crop; compare as `evaluate.splits` says.
     """
+    from spinloop.evaluation.measure import Reference, measure
+    from spinloop.evaluation.predict import crop_source, lineage, predict, save_predictions
+    from spinloop.evaluation.protocols import protocol_of_split
+    from spinloop.evaluation.scores import summarize
+    from spinloop.evaluation.truth import NEUTRAL, load_body_files, pose_with, rows_of
+    from spinloop.files import write_json
+    from spinloop.params.evaluation import EvaluateParams
+    from spinloop.params.fitting import PosingParams
+    from spinloop.params.loader import load_section
+    from spinloop.regression.weights import load_network
+    from spinloop.tables.crops import CropReader
+    from spinloop.tables.records import load_records
+
     section = load_section(params, "evaluate", EvaluateParams)
     protocol = protocol_of_split(section, split)
     model, sizes = load_network(network)

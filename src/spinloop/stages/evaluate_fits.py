@@ -1,58 +1,58 @@
-"""Measure the dictionary of fits over training against the truth of a mirror."""
+"""Command `evaluate_fits`."""
 
 from pathlib import Path
+from typing import Annotated
 
-import torch
+from typer import Option
 
-from spinloop.body.joints_only import JointsOnly
-from spinloop.evaluation.dictionary import (
-    dictionary_table,
-    fit_errors,
-    load_snapshots,
-    people_table,
-    posed_joints,
-    save_table,
-    summarize_fits,
+from spinloop.options import (
+    BodyFile,
+    FemaleBodyFile,
+    MaleBodyFile,
+    ParamsFile,
+    SettingName,
+    SplitName,
+    TruthTable,
 )
-from spinloop.evaluation.predict import lineage
-from spinloop.evaluation.protocols import protocol_of_dictionary
-from spinloop.evaluation.truth import load_body_files, load_truth, rows_of
-from spinloop.files import write_json
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.loader import load_section
-
-SECTIONS = {"evaluate": EvaluateParams}
 
 
 def run(
     *,
-    setting: str,
-    split: str,
-    snapshots: Path,
-    truth: Path,
-    body_neutral: Path,
-    body_female: Path,
-    body_male: Path,
-    metrics_out: Path,
-    table_out: Path,
-    people_out: Path,
-    params: Path = Path("params.yaml"),
+    setting: SettingName,
+    split: SplitName,
+    snapshots: Annotated[Path, Option(help="Copies of the dictionary (HDF5: ids, steps, pose, betas).")],
+    truth: TruthTable,
+    body_neutral: BodyFile,
+    body_female: FemaleBodyFile,
+    body_male: MaleBodyFile,
+    metrics_out: Annotated[Path, Option(help="First and last copy compared (JSON).")],
+    table_out: Annotated[Path, Option(help="One row per copy (CSV).")],
+    people_out: Annotated[Path, Option(help="One row per person, first and last copy (CSV).")],
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Errors of every person's best fit at each copy of the dictionary that training kept.
+    """Measure the dictionary of fits over training against the truth of a mirror.
 
-    Args:
-        setting: name of the training; kept with the results.
-        split: the training split; names its protocol, see `evaluate.dictionaries`.
-        snapshots: copies of the dictionary (HDF5: ids, steps, pose, betas).
-        truth: true bodies of the same people, which training never saw.
-        body_neutral: the body of the fits.
-        body_female: the body of true women.
-        body_male: the body of true men.
-        metrics_out: first and last copy compared (JSON).
-        table_out: one row per copy (CSV).
-        people_out: one row per person, first and last copy (CSV).
-        params: the parameter file.
+    Errors of every person's best fit at each copy of the dictionary that training kept.
     """
+    import torch
+
+    from spinloop.body.joints_only import JointsOnly
+    from spinloop.evaluation.dictionary import (
+        dictionary_table,
+        fit_errors,
+        load_snapshots,
+        people_table,
+        posed_joints,
+        save_table,
+        summarize_fits,
+    )
+    from spinloop.evaluation.predict import lineage
+    from spinloop.evaluation.protocols import protocol_of_dictionary
+    from spinloop.evaluation.truth import load_body_files, load_truth, rows_of
+    from spinloop.files import write_json
+    from spinloop.params.evaluation import EvaluateParams
+    from spinloop.params.loader import load_section
+
     section = load_section(params, "evaluate", EvaluateParams)
     protocol = protocol_of_dictionary(section, split)
     copies, true_bodies = load_snapshots(snapshots), load_truth(truth)

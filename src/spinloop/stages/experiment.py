@@ -1,32 +1,34 @@
-"""Train variants with several seeds and compare them: results, table and lineage in one folder."""
+"""Command `experiment`."""
 
 import copy
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from typer import Argument, Option
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_json, sha256_of, write_json
-from spinloop.params.evaluation import Experiment
-from spinloop.params.loader import lay_over, load_yaml
-from spinloop.progress import say
-from spinloop.reporting.differences import Trial, seeds_markdown
-from spinloop.stages import _trial
-
-SECTIONS: dict[str, type] = {}
 
 
-def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path("params.yaml")) -> None:
-    """Run what is not yet in the results; a run that was stopped goes on.
+def run(
+    plan: Annotated[Path, Argument(help="The experiment (YAML; see `params/experiment.py`).")],
+    *,
+    out: Annotated[
+        Path, Option(help="Folder for `results.json`, `table.md` and the state of unfinished trainings.")
+    ],
+    data: Annotated[Path, Option(help="The data of a pipeline that has run.")] = Path("data"),
+    params: Annotated[Path, Option(help="The values that the plan changes.")] = Path("params.yaml"),
+) -> None:
+    """Train variants with several seeds and compare them: results, table and lineage in one folder.
 
-    Args:
-        plan: the experiment (YAML; see `params/experiment.py`).
-        out: folder for `results.json`, `table.md` and the state of unfinished trainings.
-        data: the data of a pipeline that has run.
-        params: the values that the plan changes.
+    Run what is not yet in the results; a run that was stopped goes on.
     """
+    from spinloop.files import atomic, read_json, sha256_of, write_json
+    from spinloop.params.loader import load_yaml
+    from spinloop.progress import say
+    from spinloop.reporting.differences import Trial, seeds_markdown
+    from spinloop.stages import _trial
+
     experiment, values = _read(plan), load_yaml(params)
     pairs = [(variant, seed) for seed in experiment.seeds for variant in experiment.variants]
     changed = {pair: _values(values, experiment, *pair, plan) for pair in pairs}
@@ -55,24 +57,31 @@ def run(plan: Path, *, out: Path, data: Path = Path("data"), params: Path = Path
         )
 
 
-def _made_from(values: dict[str, Any], experiment: Experiment) -> str:
+def _made_from(values: dict[str, Any], experiment: Any) -> str:
     """Digest of what a training and its measurement depend on."""
+    from spinloop.files import sha256_of
+
     used = {key: value for key, value in values.items() if key != "needs"}
     measured = (experiment.train_splits, experiment.test_splits)
     return sha256_of(repr((used, measured)).encode())
 
 
-def _values(
-    values: dict[str, Any], experiment: Experiment, variant: str, seed: int, plan: Path
-) -> dict[str, Any]:
+def _values(values: dict[str, Any], experiment: Any, variant: str, seed: int, plan: Path) -> dict[str, Any]:
     """The parameters of one training."""
+    from spinloop.params.loader import lay_over
+
     own = copy.deepcopy(values)
     for wanted in (experiment.base, experiment.variants[variant], {"train": {"seed": seed}}):
         lay_over(own, wanted, plan)
     return own
 
 
-def _read(plan: Path) -> Experiment:
+def _read(plan: Path) -> Any:
+    from pydantic import ValidationError
+
+    from spinloop.params.evaluation import Experiment
+    from spinloop.params.loader import load_yaml
+
     try:
         experiment = Experiment.model_validate(load_yaml(plan))
     except ValidationError as error:

@@ -1,28 +1,36 @@
-"""Write our tables as one of SPIN's annotation files (dataset_extras)."""
+"""Command `export_official`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.datasets.spin import save_extras
-from spinloop.joints import N_OPENPOSE
-from spinloop.keypoints.merge import KEYPOINTS
-from spinloop.progress import say
-from spinloop.tables.records import iterate_records
-from spinloop.tables.table import iterate_table
+from typer import Option
 
-SECTIONS: dict[str, type] = {}
+from spinloop.options import AnnotationsTable
 
 
-def run(*, annotations: Path, out: Path, keypoints: Path | None = None) -> None:
-    """Write the arrays that SPIN's code reads; besides these `id`, which it does not look at.
+def run(
+    *,
+    annotations: AnnotationsTable,
+    out: Annotated[Path, Option(help="The file (npz).")],
+    keypoints: Annotated[
+        Path | None,
+        Option(help="Table of merged keypoints (Parquet), for `openpose`; without it there is none."),
+    ] = None,
+) -> None:
+    """Write our tables as one of SPIN's annotation files (dataset_extras).
+
+    Write the arrays that SPIN's code reads; besides these `id`, which it does not look at.
 
     Always there are `imgname`, `center` and `scale`; of `part`, `openpose`, `S`, `pose`, `shape`, `gender`,
     `maskname` and `partname` what anybody has.
-
-    Args:
-        annotations: table of annotated people (Parquet); its order is the file's.
-        out: the file (npz).
-        keypoints: table of merged keypoints (Parquet), for `openpose`; without it there is none.
     """
+    from spinloop.datasets.spin import save_extras
+    from spinloop.joints import N_OPENPOSE
+    from spinloop.keypoints.merge import KEYPOINTS
+    from spinloop.progress import say
+    from spinloop.tables.records import iterate_records
+    from spinloop.tables.table import iterate_table
+
     detections = None
     if keypoints is not None:
         rows = iterate_table(keypoints, KEYPOINTS, "make it with `spinloop merge`")

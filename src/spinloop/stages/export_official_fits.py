@@ -1,25 +1,35 @@
-"""Write a store of fits as one of SPIN's files of fits."""
+"""Command `export_official_fits`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.fitting.spin_fits import save_official_fits
-from spinloop.progress import say
-from spinloop.tables.fits import FitStore
-from spinloop.tables.records import iterate_records
-
-SECTIONS: dict[str, type] = {}
+from spinloop.options import AnnotationsTable
 
 
-def run(*, fits: Path, annotations: Path, out: Path) -> None:
-    """Write poses and shapes by row, in the order of the annotations (and of `spinloop export_official`).
+def run(
+    *,
+    fits: Annotated[Path, Option(help="The store (HDF5).")],
+    annotations: AnnotationsTable,
+    out: Annotated[
+        Path,
+        Option(
+            help="`*.npy` as of static_fits (one array, people × 82), or `*.npz` as of spin_fits "
+            "(pose, betas, valid_fit)."
+        ),
+    ],
+) -> None:
+    """Write a store of fits as one of SPIN's files of fits.
 
-    Args:
-        fits: the store (HDF5).
-        annotations: table of annotated people of the same split (Parquet).
-        out: `*.npy` as of static_fits (one array, people × 82), or `*.npz` as of spin_fits (pose, betas,
-            valid_fit).
+    Write poses and shapes by row, in the order of the annotations (and of `spinloop export_official`).
     """
+    from spinloop.fitting.spin_fits import save_official_fits
+    from spinloop.progress import say
+    from spinloop.tables.fits import FitStore
+    from spinloop.tables.records import iterate_records
+
     if out.suffix not in (".npy", ".npz"):
         raise UserError(f"--out {out}: expected *.npy (static fits) or *.npz (final fits); rename it")
     ids = [record.id for record in iterate_records(annotations)]

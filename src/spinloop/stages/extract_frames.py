@@ -1,26 +1,33 @@
-"""Write the frames of videos that a table names as image files, for tools that read no videos."""
+"""Command `extract_frames`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.files import atomic
-from spinloop.progress import progress, say
-from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image, split_frame
-from spinloop.tables.records import ReadCounts, iterate_records
-from spinloop.tables.table import count_rows
+from spinloop.options import AnnotationsTable, RawFolder
 
-SECTIONS = {}
 _CURE = "make it with `spinloop preprocess`"
 
 
-def run(*, annotations: Path, raw: Path, out: Path) -> None:
-    """Each frame goes to its own name below the new folder, which can then stand for the dataset's.
+def run(
+    *,
+    annotations: AnnotationsTable,
+    raw: RawFolder,
+    out: Annotated[
+        Path, Option(help="A folder that does not exist yet; detectors and `pack_crops --raw` can read it.")
+    ],
+) -> None:
+    """Write the frames of videos that a table names as image files, for tools that read no videos.
 
-    Args:
-        annotations: the table of a split.
-        raw: the dataset's folder.
-        out: a folder that does not exist yet; detectors and `pack_crops --raw` can read it.
+    Each frame goes to its own name below the new folder, which can then stand for the dataset's.
     """
+    from spinloop.files import atomic
+    from spinloop.progress import progress, say
+    from spinloop.tables.records import ReadCounts, iterate_records
+    from spinloop.tables.table import count_rows
+
     if out.exists():
         raise UserError(f"{out}: is there already; name a new folder")
     rows = progress(iterate_records(annotations), "extract", count_rows(annotations, _CURE))
@@ -37,6 +44,8 @@ def run(*, annotations: Path, raw: Path, out: Path) -> None:
 
 def _extract(frame: Path, target: Path) -> str | None:
     """Write one frame; the reason if that cannot be done."""
+    from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image, split_frame
+
     if split_frame(frame) is None:
         return "no_frame_of_a_video"
     try:

@@ -1,63 +1,84 @@
-"""Fit a body to your own 2D keypoints, or to OpenPose's files."""
+"""Command `fit`."""
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-import torch
+from typer import Option
 
-from spinloop.body.model import make_body_model
-from spinloop.body.users import load_users_body, refuse_regressed_joints
 from spinloop.errors import UserError
-from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
-from spinloop.fitting.starts import STARTS, FittingSetup, Start, require_device, start_from, start_named
-from spinloop.fitting.user_keypoints import PeopleToFit, read_people, read_start
-from spinloop.fitting.user_results import save_fits, save_overlays
-from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
-from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
-from spinloop.params.loader import load_section
-from spinloop.progress import say
-from spinloop.tables.fits import STATUSES
-
-SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams, "body": PosingParams}
+from spinloop.options import ParamsFile
 
 
 def run(
     *,
-    body: Path,
-    out: Path,
-    prior: Path | None = None,
-    keypoints: Path | None = None,
-    openpose: Path | None = None,
-    images: Path | None = None,
-    overlays: Path | None = None,
-    start: str = "",
-    lifter: Path | None = None,
-    solver: Literal["lm", "adam", ""] = "",
-    iterations: int = 0,
-    device: str = "cpu",
-    params: Path = Path("params.yaml"),
+    body: Annotated[
+        Path, Option(help="A file of `prepare_body` or `convert-body`, or SMPL's own .pkl or .npz.")
+    ],
+    out: Annotated[
+        Path,
+        Option(
+            help="Fits: npz with `ids, pose, betas, cam_t, joints, reprojection, objective, status, "
+            "iterations, seconds`."
+        ),
+    ],
+    prior: Annotated[
+        Path | None,
+        Option(
+            help="The mixture of poses: npz of `fit_prior`, or SMPLify's .pkl; the package's own if left out."
+        ),
+    ] = None,
+    keypoints: Annotated[
+        Path | None,
+        Option(
+            help="Keypoints: npz with `keypoints` (N, 49, 3), x, y in pixels of a square crop around the "
+            "person, and confidence (or (N, 25, 3), OpenPose alone); if wanted `size`, the side of "
+            "the crop (else 224), `ids`, and a start."
+        ),
+    ] = None,
+    openpose: Annotated[
+        Path | None,
+        Option(help="Folder of OpenPose's BODY_25 files (`a_keypoints.json`); everybody in them is fitted."),
+    ] = None,
+    images: Annotated[
+        Path | None, Option(help="Folder of their photographs (`a.jpg`), on which the fits are drawn.")
+    ] = None,
+    overlays: Annotated[
+        Path | None, Option(help="Folder for the drawings; `<out>_overlays` if left out.")
+    ] = None,
+    start: Annotated[
+        str,
+        Option(
+            help="`mean`, `lifted`, or an npz with `pose` (N, 72) and if wanted `betas` (N, 10), "
+            "`cam_t` (N, 3); if left out, that of the keypoints' file, or else the mean pose."
+        ),
+    ] = "",
+    lifter: Annotated[Path | None, Option(help="File of `train_lifter`, for `--start lifted`.")] = None,
+    solver: Annotated[
+        Literal["lm", "adam", ""], Option(help="`lm` or `adam`; of `params` if left out.")
+    ] = "",
+    iterations: Annotated[int, Option(help="Of the solver; of `params` if left out.")] = 0,
+    device: Annotated[str, Option(help="Where to compute, `cpu` or `cuda`.")] = "cpu",
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit pose, shape and camera of each person: `--keypoints FILE`, or `--openpose DIR --images DIR`.
+    """Fit a body to your own 2D keypoints, or to OpenPose's files.
 
-    Args:
-        body: a file of `prepare_body` or `convert-body`, or SMPL's own .pkl or .npz.
-        out: npz with `ids, pose, betas, cam_t, joints, reprojection, objective, status, iterations, seconds`.
-        prior: the mixture of poses: npz of `fit_prior`, or SMPLify's .pkl; the package's own if left out.
-        keypoints: npz with `keypoints` (N, 49, 3): x, y in pixels of a square crop around the person, and
-            confidence (or (N, 25, 3), OpenPose alone); if wanted `size`, the side of the crop (else 224),
-            `ids`, and a start.
-        openpose: folder of OpenPose's BODY_25 files (`a_keypoints.json`); everybody in them is fitted.
-        images: folder of their photographs (`a.jpg`), on which the fits are drawn.
-        overlays: folder for the drawings; `<out>_overlays` if left out.
-        start: `mean`, `lifted`, or an npz with `pose` (N, 72) and if wanted `betas` (N, 10), `cam_t` (N, 3);
-            if left out, that of the keypoints' file, or else the mean pose.
-        lifter: file of `train_lifter`, for `--start lifted`.
-        solver: `lm` or `adam`; of `params` if left out.
-        iterations: of the solver; of `params` if left out.
-        device: where to compute, `cpu` or `cuda`.
-        params: parameter file; sections `fitting`, `fit_initial` and `body`.
+    Fit pose, shape and camera of each person: `--keypoints FILE`, or `--openpose DIR --images DIR`.
     """
+    import torch
+
+    from spinloop.body.model import make_body_model
+    from spinloop.body.users import load_users_body, refuse_regressed_joints
+    from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
+    from spinloop.fitting.starts import STARTS, FittingSetup, require_device, start_from, start_named
+    from spinloop.fitting.user_keypoints import read_people, read_start
+    from spinloop.fitting.user_results import save_fits, save_overlays
+    from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
+    from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import say
+    from spinloop.tables.fits import STATUSES
+
     if iterations < 0:
         raise UserError(f"--iterations {iterations}: must be above 0; change the call")
     require_device(device)
@@ -66,8 +87,28 @@ def run(
     found = load_users_body(body)
     refuse_regressed_joints(body, found, people.keypoints[..., 2] > 0)
     mixture = load_mixture(PACKAGED_MIXTURE if prior is None else prior)
-    setup = FittingSetup(found.body, mixture, *_settings(params, solver, iterations), device)
-    chosen = _choose_start(start, people, setup, lifter)
+    fitting = load_section(params, "fitting", FittingParams)
+    offline = load_section(params, "fit_initial", FitInitialParams)
+    if solver:
+        fitting = fitting.model_copy(update={"solver": solver})
+    if iterations:
+        changed = {"n_iterations": iterations}
+        stages = [stage.model_copy(update=changed) for stage in fitting.mean_start.stages]
+        mean_start = fitting.mean_start.model_copy(update={"stages": stages})
+        fitting = fitting.model_copy(update=changed | {"mean_start": mean_start})
+        lifted_start = offline.lifted_start.model_copy(update=changed)
+        offline = offline.model_copy(update={"lifted_start": lifted_start})
+    setup = FittingSetup(found.body, mixture, fitting, offline, device)
+    given = people.start if start == "" else None
+    if start not in ("", *STARTS):
+        if not Path(start).is_file():
+            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
+        given = read_start(Path(start), n)
+    if given is None and start != "lifted" and fitting.solver == "adam":
+        raise UserError(
+            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
+        )
+    chosen = start_named(start or "mean", setup, lifter) if given is None else start_from(given, setup)
 
     began = time.perf_counter()
     result = chosen.fit(observed)
@@ -81,33 +122,3 @@ def run(
         model = make_body_model(found.body, load_section(params, "body", PosingParams).engine)
         n_pictures = save_overlays(folder, people, model, result.state, status)
         say(f"fit: {n_pictures} pictures in {folder}")
-
-
-def _settings(params: Path, solver: str, iterations: int) -> tuple[FittingParams, FitInitialParams]:
-    """Sections `fitting` and `fit_initial`, with the solver and the iterations of the command line."""
-    fitting = load_section(params, "fitting", FittingParams)
-    offline = load_section(params, "fit_initial", FitInitialParams)
-    update: dict[str, Any] = {"solver": solver} if solver else {}
-    if iterations:
-        changed = {"n_iterations": iterations}
-        stages = [stage.model_copy(update=changed) for stage in fitting.mean_start.stages]
-        update |= changed | {"mean_start": fitting.mean_start.model_copy(update={"stages": stages})}
-        lifted_start = offline.lifted_start.model_copy(update=changed)
-        offline = offline.model_copy(update={"lifted_start": lifted_start})
-    return fitting.model_copy(update=update), offline
-
-
-def _choose_start(start: str, people: PeopleToFit, setup: FittingSetup, lifter: Path | None) -> Start:
-    """The start that the command line names; without one, that of the keypoints' file, else the mean pose."""
-    given = people.start if start == "" else None
-    if start not in ("", *STARTS):
-        if not Path(start).is_file():
-            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
-        given = read_start(Path(start), len(people.ids))
-    if given is not None:
-        return start_from(given, setup)
-    if start != "lifted" and setup.fitting.solver == "adam":
-        raise UserError(
-            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
-        )
-    return start_named(start or "mean", setup, lifter)

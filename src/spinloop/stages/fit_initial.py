@@ -1,55 +1,51 @@
-"""Fit a body to every person of a split: the fits that training starts with."""
+"""Command `fit_initial`."""
 
 from pathlib import Path
 from shutil import rmtree
+from typing import Annotated
 
-from spinloop.body.files import load_body
+from typer import Option
+
 from spinloop.errors import UserError
-from spinloop.files import fingerprint
-from spinloop.fitting.offline import (
-    describe_statuses,
-    finished_batches,
-    fit_batch,
-    join_parts,
-    keypoint_batches,
-    part_files,
-    shard_rows,
-)
-from spinloop.fitting.starts import FittingSetup, start_named
-from spinloop.motion.mixture import load_mixture
-from spinloop.params.fitting import FitInitialParams, FittingParams
-from spinloop.params.loader import load_section
-from spinloop.progress import rate, say
-from spinloop.tables.table import count_rows
-
-SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
+from spinloop.options import BodyFile, KeypointsTable, ParamsFile, PriorFile, StateFolder
 
 
 def run(
     *,
-    body: Path,
-    prior: Path,
-    keypoints: Path,
-    out: Path,
-    start: str = "mean",
-    lifter: Path | None = None,
-    shard: int = 0,
-    state: Path = Path(".state"),
-    params: Path = Path("params.yaml"),
+    body: BodyFile,
+    prior: PriorFile,
+    keypoints: KeypointsTable,
+    out: Annotated[Path, Option(help="The fits of this part (HDF5).")],
+    start: Annotated[
+        str, Option(help="`mean`, the mean pose in stages, or `lifted`, 2D lifted to 3D.")
+    ] = "mean",
+    lifter: Annotated[Path | None, Option(help="File of the lifter, for `lifted`.")] = None,
+    shard: Annotated[int, Option(help="Which part, one of `fit_initial.shards`.")] = 0,
+    state: StateFolder = Path(".state"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit one part of a split. Stopped, the same command goes on after the last finished batch.
+    """Fit a body to every person of a split: the fits that training starts with.
 
-    Args:
-        body: the body (npz).
-        prior: the mixture of poses (npz).
-        keypoints: table of merged keypoints (Parquet).
-        out: the fits of this part (HDF5).
-        start: `mean`, the mean pose in stages, or `lifted`, 2D lifted to 3D.
-        lifter: file of the lifter, for `lifted`.
-        shard: which part, one of `fit_initial.shards`.
-        state: folder for the batches of an unfinished run.
-        params: parameter file; sections `fitting` and `fit_initial`.
+    Fit one part of a split. Stopped, the same command goes on after the last finished batch.
     """
+    from spinloop.body.files import load_body
+    from spinloop.files import fingerprint
+    from spinloop.fitting.offline import (
+        describe_statuses,
+        finished_batches,
+        fit_batch,
+        join_parts,
+        keypoint_batches,
+        part_files,
+        shard_rows,
+    )
+    from spinloop.fitting.starts import FittingSetup, start_named
+    from spinloop.motion.mixture import load_mixture
+    from spinloop.params.fitting import FitInitialParams, FittingParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import rate, say
+    from spinloop.tables.table import count_rows
+
     fitting = load_section(params, "fitting", FittingParams)
     rules = load_section(params, "fit_initial", FitInitialParams)
     n_shards = len(rules.shards)

@@ -1,77 +1,72 @@
-"""Fit bodies to the keypoints of test images from each network, the mean pose and lifted 2D; measure them."""
+"""Command `fit_predictions`."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
-from jaxtyping import Float
-from torch import Tensor
+from typer import Option
 
-from spinloop.body.pose import BodyState
-from spinloop.evaluation.measure import Reference, measure
-from spinloop.evaluation.offline_fits import (
-    Way,
-    as_predictions,
-    as_state,
-    image_keypoints,
-    reprojection,
-    rows_to_fit,
-    summarize_refits,
-    take,
+from spinloop.options import (
+    AnnotationsTable,
+    BodyFile,
+    CropsFile,
+    FemaleBodyFile,
+    LifterFile,
+    MaleBodyFile,
+    ParamsFile,
+    PriorFile,
+    SplitName,
 )
-from spinloop.evaluation.predict import Predictions, lineage, load_scored, save_predictions
-from spinloop.evaluation.protocols import protocol_of_split
-from spinloop.evaluation.scores import sequence_labels
-from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
-from spinloop.files import atomic, sha256_of_files, write_json
-from spinloop.fitting.starts import STARTS, FittingSetup, start_from, start_named
-from spinloop.motion.mixture import load_mixture
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
-from spinloop.params.loader import load_section
-from spinloop.params.training import SettingsParams
-from spinloop.tables.crops import CropReader
-from spinloop.tables.records import load_records
-
-SECTIONS = {
-    "evaluate": EvaluateParams,
-    "fitting": FittingParams,
-    "fit_initial": FitInitialParams,
-    "settings": SettingsParams,
-    "body": PosingParams,
-}
 
 
 def run(
     *,
-    split: str,
-    predictions: Path,
-    crops: Path,
-    annotations: Path,
-    prior: Path,
-    lifter: Path,
-    body_neutral: Path,
-    body_female: Path,
-    body_male: Path,
-    fits_out: Path,
-    metrics_out: Path,
-    params: Path = Path("params.yaml"),
+    split: SplitName,
+    predictions: Annotated[
+        Path, Option(help="Folder of what `evaluate` predicted of it; every setting's is fitted.")
+    ],
+    crops: CropsFile,
+    annotations: AnnotationsTable,
+    prior: PriorFile,
+    lifter: LifterFile,
+    body_neutral: BodyFile,
+    body_female: FemaleBodyFile,
+    body_male: MaleBodyFile,
+    fits_out: Annotated[
+        Path,
+        Option(help="Folder of the fits with their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`."),
+    ],
+    metrics_out: Annotated[Path, Option(help="Means and intervals of networks and fits (JSON).")],
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit everybody with enough 2D joints; a split without 2D joints gives a count of zero.
+    """Fit bodies to the keypoints of test images from each network, the mean pose and lifted 2D.
 
-    Args:
-        split: the test split; names its protocol.
-        predictions: folder of what `evaluate` predicted of it; every setting's is fitted.
-        crops: packed crops of the split, for its masks.
-        annotations: the split's table, with 2D joints.
-        prior: the mixture of poses (npz).
-        lifter: file of the lifter.
-        body_neutral: the body that is fitted.
-        body_female: the body of annotated women.
-        body_male: the body of annotated men.
-        fits_out: folder of the fits with their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`.
-        metrics_out: means and intervals of networks and fits (JSON).
-        params: the parameter file.
+    Fit everybody with enough 2D joints; a split without 2D joints gives a count of zero.
     """
+    from spinloop.evaluation.measure import Reference, measure
+    from spinloop.evaluation.offline_fits import (
+        Way,
+        as_predictions,
+        fits_from_each_start,
+        image_keypoints,
+        reprojection,
+        rows_to_fit,
+        summarize_refits,
+        take,
+    )
+    from spinloop.evaluation.predict import lineage, load_scored, save_predictions
+    from spinloop.evaluation.protocols import protocol_of_split
+    from spinloop.evaluation.scores import sequence_labels
+    from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
+    from spinloop.files import atomic, sha256_of_files, write_json
+    from spinloop.fitting.starts import STARTS, FittingSetup
+    from spinloop.motion.mixture import load_mixture
+    from spinloop.params.evaluation import EvaluateParams
+    from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
+    from spinloop.params.loader import load_section
+    from spinloop.params.training import SettingsParams
+    from spinloop.tables.crops import CropReader
+    from spinloop.tables.records import load_records
+
     section = load_section(params, "evaluate", EvaluateParams)
     fitting = load_section(params, "fitting", FittingParams)
     rules = load_section(params, "fit_initial", FitInitialParams)
@@ -100,7 +95,7 @@ def run(
         folder.mkdir()
         masks = MaskRows(reader, [reader.index_of[key] for key in records["id"]])
         reference = Reference(annotations, records, bodies, files[NEUTRAL], masks)
-        for way, state in _fits(predicted, keypoints, setup, lifter):
+        for way, state in fits_from_each_start(predicted, keypoints, setup, lifter):
             fits = as_predictions(records["id"].tolist(), state, bodies[NEUTRAL], section.batch_size)
             scores = measure(protocol, fits, reference, section.batch_size)
             found[way] = Way(scores, reprojection(judge, fits, keypoints))
@@ -114,15 +109,3 @@ def run(
         starts = {name: found[name] for name in STARTS}
         summary |= summarize_refits(before, after, starts, sequence_labels(records), **section.bootstrap)
     write_json(metrics_out, summary)
-
-
-def _fits(
-    networks: Mapping[str, Predictions], keypoints: Float[Tensor, "N 49 3"], setup: FittingSetup, lifter: Path
-) -> Iterator[tuple[str, BodyState]]:
-    """Name of each start and the fits from there; nothing where there is nobody to fit."""
-    if not len(keypoints):
-        return
-    for start in STARTS:
-        yield start, start_named(start, setup, lifter).fit(keypoints).state
-    for setting, predicted in networks.items():
-        yield f"network_{setting}", start_from(as_state(predicted), setup).fit(keypoints).state

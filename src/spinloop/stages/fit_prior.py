@@ -1,37 +1,40 @@
-"""Fit the mixture of body poses on recorded motion, or take the one that comes with the package."""
+"""Command `fit_prior`."""
 
 import shutil
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
+from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, write_json
-from spinloop.motion.mixture import (
-    PACKAGED_MIXTURE,
-    is_plausible,
-    load_log_likelihood,
-    load_mixture,
-    save_mixture,
-)
-from spinloop.motion.mixture_fit import fit_mixture
-from spinloop.motion.readers import read_motion
-from spinloop.params.fitting import PriorParams
-from spinloop.params.loader import load_section
+from spinloop.options import ParamsFile
 
-SECTIONS = {"prior": PriorParams}
 _N_SAMPLES = 10_000
 
 
-def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
-    """Write the pose prior.
+def run(
+    *,
+    out: Annotated[Path, Option(help="The mixture (npz).")],
+    report: Annotated[
+        Path,
+        Option(
+            help="How well a mixture of four fifths of the clips foretells the rest (nats per pose), "
+            "and the share of the mixture's samples that a person can take (JSON)."
+        ),
+    ],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Fit the mixture of body poses on recorded motion, or take the one that comes with the package.
 
-    Args:
-        out: the mixture (npz).
-        report: how well a mixture of four fifths of the clips foretells the rest (nats per pose), and the
-            share of the mixture's samples that a person can take (JSON).
-        params: the parameter file; `prior.motion` decides between fitting and copying.
+    Write the pose prior.
     """
+    from spinloop.files import atomic
+    from spinloop.motion.mixture import PACKAGED_MIXTURE, save_mixture
+    from spinloop.motion.mixture_fit import fit_mixture
+    from spinloop.motion.readers import read_motion
+    from spinloop.params.fitting import PriorParams
+    from spinloop.params.loader import load_section
+
     prior = load_section(params, "prior", PriorParams)
     if prior.motion is None:
         with atomic(out) as temporary:
@@ -55,6 +58,11 @@ def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
 
 
 def _report(out: Path, report: Path, source: str) -> None:
+    import numpy as np
+
+    from spinloop.files import write_json
+    from spinloop.motion.mixture import is_plausible, load_log_likelihood, load_mixture
+
     mixture = load_mixture(out)
     samples = mixture.sample_unbounded(_N_SAMPLES, np.random.default_rng(0))
     figures = {

@@ -1,33 +1,41 @@
-"""Turn one of SPIN's annotation files (dataset_extras) into our tables."""
+"""Command `import_official`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.datasets.spin import Extras, keypoint_row, read_people
+from typer import Option
+
 from spinloop.errors import UserError
-from spinloop.files import write_json
-from spinloop.keypoints.merge import KEYPOINTS
-from spinloop.progress import progress, say
-from spinloop.tables.records import RECORD, ReadCounts
-from spinloop.tables.table import open_writer
-
-SECTIONS: dict[str, type] = {}
+from spinloop.options import RawFolder, SplitName, StatisticsFile
 
 
 def run(
-    *, file: Path, split: str, raw: Path, out: Path, keypoints: Path, stats: Path, masks: str = "upi-s1h"
+    *,
+    file: Annotated[Path, Option(help="E.g. coco_2014_train.npz.")],
+    split: SplitName,
+    raw: RawFolder,
+    out: Annotated[Path, Option(help="Table of annotated people (Parquet), as of `spinloop preprocess`.")],
+    keypoints: Annotated[
+        Path,
+        Option(
+            help="Table of merged keypoints (Parquet), as of `spinloop merge`; people without any "
+            "joint are left out."
+        ),
+    ],
+    stats: StatisticsFile,
+    masks: Annotated[str, Option(help="Folder of UPi-S1h below `raw`, for LSP's test images.")] = "upi-s1h",
 ) -> None:
-    """Read the people and the detections that are theirs; matching has been done by who made the file.
+    """Turn one of SPIN's annotation files (dataset_extras) into our tables.
 
-    Args:
-        file: e.g. coco_2014_train.npz.
-        split: name of the split, first part of every id.
-        raw: the dataset's folder; the images' sizes come from there.
-        out: table of annotated people (Parquet), as of `spinloop preprocess`.
-        keypoints: table of merged keypoints (Parquet), as of `spinloop merge`; people without any joint are
-            left out.
-        stats: what was read, kept and left out (JSON).
-        masks: folder of UPi-S1h below `raw`, for LSP's test images.
+    Read the people and the detections that are theirs; matching has been done by who made the file.
     """
+    from spinloop.datasets.spin import Extras, keypoint_row, read_people
+    from spinloop.files import write_json
+    from spinloop.keypoints.merge import KEYPOINTS
+    from spinloop.progress import progress, say
+    from spinloop.tables.records import RECORD, ReadCounts
+    from spinloop.tables.table import open_writer
+
     if not raw.is_dir():
         raise UserError(f"{raw}: no such folder; unpack the dataset there or correct --raw")
     extras, counts = Extras(file, split), ReadCounts()

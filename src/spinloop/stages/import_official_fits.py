@@ -1,46 +1,41 @@
-"""Turn one of SPIN's files of fits (static_fits, spin_fits) into a store of fits."""
+"""Command `import_official_fits`."""
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.body.files import load_body
-from spinloop.datasets.spin import Extras
-from spinloop.fitting.offline import KeypointBatch, fit_batch, keypoint_batches
-from spinloop.fitting.smplify import Fitter
-from spinloop.fitting.spin_fits import OfficialFits
-from spinloop.motion.mixture import load_mixture
-from spinloop.params.fitting import FitInitialParams, FittingParams
-from spinloop.params.loader import load_section
-from spinloop.progress import progress, say
-from spinloop.tables.fits import FitStore
-from spinloop.tables.table import count_rows
+from typer import Option
 
-SECTIONS = {"fitting": FittingParams, "fit_initial": FitInitialParams}
+from spinloop.options import BodyFile, KeypointsTable, ParamsFile, PriorFile, SplitName
 
 
 def run(
     *,
-    file: Path,
-    extras: Path,
-    split: str,
-    keypoints: Path,
-    body: Path,
-    prior: Path,
-    out: Path,
-    params: Path = Path("params.yaml"),
+    file: Annotated[Path, Option(help="E.g. coco_fits.npy or coco.npz.")],
+    extras: Annotated[Path, Option(help="The annotation file of the same rows, e.g. coco_2014_train.npz.")],
+    split: SplitName,
+    keypoints: KeypointsTable,
+    body: BodyFile,
+    prior: PriorFile,
+    out: Annotated[Path, Option(help="The store (HDF5), as of `spinloop collect_fits`.")],
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Join fits with people by row, place each before its camera, measure it, and keep it by id.
+    """Turn one of SPIN's files of fits (static_fits, spin_fits) into a store of fits.
 
-    Args:
-        file: e.g. coco_fits.npy or coco.npz.
-        extras: the annotation file of the same rows, e.g. coco_2014_train.npz.
-        split: name of the split, first part of every id.
-        keypoints: table of merged keypoints of the split (Parquet), of `spinloop import_official`.
-        body: the body of the fits: your own SMPL file, converted.
-        prior: the mixture of poses (npz).
-        out: the store (HDF5), as of `spinloop collect_fits`.
-        params: parameter file; sections `fitting` and `fit_initial`.
+    Join fits with people by row, place each before its camera, measure it, and keep it by id.
     """
+    from spinloop.body.files import load_body
+    from spinloop.datasets.spin import Extras
+    from spinloop.fitting.offline import KeypointBatch, fit_batch, keypoint_batches
+    from spinloop.fitting.smplify import Fitter
+    from spinloop.fitting.spin_fits import OfficialFits
+    from spinloop.motion.mixture import load_mixture
+    from spinloop.params.fitting import FitInitialParams, FittingParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import progress, say
+    from spinloop.tables.fits import FitStore
+    from spinloop.tables.table import count_rows
+
     rules = load_section(params, "fit_initial", FitInitialParams)
     fitter = Fitter(load_body(body), load_mixture(prior), load_section(params, "fitting", FittingParams))
     people = Extras(extras, split)

@@ -1,39 +1,44 @@
-"""Join OpenPose's detections with the annotations: the 49 joints that bodies are fitted to."""
+"""Command `merge`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from spinloop.files import write_json
-from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections
-from spinloop.params.datasets import MergeParams
-from spinloop.params.loader import load_section
-from spinloop.progress import progress, say
-from spinloop.tables.records import ReadCounts, iterate_records
-from spinloop.tables.table import count_rows, save_table
+from typer import Option
 
-SECTIONS = {"merge": MergeParams}
+from spinloop.options import AnnotationsTable, ParamsFile, StatisticsFile
 
 
 def run(
     *,
-    annotations: Path,
-    out: Path,
-    stats: Path,
-    openpose: Path | None = None,
-    compat: Literal["none", "coco", "mpii", "other"] = "none",
-    params: Path = Path("params.yaml"),
+    annotations: AnnotationsTable,
+    out: Annotated[Path, Option(help="Table of merged keypoints (Parquet).")],
+    stats: StatisticsFile,
+    openpose: Annotated[
+        Path | None,
+        Option(
+            help="Folder of OpenPose's detections, `<image>_keypoints.json` at each image's path, or a "
+            "JSON file of COCO's 17 joints from another detector (see docs/datasets.md); none if "
+            "left out."
+        ),
+    ] = None,
+    compat: Annotated[
+        Literal["none", "coco", "mpii", "other"],
+        Option(help="Match as the published preprocessing did for this dataset."),
+    ] = "none",
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Find, for every annotated person, the detected person that it is; nobody if nobody fits.
+    """Join OpenPose's detections with the annotations: the 49 joints that bodies are fitted to.
 
-    Args:
-        annotations: table of annotated people.
-        out: table of merged keypoints (Parquet).
-        stats: how many were matched, and what became of the others (JSON).
-        openpose: folder of OpenPose's detections, `<image>_keypoints.json` at each image's path, or a JSON
-            file of COCO's 17 joints from another detector (see docs/datasets.md); none if left out.
-        compat: match as the published preprocessing did for this dataset.
-        params: parameter file; section `merge`.
+    Find, for every annotated person, the detected person that it is; nobody if nobody fits.
     """
+    from spinloop.files import write_json
+    from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections
+    from spinloop.params.datasets import MergeParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import progress, say
+    from spinloop.tables.records import ReadCounts, iterate_records
+    from spinloop.tables.table import count_rows, save_table
+
     rules = load_section(params, "merge", MergeParams)
     detections = None if openpose is None else open_detections(openpose)
     counts = ReadCounts()

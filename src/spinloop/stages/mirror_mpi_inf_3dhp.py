@@ -1,39 +1,39 @@
-"""Render a mirror of MPI-INF-3DHP: training videos with OpenPose's files, and six test sequences."""
+"""Command `mirror_mpi_inf_3dhp`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.files import atomic
-from spinloop.mirror.job import load_job, save_truth
-from spinloop.mirror.mpi_inf_3dhp import write_mpi_test, write_mpi_train
-from spinloop.params.fitting import PosingParams
-from spinloop.params.mirror import MpiInf3dhpParams
+from typer import Option
 
-SECTIONS = {"mirror_mpi_inf_3dhp": MpiInf3dhpParams, "body": PosingParams}
+from spinloop.options import BodyFile, ParamsFile, PriorFile, Workers
 
 
 def run(
     *,
-    body: Path,
-    mixture: Path,
-    out: Path,
-    openpose: Path,
-    truth_train: Path,
-    truth_test: Path,
-    workers: int = 1,
-    params: Path = Path("params.yaml"),
+    body: BodyFile,
+    mixture: PriorFile,
+    out: Annotated[
+        Path, Option(help="Folder of the dataset, with SPIN's multi-view fits of its training set.")
+    ],
+    openpose: Annotated[
+        Path, Option(help="Folder of the detections of training frames; they lie at the frames' paths in it.")
+    ],
+    truth_train: Annotated[
+        Path, Option(help="Table of the true bodies and cameras of the training frames that are used.")
+    ],
+    truth_test: Annotated[Path, Option(help="The same of the test frames.")],
+    workers: Workers = 1,
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Film the sequences; write them as MPI-INF-3DHP does, and apart from them what made them.
+    """Render a mirror of MPI-INF-3DHP: training videos with OpenPose's files, and six test sequences.
 
-    Args:
-        body: the neutral body.
-        mixture: the distribution of poses.
-        out: folder of the dataset, with SPIN's multi-view fits of its training set.
-        openpose: folder of the detections of training frames; they lie at the frames' paths in it.
-        truth_train: table of the true bodies and cameras of the training frames that are used.
-        truth_test: the same of the test frames.
-        workers: processes; the result does not depend on them.
-        params: the parameter file.
+    Film the sequences; write them as MPI-INF-3DHP does, and apart from them what made them.
     """
+    from spinloop.files import atomic
+    from spinloop.mirror.job import load_job, save_truth
+    from spinloop.mirror.mpi_inf_3dhp import write_mpi_test, write_mpi_train
+    from spinloop.params.mirror import MpiInf3dhpParams
+
     job = load_job(params, "mirror_mpi_inf_3dhp", MpiInf3dhpParams, (body,), mixture, workers)
     with atomic(out) as root, atomic(openpose) as detections:
         save_truth(truth_train, write_mpi_train(job, root, detections))

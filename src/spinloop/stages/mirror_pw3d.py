@@ -1,37 +1,32 @@
-"""Render a mirror of 3DPW: videos of people with their true bodies."""
+"""Command `mirror_pw3d`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.files import atomic
-from spinloop.mirror.job import load_job, save_truth
-from spinloop.mirror.pw3d import write_pw3d
-from spinloop.params.fitting import PosingParams
-from spinloop.params.mirror import Pw3dParams
+from typer import Option
 
-SECTIONS = {"mirror_pw3d": Pw3dParams, "body": PosingParams}
+from spinloop.options import FemaleBodyFile, MaleBodyFile, ParamsFile, PriorFile, TruthTable, Workers
 
 
 def run(
     *,
-    body_female: Path,
-    body_male: Path,
-    mixture: Path,
-    out: Path,
-    truth: Path,
-    workers: int = 1,
-    params: Path = Path("params.yaml"),
+    body_female: FemaleBodyFile,
+    body_male: MaleBodyFile,
+    mixture: PriorFile,
+    out: Annotated[Path, Option(help="Folder of the dataset, as 3DPW is unpacked.")],
+    truth: TruthTable,
+    workers: Workers = 1,
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Draw the videos; write them as 3DPW does, and apart from them what made them.
+    """Render a mirror of 3DPW: videos of people with their true bodies.
 
-    Args:
-        body_female: the body of women.
-        body_male: the body of men.
-        mixture: the distribution of poses.
-        out: folder of the dataset, as 3DPW is unpacked.
-        truth: table of the true bodies and cameras.
-        workers: processes; the result does not depend on them.
-        params: the parameter file.
+    Draw the videos; write them as 3DPW does, and apart from them what made them.
     """
+    from spinloop.files import atomic
+    from spinloop.mirror.job import load_job, save_truth
+    from spinloop.mirror.pw3d import write_pw3d
+    from spinloop.params.mirror import Pw3dParams
+
     job = load_job(params, "mirror_pw3d", Pw3dParams, (body_female, body_male), mixture, workers)
     with atomic(out) as root:
         save_truth(truth, write_pw3d(job, root))

@@ -1,28 +1,33 @@
-"""Pack every person's image region as JPEG into one file: training never opens the originals again."""
+"""Command `pack_crops`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.files import write_json
-from spinloop.params.datasets import CropsParams
-from spinloop.params.loader import load_section
-from spinloop.progress import progress, say
-from spinloop.tables.crops import pack_crops
-from spinloop.tables.records import ReadCounts, iterate_records
-from spinloop.tables.table import count_rows
+from typer import Option
 
-SECTIONS = {"crops": CropsParams}
+from spinloop.options import AnnotationsTable, ParamsFile, RawFolder
 
 
-def run(*, annotations: Path, raw: Path, out: Path, stats: Path, params: Path = Path("params.yaml")) -> None:
-    """Decode each image once, cut out its people with room for rotation and zoom, and pack them.
+def run(
+    *,
+    annotations: AnnotationsTable,
+    raw: RawFolder,
+    out: Annotated[Path, Option(help="Packed crops (HDF5).")],
+    stats: Annotated[Path, Option(help="How many were packed, and whose image could not be read (JSON).")],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Pack every person's image region as JPEG into one file: training never opens the originals again.
 
-    Args:
-        annotations: table of annotated people.
-        raw: the dataset's folder.
-        out: packed crops (HDF5).
-        stats: how many were packed, and whose image could not be read (JSON).
-        params: parameter file; section `crops`.
+    Decode each image once, cut out its people with room for rotation and zoom, and pack them.
     """
+    from spinloop.files import write_json
+    from spinloop.params.datasets import CropsParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import progress, say
+    from spinloop.tables.crops import pack_crops
+    from spinloop.tables.records import ReadCounts, iterate_records
+    from spinloop.tables.table import count_rows
+
     rules = load_section(params, "crops", CropsParams)
     counts = ReadCounts()
     total = count_rows(annotations, "make it with `spinloop preprocess`")

@@ -1,47 +1,52 @@
-"""Build the free body in SMPL's array shapes, or take real SMPL: neutral, female, male."""
+"""Command `prepare_body`."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
+from typer import Option
 
-from spinloop.body.files import BodyFile, save_body
-from spinloop.body.smpl import convert_folder
-from spinloop.files import write_json
-from spinloop.freebody.anny import load_anny
-from spinloop.freebody.build import Sizes, build_free_bodies
-from spinloop.freebody.report import figures
-from spinloop.params.fitting import BodyParams
-from spinloop.params.loader import load_section
-
-SECTIONS = {"body": BodyParams}
+from spinloop.options import ParamsFile
 
 
-def run(*, out: Path, report: Path, params: Path = Path("params.yaml")) -> None:
-    """Draw adults from Anny and write their mean, shape directions and joints as SMPL-format files.
+def run(
+    *,
+    out: Annotated[Path, Option(help="Folder for `neutral.npz`, `female.npz` and `male.npz`.")],
+    report: Annotated[
+        Path,
+        Option(
+            help="JSON file with the population's figures beside published ones, and the errors of the "
+            "regressors; for real SMPL only its source."
+        ),
+    ],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Build the free body in SMPL's array shapes, or take real SMPL: neutral, female, male.
+
+    Draw adults from Anny and write their mean, shape directions and joints as SMPL-format files.
 
     With `body.source: smpl` convert the files of `body.smpl_folder` instead (DVC does not watch that folder).
-
-    Args:
-        out: folder for `neutral.npz`, `female.npz` and `male.npz`.
-        report: JSON file with the population's figures beside published ones, and the errors of the
-            regressors; for real SMPL only its source.
-        params: parameter file; section `body`.
     """
+    import numpy as np
+
+    from spinloop.body.files import save_body
+    from spinloop.body.smpl import convert_folder
+    from spinloop.files import write_json
+    from spinloop.freebody.anny import load_anny
+    from spinloop.freebody.build import Sizes, build_free_bodies
+    from spinloop.freebody.report import figures
+    from spinloop.params.fitting import BodyParams
+    from spinloop.params.loader import load_section
+
     options = load_section(params, "body", BodyParams)
     if options.source == "smpl":
         assert options.smpl_folder is not None, "BodyParams checks it"
         folder = Path(options.smpl_folder)
-        _write(out, convert_folder(folder, folder), report, {"source": "smpl"})
-        return
-    sizes = Sizes(options.n_bodies, options.n_rig_bodies, options.n_held_out)
-    ages = (options.youngest_years, options.oldest_years)
-    bodies = build_free_bodies(load_anny(), sizes, ages, np.random.default_rng(options.seed))
-    _write(out, bodies.files, report, figures(bodies))
-
-
-def _write(out: Path, bodies: Mapping[str, BodyFile], report: Path, content: Any) -> None:
-    for gender, body in bodies.items():
+        files, content = convert_folder(folder, folder), {"source": "smpl"}
+    else:
+        sizes = Sizes(options.n_bodies, options.n_rig_bodies, options.n_held_out)
+        ages = (options.youngest_years, options.oldest_years)
+        bodies = build_free_bodies(load_anny(), sizes, ages, np.random.default_rng(options.seed))
+        files, content = bodies.files, figures(bodies)
+    for gender, body in files.items():
         save_body(out / f"{gender}.npz", body)
     write_json(report, content)

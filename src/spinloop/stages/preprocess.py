@@ -1,39 +1,36 @@
-"""Read a dataset in its own format into a table with one row per annotated person."""
+"""Command `preprocess`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from spinloop.datasets import read_source, reader
-from spinloop.files import write_json
-from spinloop.params.datasets import SourcesParams
-from spinloop.params.loader import load_section, require_choice
-from spinloop.progress import progress, say
-from spinloop.tables.records import ReadCounts, save_records
+from typer import Option
 
-SECTIONS = {"sources": SourcesParams}
+from spinloop.options import ParamsFile, RawFolder, SplitName, StatisticsFile
 
 
 def run(
     *,
-    split: str,
-    source: str,
-    raw: Path,
-    out: Path,
-    stats: Path,
-    compat: Literal["none", "official"] = "none",
-    params: Path = Path("params.yaml"),
+    split: SplitName,
+    source: Annotated[str, Option(help="The dataset's format, e.g. coco or pw3d.")],
+    raw: RawFolder,
+    out: Annotated[Path, Option(help="The table (Parquet).")],
+    stats: StatisticsFile,
+    compat: Annotated[
+        Literal["none", "official"],
+        Option(help="Official keeps the people, and the order, of the published preprocessing."),
+    ] = "none",
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Read, check, count: people who cannot be used are left out, and the statistics say why.
+    """Read a dataset in its own format into a table with one row per annotated person.
 
-    Args:
-        split: name of the split: the key of its rules in the section `sources`, first part of every id.
-        source: the dataset's format, e.g. coco or pw3d.
-        raw: the dataset's folder, in the layout in which it is distributed.
-        out: the table (Parquet).
-        stats: what was read, kept and left out (JSON).
-        compat: official keeps the people, and the order, of the published preprocessing.
-        params: parameter file; section `sources`.
+    Read, check, count: people who cannot be used are left out, and the statistics say why.
     """
+    from spinloop.datasets import read_source, reader
+    from spinloop.files import write_json
+    from spinloop.params.loader import load_section, require_choice
+    from spinloop.progress import progress, say
+    from spinloop.tables.records import ReadCounts, save_records
+
     require_choice(params, "sources", split, "--split")
     rules = load_section(params, f"sources.{split}", reader(source).source)
     counts = ReadCounts()

@@ -1,107 +1,93 @@
-"""Write the report: tables, curves and pictures of all trainings on all test splits."""
+"""Command `report`."""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.evaluation.truth import NEUTRAL, load_bodies
-from spinloop.files import sha256_of_files
-from spinloop.params.datasets import RawParams, SourcesParams
-from spinloop.params.evaluation import EvaluateParams, ReportParams
-from spinloop.params.fitting import BodyParams
-from spinloop.params.loader import load_section
-from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
-from spinloop.reporting.benchmarks import load_published
-from spinloop.reporting.breakdowns import occlusion_errors
-from spinloop.reporting.differences import compare_trainings
-from spinloop.reporting.figures import figure_sheets
-from spinloop.reporting.fits import origin_counts, status_counts
-from spinloop.reporting.page import write_report
-from spinloop.reporting.results import (
-    load_raw_summaries,
-    load_refits,
-    load_starts,
-    load_statistics,
-    load_trainings,
-    split_info,
-)
-from spinloop.reporting.sections import ReportInputs, build_report, describe_recipe, lineage_table
-from spinloop.reporting.splits import ResultFolders, load_evaluated, load_fitted
-from spinloop.reporting.viewer import make_viewer
+from typer import Option
+
+from spinloop.options import BodyFile, FemaleBodyFile, MaleBodyFile, ParamsFile
 
 _RESULT_FILES = (".csv", ".h5", ".json", ".parquet")
-
-SECTIONS = {
-    "evaluate": EvaluateParams,
-    "report": ReportParams,
-    "settings": SettingsParams,
-    "network": NetworkParams,
-    "train": TrainParams,
-    "raw": RawParams,
-    "sources": SourcesParams,
-    "body": BodyParams,
-}
 
 
 def run(
     *,
-    metrics: Path,
-    training: Path,
-    dictionary: Path,
-    statistics: Path,
-    predictions: Path,
-    test_fits: Path,
-    initial_fits: Path,
-    final_fits: Path,
-    annotations: Path,
-    crops: Path,
-    body_neutral: Path,
-    body_female: Path,
-    body_male: Path,
-    published: Path,
-    markdown_out: Path,
-    html_out: Path,
-    figures_out: Path,
-    tables_out: Path,
-    params: Path = Path("params.yaml"),
+    metrics: Annotated[
+        Path, Option(help="Folder of what the `evaluate…` stages and `fit_predictions` measured.")
+    ],
+    training: Annotated[Path, Option(help="Folder of the loss curves.")],
+    dictionary: Annotated[Path, Option(help="Folder of the dictionaries' quality over the steps.")],
+    statistics: Annotated[
+        Path, Option(help="Folder of what earlier steps read and kept; each file's name is the step's.")
+    ],
+    predictions: Annotated[
+        Path,
+        Option(help="Folder of what `evaluate` predicted, and of each person's error from `evaluate_fits`."),
+    ],
+    test_fits: Annotated[Path, Option(help="Folder of what `fit_predictions` fitted.")],
+    initial_fits: Annotated[Path, Option(help="Folder of the fits before training.")],
+    final_fits: Annotated[Path, Option(help="Folder of the fits after training.")],
+    annotations: Annotated[Path, Option(help="Folder of the splits' tables.")],
+    crops: Annotated[Path, Option(help="Folder of the splits' packed crops.")],
+    body_neutral: BodyFile,
+    body_female: FemaleBodyFile,
+    body_male: MaleBodyFile,
+    published: Annotated[Path, Option(help="Numbers of others.")],
+    markdown_out: Annotated[Path, Option(help="The report as Markdown.")],
+    html_out: Annotated[Path, Option(help="The report as one page.")],
+    figures_out: Annotated[Path, Option(help="Folder of the Markdown's figures.")],
+    tables_out: Annotated[Path, Option(help="Folder of the tables as CSV and LaTeX.")],
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Put everything together: the trainings of `settings` on the splits of `evaluate`, as far as they exist.
+    """Write the report: tables, curves and pictures of all trainings on all test splits.
 
-    Args:
-        metrics: folder of what the `evaluate…` stages and `fit_predictions` measured.
-        training: folder of the loss curves.
-        dictionary: folder of the dictionaries' quality over the steps.
-        statistics: folder of what earlier steps read and kept; each file's name is the step's.
-        predictions: folder of what `evaluate` predicted, and of each person's error from `evaluate_fits`.
-        test_fits: folder of what `fit_predictions` fitted.
-        initial_fits: folder of the fits before training.
-        final_fits: folder of the fits after training.
-        annotations: folder of the splits' tables.
-        crops: folder of the splits' packed crops.
-        body_neutral: the body of networks and fits.
-        body_female: the body of annotated women.
-        body_male: the body of annotated men.
-        published: numbers of others.
-        markdown_out: the report as Markdown.
-        html_out: the report as one page.
-        figures_out: folder of the Markdown's figures.
-        tables_out: folder of the tables as CSV and LaTeX.
-        params: the parameter file.
+    Put everything together: the trainings of `settings` on the splits of `evaluate`, as far as they exist.
     """
-    values = {key: load_section(params, key, model).model_dump() for key, model in SECTIONS.items()}
-    measuring = load_section(params, "evaluate", EvaluateParams)
-    figure_params = load_section(params, "report", ReportParams)
-    sources = load_section(params, "sources", SourcesParams)
-    datasets = load_section(params, "raw", RawParams).root
+    from spinloop.evaluation.truth import NEUTRAL, load_bodies
+    from spinloop.files import sha256_of_files
+    from spinloop.params.datasets import RawParams, SourcesParams
+    from spinloop.params.evaluation import EvaluateParams, ReportParams
+    from spinloop.params.fitting import BodyParams
+    from spinloop.params.loader import load_section
+    from spinloop.params.training import NetworkParams, SettingsParams, TrainParams
+    from spinloop.reporting.benchmarks import load_published
+    from spinloop.reporting.breakdowns import occlusion_errors
+    from spinloop.reporting.differences import compare_trainings
+    from spinloop.reporting.figures import figure_sheets
+    from spinloop.reporting.fits import origin_counts, status_counts
+    from spinloop.reporting.page import write_report
+    from spinloop.reporting.results import (
+        load_raw_summaries,
+        load_refits,
+        load_starts,
+        load_statistics,
+        load_trainings,
+        split_info,
+    )
+    from spinloop.reporting.sections import ReportInputs, build_report, describe_recipe, lineage_table
+    from spinloop.reporting.splits import ResultFolders, load_evaluated, load_fitted
+    from spinloop.reporting.viewer import make_viewer
+
+    sections = {
+        "evaluate": (measuring := load_section(params, "evaluate", EvaluateParams)),
+        "report": (figure_params := load_section(params, "report", ReportParams)),
+        "settings": (settings := load_section(params, "settings", SettingsParams)),
+        "network": load_section(params, "network", NetworkParams),
+        "train": load_section(params, "train", TrainParams),
+        "raw": (datasets := load_section(params, "raw", RawParams)),
+        "sources": (sources := load_section(params, "sources", SourcesParams)),
+        "body": (body := load_section(params, "body", BodyParams)),
+    }
+    values = {key: section.model_dump() for key, section in sections.items()}
     tests = [split_info(key, sources, protocol) for key, protocol in measuring.splits.items()]
     trains = [split_info(key, sources) for key in measuring.dictionaries]
-    choices = load_section(params, "settings", SettingsParams).root
     test_keys, train_keys = list(measuring.splits), list(measuring.dictionaries)
-    trainings = load_trainings(choices, test_keys, train_keys, metrics, training, dictionary)
+    trainings = load_trainings(settings.root, test_keys, train_keys, metrics, training, dictionary)
     folders = ResultFolders(predictions, test_fits, initial_fits, final_fits, annotations, crops)
     evaluated = [each for split in tests if (each := load_evaluated(split, trainings, folders))]
     fitted = [each for split in trains if (each := load_fitted(split, trainings, folders))]
-    engine = load_section(params, "body", BodyParams).engine
-    bodies = load_bodies(body_neutral, body_female, body_male, engine)
+    bodies = load_bodies(body_neutral, body_female, body_male, body.engine)
     inputs = _files_in([metrics, training, dictionary, *folders])
     inputs += [body_neutral, body_female, body_male, published]
     protocols = list(dict.fromkeys(measuring.splits.values()))
@@ -123,8 +109,8 @@ def run(
             origins={each.split.key: origin_counts(each) for each in fitted},
             figures=figure_sheets(fitted, evaluated, bodies[NEUTRAL], figure_params),
             viewer=make_viewer(evaluated[0], bodies, figure_params) if evaluated else None,
-            lineage=lineage_table(inputs, protocols, values, load_raw_summaries(statistics, datasets)),
-            is_free_body=values["body"]["source"] == "free",
+            lineage=lineage_table(inputs, protocols, values, load_raw_summaries(statistics, datasets.root)),
+            is_free_body=body.source == "free",
         )
     )
     write_report(report, markdown_out, html_out, figures_out, tables_out)

@@ -1,54 +1,58 @@
-"""Score anybody's predictions under one or several protocols."""
+"""Command `score`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from spinloop.body.files import load_body
+from typer import Option
+
 from spinloop.errors import UserError
-from spinloop.evaluation.protocols import find_protocol
-from spinloop.evaluation.scores import summarize
-from spinloop.evaluation.submission_scores import load_contest, score_contest
-from spinloop.evaluation.truth import MaskRows, rows_of
-from spinloop.files import write_json
-from spinloop.params.evaluation import EvaluateParams
-from spinloop.params.loader import load_section
-from spinloop.tables.crops import CropReader
-from spinloop.tables.records import load_records
-
-SECTIONS = {"evaluate": EvaluateParams}
+from spinloop.options import ParamsFile
 
 
 def run(
     *,
-    protocol: list[str],
-    predictions: Path,
-    truth: Path,
-    out: Path | None = None,
-    body_neutral: Path | None = None,
-    body_female: Path | None = None,
-    body_male: Path | None = None,
-    crops: Path | None = None,
-    params: Path = Path("params.yaml"),
+    protocol: Annotated[
+        list[str], Option(help="Name and version, e.g. pw3d@1; several are scored one after the other.")
+    ],
+    predictions: Annotated[Path, Option(help="The predictions.")],
+    truth: Annotated[
+        Path,
+        Option(
+            help="The split's table (.parquet), or npz or HDF5 with `ids` and `joints`, or `pose`, "
+            "`betas` and `gender`."
+        ),
+    ],
+    out: Annotated[Path | None, Option(help="Means and intervals by protocol (JSON).")] = None,
+    body_neutral: Annotated[
+        Path | None, Option(help="The body of the predictions; needed where a side is given as bodies.")
+    ] = None,
+    body_female: Annotated[Path | None, Option(help="The body of women in the truth.")] = None,
+    body_male: Annotated[Path | None, Option(help="The body of men in the truth.")] = None,
+    crops: Annotated[
+        Path | None, Option(help="Packed crops of the split; their masks are what masks are compared with.")
+    ] = None,
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Compare person by person; both files must speak of the same people.
+    """Score anybody's predictions under one or several protocols.
+
+    Compare person by person; both files must speak of the same people.
 
     A file of predictions is npz or HDF5 with `ids` and `joints` (N, 17, 3) in metres, or other joints and
     their `joint_names`, or `pose` and `betas`, and for masks also `camera`. Each metric's mean is printed
     with its bootstrap interval.
-
-    Args:
-        protocol: name and version, e.g. pw3d@1; several are scored one after the other.
-        predictions: the predictions.
-        truth: the split's table (.parquet), or npz or HDF5 with `ids` and `joints`, or `pose`, `betas` and
-            `gender`.
-        out: means and intervals by protocol (JSON).
-        body_neutral: the body of the predictions; needed where a side is given as bodies.
-        body_female: the body of women in the truth.
-        body_male: the body of men in the truth.
-        crops: packed crops of the split; their masks are what masks are compared with.
-        params: the parameter file; the intervals' settings.
     """
+    from spinloop.body.files import load_body
+    from spinloop.evaluation.protocols import find_protocol
+    from spinloop.evaluation.scores import summarize
+    from spinloop.evaluation.submission_scores import load_contest, score_contest
+    from spinloop.evaluation.truth import MaskRows, rows_of
+    from spinloop.files import write_json
+    from spinloop.params.evaluation import EvaluateParams
+    from spinloop.params.loader import load_section
+    from spinloop.tables.crops import CropReader
+    from spinloop.tables.records import load_records
+
     section = load_section(params, "evaluate", EvaluateParams)
     chosen = [find_protocol(name, "--protocol") for name in protocol]
     paths = {"neutral": body_neutral, "female": body_female, "male": body_male}

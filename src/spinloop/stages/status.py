@@ -1,80 +1,14 @@
-"""Say which stages are up to date, stale or running, what they made, and the last metrics."""
+"""Command `status`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from rich.table import Column, Table
-from rich.text import Text
-
-from spinloop.files import read_json
-from spinloop.pipeline.configuration import check_project
-from spinloop.pipeline.dag import StageRule, read_state
-from spinloop.pipeline.locks import stages_running
-from spinloop.progress import table_console
-
-SECTIONS: dict[str, type] = {}
-_COLORS = {"fresh": "green", "stale": "yellow", "running": "cyan"}
-_UNITS = ("_mm", "_percent")
-_METRICS = Path("reports/metrics")
+from typer import Option
 
 
-def run(*, root: Path = Path()) -> None:
-    """Look at a project. Nothing is changed.
+def run(*, root: Annotated[Path, Option(help="Folder of the project, with `dvc.yaml`.")] = Path()) -> None:
+    """Say which stages are up to date, stale or running, what they made, and the last metrics."""
+    from spinloop.pipeline.status import describe_project
+    from spinloop.progress import table_console
 
-    Args:
-        root: its folder, in which `dvc.yaml` lies.
-    """
-    check_project(root)
-    rules, stale = read_state(root)
-    running = stages_running(root, {rule.name: rule.files + rule.folders for rule in rules})
-    states = {rule.name: "running" if rule.name in running else _state(rule, stale) for rule in rules}
-    console = table_console()
-    console.print(_stage_table(rules, states, root))
-    counts = [f"{list(states.values()).count(state)} {state}" for state in _COLORS]
-    console.print(f"{len(rules)} stages: {', '.join(counts)}; {_readable(_total(rules, root))}")
-    if metrics := sorted((root / _METRICS).glob("*.json")):
-        console.print(_metric_table(metrics))
-
-
-def _state(rule: StageRule, stale: set[str]) -> str:
-    return "stale" if rule.name in stale else "fresh"
-
-
-def _stage_table(rules: list[StageRule], states: dict[str, str], root: Path) -> Table:
-    stage = Column("stage", no_wrap=True)  # people copy it; on a narrow terminal the others give way
-    table = Table(stage, "state", Column("size", justify="right"), "does", box=None, pad_edge=False)
-    for rule in rules:
-        state = states[rule.name]
-        size = _readable(_size(rule, root))
-        table.add_row(rule.name, Text(state, _COLORS[state]), size, rule.description)
-    return table
-
-
-def _metric_table(paths: list[Path]) -> Table:
-    """The means of each metrics file; bounds and medians are left to `dvc metrics show`."""
-    table = Table("metrics", Column("", overflow="fold"), box=None, pad_edge=False)
-    for path in paths:
-        values = read_json(path)
-        numbers = {
-            key: value for key, value in values.items() if key.endswith(_UNITS) and "median" not in key
-        }
-        table.add_row(path.stem, ", ".join(f"{key} {value:.1f}" for key, value in numbers.items()))
-    return table
-
-
-def _total(rules: list[StageRule], root: Path) -> int:
-    return sum(_size(rule, root) for rule in rules)
-
-
-def _size(rule: StageRule, root: Path) -> int:
-    """Bytes of all that a stage made."""
-    tops = [root / path for path in rule.files + rule.folders]
-    files = [path for top in tops for path in (top.rglob("*") if top.is_dir() else [top]) if path.is_file()]
-    return sum(path.stat().st_size for path in files)
-
-
-def _readable(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    table_console().print(describe_project(root))

@@ -1,59 +1,43 @@
-"""Train the regressor in one setting: with the fit in the loop, or with static fits."""
+"""Command `train`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.params.fitting import FittingParams, PosingParams
-from spinloop.params.loader import load_yaml, require_choice
-from spinloop.params.training import MonitorParams, NetworkParams, SettingParams, TrainParams
-from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting
+from typer import Option
 
-SECTIONS = {
-    "network": NetworkParams,
-    "train": TrainParams,
-    "settings": SettingParams,
-    "fitting": FittingParams,
-    "watch": MonitorParams,
-    "body": PosingParams,
-}
+from spinloop.options import BodyFile, ParamsFile, PriorFile, SettingName, StateFolder
 
 
 def run(
     *,
-    setting: str,
-    body: Path,
-    prior: Path,
-    keypoints: Path,
-    crops: Path,
-    fits: Path,
-    annotations: Path | None = None,
-    out: Path,
-    fits_out: Path,
-    snapshots: Path,
-    history: Path,
-    state: Path = Path(".state"),
-    watch: Path = Path("logs/training"),
-    params: Path = Path("params.yaml"),
+    setting: SettingName,
+    body: BodyFile,
+    prior: PriorFile,
+    keypoints: Annotated[Path, Option(help="Folder of merged keypoints.")],
+    crops: Annotated[Path, Option(help="Folder of packed crops.")],
+    fits: Annotated[Path, Option(help="Folder of initial fits.")],
+    annotations: Annotated[
+        Path | None, Option(help="Folder of record tables, for 3D joints and bodies.")
+    ] = None,
+    out: Annotated[Path, Option(help="The trained network.")],
+    fits_out: Annotated[Path, Option(help="Folder for the fits at the end of training.")],
+    snapshots: Annotated[Path, Option(help="Folder for the copies of the fits during training.")],
+    history: Annotated[Path, Option(help="The training curve (CSV).")],
+    state: StateFolder = Path(".state"),
+    watch: Annotated[Path, Option(help="Folder for sheets and logs, which people look at.")] = Path(
+        "logs/training"
+    ),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Train; the same command goes on where a stopped run was.
+    """Train the regressor in one setting: with the fit in the loop, or with static fits.
+
+    After a stop, the same command resumes from the last checkpoint.
 
     A folder holds a file for every split that `train.mixture` names: `<split>.parquet` or `<split>.h5`.
-
-    Args:
-        setting: name of the setting, a key of the section `settings`.
-        body: the neutral body.
-        prior: the mixture of poses (npz).
-        keypoints: folder of merged keypoints.
-        crops: folder of packed crops.
-        fits: folder of initial fits.
-        annotations: folder of record tables, for 3D joints and bodies.
-        out: the trained network.
-        fits_out: folder for the fits at the end of training.
-        snapshots: folder for the copies of the fits during training.
-        history: the training curve (CSV).
-        state: folder for the state of an unfinished run.
-        watch: folder for sheets and logs, which people look at.
-        params: parameter file; sections `network`, `train`, `settings`, `fitting`, `watch`, `body`.
     """
+    from spinloop.params.loader import load_yaml, require_choice
+    from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting
+
     require_choice(params, "settings", setting, "--setting")
     train_setting(
         setting,

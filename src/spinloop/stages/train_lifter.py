@@ -1,39 +1,36 @@
-"""Train the network that lifts 2D keypoints to 3D, where offline fits may start."""
+"""Command `train_lifter`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from spinloop.body.files import load_body
-from spinloop.files import fingerprint, write_json
-from spinloop.lifting.network import save_lifter
-from spinloop.lifting.training import LifterTraining
-from spinloop.motion.mixture import load_mixture
-from spinloop.params.fitting import LifterParams
-from spinloop.params.loader import load_section
-from spinloop.progress import rate, say
-from spinloop.training.checkpoint import Checkpoint
+from typer import Option
 
-SECTIONS = {"lifter": LifterParams}
+from spinloop.options import BodyFile, ParamsFile, PriorFile, StateFolder
 
 
 def run(
     *,
-    body: Path,
-    prior: Path,
-    out: Path,
-    metrics: Path,
-    state: Path = Path(".state"),
-    params: Path = Path("params.yaml"),
+    body: BodyFile,
+    prior: PriorFile,
+    out: Annotated[Path, Option(help="The lifter.")],
+    metrics: Annotated[Path, Option(help="Its errors on people that it has not seen (JSON).")],
+    state: StateFolder = Path(".state"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Train on drawn people only; the same command goes on where a stopped run was.
+    """Train the network that lifts 2D keypoints to 3D, where offline fits may start.
 
-    Args:
-        body: the neutral body.
-        prior: the mixture that poses are drawn from.
-        out: the lifter.
-        metrics: its errors on people that it has not seen (JSON).
-        state: folder for the state of an unfinished run.
-        params: parameter file; section `lifter`.
+    Train on drawn people only; the same command goes on where a stopped run was.
     """
+    from spinloop.body.files import load_body
+    from spinloop.files import fingerprint, write_json
+    from spinloop.lifting.network import save_lifter
+    from spinloop.lifting.training import LifterTraining
+    from spinloop.motion.mixture import load_mixture
+    from spinloop.params.fitting import LifterParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import rate, say
+    from spinloop.training.checkpoint import Checkpoint
+
     lifter = load_section(params, "lifter", LifterParams)
     training = LifterTraining(load_body(body), load_mixture(prior), lifter)
     checkpoint = Checkpoint(state / "train_lifter", fingerprint(lifter.model_dump(), [body, prior]))

@@ -1,18 +1,14 @@
-"""Lay the values of another parameter file over params.yaml: a preset such as params/paper.yaml."""
+"""Command `use_params`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
+from typer import Argument, Option
 
 from spinloop.errors import UserError
-from spinloop.files import atomic
-from spinloop.params.loader import lay_over, load_yaml, read_preset
-from spinloop.pipeline.configuration import check_values
-from spinloop.progress import say
 
-SECTIONS: dict[str, type] = {}
 _WIDTH = 4096
 
 
@@ -26,15 +22,26 @@ class _Representer(RoundTripRepresenter):
 _Representer.add_representer(type(None), _Representer.represent_none)
 
 
-def run(preset: Path, *, params: Path = Path("params.yaml")) -> None:
-    """Replace in params.yaml what the preset names; its other values and its comments stay.
+def run(
+    preset: Annotated[Path, Argument(help="Any part of a parameter file. A list replaces a whole list.")],
+    *,
+    params: Annotated[Path, Option(help="The file to change; git knows what stood there before.")] = Path(
+        "params.yaml"
+    ),
+) -> None:
+    """Lay the values of another parameter file over params.yaml: a preset such as params/paper.yaml.
+
+    Replace in params.yaml what the preset names; its other values and its comments stay.
 
     A preset that would leave a params.yaml that some stage refuses changes nothing.
-
-    Args:
-        preset: any part of a parameter file. A list replaces a whole list.
-        params: the file to change; git knows what stood there before.
     """
+    from ruamel.yaml import YAML
+
+    from spinloop.files import atomic
+    from spinloop.params.loader import lay_over, load_yaml, read_preset
+    from spinloop.pipeline.configuration import check_values
+    from spinloop.progress import say
+
     wanted = read_preset(preset, params.parent)
     load_yaml(params)
     yaml = YAML()

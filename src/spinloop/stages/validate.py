@@ -1,42 +1,50 @@
-"""Check a table of annotated people: schema, ranges, images, sides, duplicates, overlap of splits."""
+"""Command `validate`."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, write_json
-from spinloop.params.datasets import ValidateParams
-from spinloop.params.loader import load_section
-from spinloop.progress import progress, say
-from spinloop.reporting.gallery import annotation_page, sample_records
-from spinloop.tables.records import ReadCounts, iterate_records
-from spinloop.tables.table import count_rows
-from spinloop.tables.validation import FATAL, validate_records
+from spinloop.options import ParamsFile
 
-SECTIONS = {"validate": ValidateParams}
 _CURE = "make it with `spinloop preprocess`"
 
 
 def run(
     *,
-    table: Path,
-    out: Path,
-    raw: Path | None = None,
-    against: list[Path] | None = None,
-    page: Path | None = None,
-    params: Path = Path("params.yaml"),
+    table: Annotated[Path, Option(help="Annotated people (Parquet).")],
+    out: Annotated[Path, Option(help="What was found, with examples (JSON).")],
+    raw: Annotated[
+        Path | None, Option(help="The dataset's folder; with it, every image is looked for.")
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        Option(
+            help="A test split, with which a training split must share no image; as often as there are "
+            "such splits. A table that is one of them is not compared."
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        Option(help="Random people with their joints drawn by name (HTML); needs the dataset's folder."),
+    ] = None,
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Say what is odd about a table; fail where it cannot be used.
+    """Check a table of annotated people: schema, ranges, images, sides, duplicates, overlap of splits.
 
-    Args:
-        table: annotated people (Parquet).
-        out: what was found, with examples (JSON).
-        raw: the dataset's folder; with it, every image is looked for.
-        against: a test split, with which a training split must share no image; as often as there are such
-            splits. A table that is one of them is not compared.
-        page: random people with their joints drawn by name (HTML); needs the dataset's folder.
-        params: parameter file; section `validate`, for the page.
+    Say what is odd about a table; fail where it cannot be used.
     """
+    from spinloop.files import atomic, write_json
+    from spinloop.params.datasets import ValidateParams
+    from spinloop.params.loader import load_section
+    from spinloop.progress import progress, say
+    from spinloop.reporting.gallery import annotation_page, sample_records
+    from spinloop.tables.records import ReadCounts, iterate_records
+    from spinloop.tables.table import count_rows
+    from spinloop.tables.validation import FATAL, validate_records
+
     if page is not None and raw is None:
         raise UserError("--page: the images are needed; give --raw, or leave --page out")
     counts = ReadCounts()
@@ -58,4 +66,6 @@ def run(
 
 def _images(tests: Sequence[Path], table: Path) -> set[str]:
     """Images of the test splits; none if the table is one of them: protocols of a dataset share images."""
+    from spinloop.tables.records import iterate_records
+
     return set() if table in tests else {record.image for test in tests for record in iterate_records(test)}
