@@ -1,1 +1,1 @@
-"""Bodies fitted to 2D keypoints: objective, priors, solvers, and where the best fits are kept."""
+"""Bodies fitted to 2D keypoints: objective, solvers, starts, and fits of whole splits."""

@@ -1,7 +1,7 @@
-"""SPIN's own files of fits, `static_fits/*_fits.npy` and `spin_fits/*.npz`, to and from our stores.
+"""SPIN's own files of fits, `static_fits/*_fits.npy` and `spin_fits/*.npz`, read and written.
 
-They are joined with `dataset_extras/*.npz` by row and hold pose and shape only: no camera, no error. A fit
-that is read gets the translation that reprojects it best, and is measured as our own fits are.
+Their rows are those of `dataset_extras/*.npz`; they hold pose and shape, no camera and no error. A fit that
+is read gets the translation that reprojects it best, and is measured as our own fits are.
 """
 
 from pathlib import Path
@@ -23,17 +23,17 @@ _USABLE = [STATUSES.index(name) for name in ("converged", "max_iterations")]
 
 
 class OfficialFits:
-    """Poses and shapes by the row of the annotations."""
+    """Poses and shapes by row of the annotations."""
 
     def __init__(self, path: Path, n_people: int) -> None:
         """Read `<dataset>_fits.npy` (N, 82), or an npz with `pose`, `betas` or `shape`, and `valid_fit`.
 
         Args:
             path: the file.
-            n_people: rows of the annotations that it belongs to.
+            n_people: number of rows of the annotations.
 
         Raises:
-            UserError: the file is absent, damaged, of another shape or of other people.
+            UserError: the file is absent, damaged, or of another shape or number of people.
         """
         pose, betas, is_valid = _read_npy(path) if path.suffix == ".npy" else _read_npz(path)
         if len(pose) != n_people:
@@ -47,12 +47,12 @@ class OfficialFits:
         """The fits of some rows as if they had just been made.
 
         Args:
-            rows: which.
-            fitter: places and measures them.
-            keypoints: of these people, pixels of the 224 px crop.
+            rows: of the people.
+            fitter: places and measures the fits.
+            keypoints: of these people, pixels of the 224 px crop, and confidence.
         """
-        blank = torch.zeros(len(rows), 3)
-        state = fitter.place(BodyState(self.pose[rows], self.betas[rows], blank), keypoints)
+        unplaced = BodyState(self.pose[rows], self.betas[rows], torch.zeros(len(rows), 3))
+        state = fitter.place(unplaced, keypoints)
         terms = fitter.terms(state, keypoints)
         steps = torch.zeros(len(rows), dtype=torch.long)
         return FitResult(state, fitter.joints(state), terms.reprojection, terms.total, steps, steps == 0)
@@ -65,7 +65,7 @@ def save_official_fits(path: Path, store: FitStore, ids: list[str]) -> int:
         path: `*.npy` (N, 82), as of static fits, or `*.npz` with `pose`, `betas`, `valid_fit`, as of final
             fits; a person without a fit has zeros.
         store: the fits.
-        ids: of the rows; who is not in the store has no fit.
+        ids: of the rows; people who are not in the store have no fit.
     """
     place = {name: row for row, name in enumerate(store.ids)}
     rows = np.array([place.get(name, -1) for name in ids], dtype=np.int64)

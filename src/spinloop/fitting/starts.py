@@ -76,7 +76,7 @@ def start_named(name: str, setup: FittingSetup, lifter: Path | None) -> Start:
 
 
 def start_from(state: BodyState, setup: FittingSetup) -> Start:
-    """A start from given bodies; an adaptive anchor is left out, since nobody has measured these bodies."""
+    """A start from given bodies; an adaptive anchor is left out, since these bodies were not measured."""
     fitter = setup.fitter(anchor="none") if setup.fitting.anchor == "adaptive" else setup.fitter()
     return Start(fitter, lambda _: state, lambda keypoints: fitter.fit(state, keypoints))
 

@@ -1,11 +1,4 @@
-"""Parameters of the body.
-
-Parameters of the pose prior.
-
-Sections `fitting` and `fit_initial`: how a body is fitted to keypoints, and how a data set is.
-
-Section `lifter`: the network that lifts 2D keypoints to 3D, and the people that it learns from.
-"""
+"""Sections `body`, `prior`, `fitting`, `fit_initial` and `lifter`: the body and its fits."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,22 +11,22 @@ Engine = Literal["spinloop", "smplx"]
 
 
 class BodyParams(Section):
-    """Section `body`: the free body and the population that it is drawn from."""
+    """Section `body`: the body, and the population from which the free body is built."""
 
     source: Literal["free", "smpl"]
-    """Where the body comes from: `free` builds it from Anny, `smpl` reads your SMPL files."""
+    """`free` builds the body from Anny, `smpl` reads your SMPL files."""
     smpl_folder: str | None
     """With `smpl`: folder with the three SMPL files (or subfolders with them) and SPIN's regressors."""
     engine: Engine
-    """Which code poses meshes: ours, or smplx as the reference."""
+    """Code that poses meshes: ours, or smplx as the reference."""
     seed: Annotated[int, Field(ge=0)]
     """Seed of the population."""
     n_bodies: Annotated[int, Field(ge=50, le=5000)]
-    """Adults drawn of each sex to find the mean and the shape directions."""
+    """Adults sampled of each sex for the mean and the shape directions."""
     n_rig_bodies: Annotated[int, Field(ge=50, le=5000)]
-    """Bodies of each sex, of Anny's middle stature, on which the joint regressors are fitted."""
+    """Bodies of each sex, of Anny's middle stature, to which the joint regressors are fitted."""
     n_held_out: Annotated[int, Field(ge=1, le=1000)]
-    """Further bodies of each sex and kind on which the regressors are judged."""
+    """Held-out bodies of each sex and kind on which the regressors are measured."""
     youngest_years: Annotated[float, Field(ge=18, le=110)]
     """Age of the youngest adult, years."""
     oldest_years: Annotated[float, Field(ge=18, le=110)]
@@ -48,7 +41,7 @@ class BodyParams(Section):
 
 
 class PosingParams(Section):
-    """Of section `body` what a stage reads that only poses bodies which are there already."""
+    """The key of section `body` for stages that only pose existing bodies."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -60,17 +53,17 @@ class PriorParams(Section):
     """Section `prior`: the mixture of body poses."""
 
     motion: list[str] | None
-    """Folders or files of recorded motion to fit on; null takes the mixture that comes with the package."""
+    """Folders or files of recorded motion; null takes the mixture that comes with the package."""
     n_components: Annotated[int, Field(ge=1, le=64)]
     """Gaussians in the mixture."""
     frames_per_clip: Annotated[int, Field(ge=1)]
-    """At most so many evenly spaced frames of each clip are used (and their mirror images)."""
+    """Maximum of evenly spaced frames that are used of each clip; each is also used flipped."""
     floor_std_rad: Annotated[float, Field(gt=0, le=1)]
-    """Added in quadrature to every angle's deviation: the error of turning recordings into SMPL's angles."""
+    """Added in quadrature to each angle's deviation: the error of converting recordings to SMPL's angles."""
     unseen_std_rad: Annotated[float, Field(gt=0, le=1)]
     """Deviation of the angles of joints that no recording has (hands, collars)."""
     seed: Annotated[int, Field(ge=0)]
-    """Seed of the fit and of the clips held out to measure it."""
+    """Seed of the fit and of the choice of held-out clips."""
 
 
 class StageWeights(Section):
@@ -79,7 +72,7 @@ class StageWeights(Section):
     pose: NotNegative
     """Of the mixture prior."""
     angle: NotNegative
-    """Of the penalty on elbows and knees that bend the wrong way."""
+    """Of the angle prior on elbows and knees."""
     shape: NotNegative
     """Of the squared shape coefficients."""
 
@@ -88,20 +81,20 @@ class MeanStage(StageWeights):
     """One stage of the fit from the mean pose."""
 
     n_iterations: Count
-    """Iterations at most."""
+    """Maximum of iterations."""
 
 
 class MeanStartParams(Section):
     """The fit from the mean pose, after the original SMPLify."""
 
     n_camera_iterations: Count
-    """Of `camera: staged`: iterations on root and translation alone, from the torso's four joints."""
+    """With `camera: staged`: iterations on root rotation and translation, from the torso's four joints."""
     damping: Positive
-    """First damping of every stage, relative to the curvature."""
+    """Initial damping of every stage, relative to the curvature."""
     side_view_px: NotNegative
-    """Shoulders nearer to each other than this (pixels of the crop) are tried facing both ways."""
+    """People whose shoulders are nearer to each other (pixels of the crop) are tried facing both ways."""
     n_stages_both_ways: Count
-    """So many of the first stages (or all) are done both ways; then the lower objective goes on alone."""
+    """Number of first stages that are done both ways; the one with the lower objective is continued."""
     stages: Annotated[list[MeanStage], Field(min_length=1)]
     """From strong to weak priors; the weights of the last are those of `fitting.weights`."""
 
@@ -116,32 +109,32 @@ class FittingParams(Section):
     camera: Literal["free", "staged"]
     """`free`: translation fitted with the body; `staged`: on the torso first, then frozen (published)."""
     sigma_px: Positive
-    """Geman-McClure scale: errors far above it stop counting."""
+    """Scale of the Geman-McClure function: errors far above it stop counting."""
     weights: StageWeights
     """Weights of the objective."""
     depth_weight: NotNegative
-    """Holds the depth of the translation at its start, per metre; squared in the objective."""
+    """Of the term that ties the translation's depth to its start, per metre; squared in the objective."""
     damping: Positive
-    """First damping of `lm`, relative to the curvature."""
+    """Initial damping of `lm`, relative to the curvature."""
     tolerance: NotNegative
     """A step that lowers the objective by less than this share of it ends a sample's fit."""
     step_size: Positive
     """Of `adam`."""
     anchor: Literal["none", "fixed", "adaptive"]
-    """Pull of the pose to its start: none (published), one weight, or one per joint by its quality."""
+    """Term that ties the pose to its start: none (published), one weight, or one per joint, measured."""
     anchor_weight: NotNegative
     """Of `fixed`, px² per rad² and joint; the inverse variance of the start if keypoints are off by 1 px."""
     anchor_noise_px: Positive
-    """Of `adaptive`: the keypoints' noise; the weight of a joint is (noise / its deviation in radians)²."""
+    """Of `adaptive`: deviation of the keypoints; a joint's weight is (this / deviation of its angles)²."""
     chunk_size: Count
-    """People solved side by side; larger chunks overflow the processor's cache."""
+    """People solved at once; larger chunks overflow the processor's cache."""
     mean_start: MeanStartParams
     """The fit from the mean pose."""
 
     @field_validator("mean_start")
     @classmethod
     def _ends_at_the_objective(cls, start: MeanStartParams, info: Any) -> MeanStartParams:
-        """What a fit ends with is what its reported objective measures."""
+        """The reported objective is the one that the last stage minimises."""
         last = start.stages[-1].model_dump(exclude={"n_iterations"})
         if "weights" in info.data and last != (wanted := info.data["weights"].model_dump()):
             raise ValueError(f"the last of stages has {last}, fitting.weights is {wanted}; make them equal")
@@ -149,23 +142,23 @@ class FittingParams(Section):
 
 
 class LiftedStartParams(Section):
-    """The fit from 2D lifted to 3D."""
+    """The fit from 2D keypoints lifted to 3D."""
 
     n_iterations: Count
     """Of `lm`."""
     anchor_weight: NotNegative
-    """Holds the pose at what was lifted, px² per rad² (see `fitting.anchor_weight`); 0 lets it go."""
+    """Of the anchor at the lifted pose, px² per rad² (see `fitting.anchor_weight`); 0 for none."""
 
 
 class FitInitialParams(Section):
     """The offline fits of a split."""
 
     start: Literal["mean", "lifted"]
-    """Whose fits training begins with: from the mean pose in stages, or from 2D lifted to 3D."""
+    """Start of the fits that training begins with: the mean pose in stages, or 2D keypoints lifted to 3D."""
     lifted_start: LiftedStartParams
-    """The fit from 2D lifted to 3D."""
+    """The fit from 2D keypoints lifted to 3D."""
     shards: Annotated[list[int], Field(min_length=1)]
-    """Numbers of the parts that a split is cut into, from 0 on; they are fitted side by side."""
+    """Numbers of the parts of a split, from 0 on; parts are fitted side by side."""
     batch_size: Count
     """People that are read, fitted and stored at once."""
     min_joints: Count
@@ -194,33 +187,33 @@ class LifterNetworkParams(Section):
 
 
 class LifterPeopleParams(Section):
-    """Bodies, how they stand, and the cameras that see them."""
+    """Bodies, their orientations and their cameras."""
 
     betas_std: NotNegative
     """Standard deviation of the shape coefficients, in units of the body's own standard deviations."""
     betas_limit: Positive
     """Shape coefficients are clipped to this size."""
     lean_std_deg: NotNegative
-    """Spread of the lean of the whole body from upright; people face every direction."""
+    """Deviation of the lean of the whole body from upright; people face every direction."""
     elevation_std_deg: NotNegative
-    """Spread of the angle from which the camera looks down or up at a person."""
+    """Deviation of the angle at which the camera looks down or up at a person."""
     roll_std_deg: NotNegative
-    """Spread of the camera's turn about its axis."""
+    """Deviation of the camera's rotation about its axis."""
     any_roll: Share
-    """Share of people at any turn in the image, as those who lie or hang."""
+    """Share of people at any rotation in the image, like those who lie or hang."""
     distance_m: Range
-    """Distance of the camera from the person; its logarithm is drawn evenly."""
+    """Distance of the camera from the person; its logarithm is uniform."""
 
 
 class LifterKeypointsParams(Section):
-    """What keypoint files lack and get wrong."""
+    """Noise, gaps and mistakes of keypoint files."""
 
     noise_px: Range
     """Deviation of a person's keypoints, pixels of the 224 px crop."""
     loose_noise: Positive
-    """How many times as far off the joints are that a fit leaves out; SMPL has them elsewhere."""
+    """Factor of the noise for joints that a fit leaves out, since SMPL has them elsewhere."""
     outlier: Share
-    """Share of keypoints that are thrown off by a quarter of the person."""
+    """Share of keypoints with an error of a quarter of the person."""
     swap: Share
     """Chance, each for arms and for legs, that OpenPose exchanges left and right."""
     only_openpose: Share
@@ -228,11 +221,11 @@ class LifterKeypointsParams(Section):
     only_annotated: Share
     """Share of people without detections."""
     miss: Share
-    """A person's keypoints are missing at a rate drawn evenly from 0 to this."""
+    """Largest share of a person's keypoints that are missing; uniform from 0 to this."""
     lost_limb: Share
     """Chance, each for both arms, both legs and the head, that all of it is missing."""
     cut_off: Share
-    """Share of people whom the border of the image cuts: all keypoints beyond a line are missing."""
+    """Share of people cut off by the border of the image: all keypoints beyond a line are missing."""
 
 
 class LifterLossParams(Section):
@@ -241,7 +234,7 @@ class LifterLossParams(Section):
     rotation: NotNegative
     """Of the mean squared difference of rotation matrices."""
     joints: NotNegative
-    """Of the mean distance of the joints, metres, seen from the pelvis."""
+    """Of the mean distance of the root-aligned joints, metres."""
     shape: NotNegative
     """Of the mean squared difference of shape coefficients."""
     camera: NotNegative
@@ -252,22 +245,22 @@ class LifterParams(Section):
     """The lifter's training."""
 
     seed: Annotated[int, Field(ge=0)]
-    """Of weights and people."""
+    """Seed of the network's weights and of the people."""
     n_steps: Count
-    """Training steps; every one sees new people."""
+    """Training steps, each with new people."""
     batch_size: Count
     """People in a step."""
     learning_rate: Positive
     """At the first step; it falls to zero by a cosine."""
     checkpoint_every: Count
-    """Steps between two saved states."""
+    """Steps between two checkpoints."""
     n_held_out: Count
-    """People that the finished network is measured on."""
+    """Held-out people on which the finished network is measured."""
     network: LifterNetworkParams
-    """Sizes."""
+    """Sizes of the network."""
     people: LifterPeopleParams
-    """Who is seen, from where."""
+    """The simulated people."""
     keypoints: LifterKeypointsParams
-    """How well."""
+    """The simulated keypoints."""
     loss: LifterLossParams
-    """What is learnt."""
+    """Weights of the loss."""
