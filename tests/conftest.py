@@ -52,8 +52,8 @@ def golden() -> SimpleNamespace:
         body=BodyFile(
             **{name: np.float32(array) for name, array in body.items()},
             kintree_table=np.array([SMPL_PARENTS, range(24)], dtype=np.int64),
-            f=np.zeros((1, 3), dtype=np.int32),
-            part_labels=np.ones(1, dtype=np.uint8),
+            f=np.arange(6888)[:, None].astype(np.int32) + np.arange(3, dtype=np.int32),
+            part_labels=(np.arange(6888) % 6 + 1).astype(np.uint8),
             gender="neutral",
         ),
         means=means,

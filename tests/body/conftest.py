@@ -1,4 +1,4 @@
-"""A body of random numbers in SMPL's shapes, drawn as for the reference numbers."""
+"""A body of random numbers in SMPL's shapes, and files as users of SMPL have them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,58 +11,10 @@ from spinloop.body.files import BodyFile
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL_PARENTS
 
 
-class RandomWorld(NamedTuple):
-    body: BodyFile
-    pose: np.ndarray
-    betas: np.ndarray
-    means: np.ndarray
-    covars: np.ndarray
-    mixture_weights: np.ndarray
-
-
-def _regressor(random: np.random.RandomState, n_rows: int, first: int) -> np.ndarray:
-    rows = random.rand(n_rows, 6890)
-    rows = 0.1 * rows / rows.sum(1, keepdims=True)
-    rows[np.arange(n_rows), first + 100 * np.arange(n_rows)] += 0.9
-    return rows
-
-
 @pytest.fixture(scope="session")
-def random_world() -> RandomWorld:
-    # The order of the draws is that of the reference numbers; so the legacy generator.
-    random = np.random.RandomState(0)
-    template = 0.3 * random.randn(6890, 3)
-    shapedirs = 0.01 * random.randn(6890, 3, 10)
-    posedirs = 0.001 * random.randn(6890, 3, 207)
-    joints = _regressor(random, 24, 0)
-    weights = random.rand(6890, 24) ** 8
-    weights /= weights.sum(1, keepdims=True)
-    extra = _regressor(random, 9, 3000)
-    means = 0.1 * random.randn(8, 69)
-    factor = 0.1 * random.randn(8, 69, 69)
-    covars = factor @ factor.transpose(0, 2, 1) + 0.05 * np.eye(69)
-    mixture_weights = random.rand(8)
-    mixture_weights /= mixture_weights.sum()
-    pose, betas = 0.2 * random.randn(2, 72), random.randn(2, 10)
-    body = BodyFile(
-        v_template=template.astype(np.float32),
-        shapedirs=shapedirs.astype(np.float32),
-        posedirs=posedirs.astype(np.float32),
-        J_regressor=joints.astype(np.float32),
-        weights=weights.astype(np.float32),
-        kintree_table=np.array([SMPL_PARENTS, range(24)], dtype=np.int64),
-        f=np.arange(6888)[:, None].astype(np.int32) + np.arange(3, dtype=np.int32),
-        J_regressor_extra=extra.astype(np.float32),
-        J_regressor_h36m=np.eye(17, 6890, k=40, dtype=np.float32),
-        part_labels=(np.arange(6888) % 6 + 1).astype(np.uint8),
-        gender="neutral",
-    )
-    return RandomWorld(body, pose, betas, means, covars, mixture_weights)
-
-
-@pytest.fixture(scope="session")
-def random_body(random_world: RandomWorld) -> BodyFile:
-    return random_world.body
+def random_body(golden) -> BodyFile:
+    """The body of the golden case."""
+    return golden.body
 
 
 @pytest.fixture

@@ -1,3 +1,6 @@
+"""The forward pass against smplx, published numbers and itself."""
+
+import ast
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,7 +8,8 @@ import pytest
 import smplx
 import torch
 
-from spinloop.body.model import BodyModel
+from spinloop.body.model import BodyModel, SmplxBodyModel, make_body_model
+from spinloop.body.skinning import pose_to_matrices
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_rot6d
 from spinloop.joints import MODEL49, SMPL24
 
@@ -40,8 +44,8 @@ def states(generator):
     return pose, betas
 
 
-def test_the_reference_numbers_hold(model, random_world):
-    pose, betas = (torch.tensor(a, dtype=torch.float32) for a in (random_world.pose, random_world.betas))
+def test_joints_equal_the_published_numbers(model, golden):
+    pose, betas = (torch.tensor(a, dtype=torch.float32) for a in (golden.pose, golden.betas))
     output = model(pose, betas)
     # SPIN's own SMPL wrapper on these arrays.
     known = {
@@ -123,10 +127,10 @@ def test_turning_the_root_turns_the_body_about_its_pelvis(model64, states):
     np.testing.assert_allclose(turned.vertices, expected, atol=1e-7)
 
 
-def test_h36m_joints_are_regressed_from_the_vertices(model, random_body, generator):
-    vertices = torch.randn(2, 6890, 3, generator=generator)
-    expected = np.einsum("jv,bvc->bjc", random_body.J_regressor_h36m, vertices.numpy())
-    np.testing.assert_allclose(model.regress_h36m(vertices), expected, atol=1e-6)
+def test_h36m_joints_are_regressed_from_the_vertices(model64, random_body, generator):
+    vertices = torch.randn(2, 6890, 3, generator=generator, dtype=torch.float64)
+    expected = np.einsum("jv,bvc->bjc", random_body.J_regressor_h36m.astype(np.float64), vertices.numpy())
+    np.testing.assert_allclose(model64.regress_h36m(vertices), expected, atol=1e-12)
 
 
 def test_the_body_stays_out_of_checkpoints(model):
@@ -145,3 +149,73 @@ def test_arguments_are_left_as_they_were(model64, states):
     model64(*states)
     for tensor, copy in zip(states, copies, strict=True):
         assert torch.equal(tensor, copy)
+
+
+@pytest.mark.parametrize("form", ["axis_angle", "matrices"])
+def test_both_engines_give_the_same_body_and_gradient(random_body, generator, form):
+    pose = 0.5 * torch.randn(2, 72, generator=generator, dtype=torch.float64)
+    if form == "matrices":
+        pose = torch.linalg.qr(torch.randn(2, 24, 3, 3, generator=generator, dtype=torch.float64))[0]
+        pose = pose * torch.linalg.det(pose)[..., None, None]
+    betas = torch.randn(2, 10, generator=generator, dtype=torch.float64)
+    outputs, gradients = [], []
+    for engine in ("spinloop", "smplx"):
+        model = make_body_model(random_body, engine, torch.float64)
+        leaf = betas.clone().requires_grad_()
+        outputs.append(model(pose, leaf))
+        gradients.append(torch.autograd.grad(outputs[-1].joints49.square().sum(), leaf)[0])
+    for ours, theirs in zip(*outputs, strict=True):
+        np.testing.assert_allclose(ours.detach(), theirs.detach(), atol=1e-6)
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-5)
+
+
+def test_the_named_engine_is_used_and_prints_nothing(random_body, capsys):
+    assert type(make_body_model(random_body)) is BodyModel
+    reference = make_body_model(random_body, "smplx")
+    assert isinstance(reference, SmplxBodyModel)
+    assert dict(reference.state_dict()) == {}
+    assert not any(parameter.requires_grad for parameter in reference.parameters())
+    assert dict(torch.nn.ModuleDict({"body": reference}).state_dict()) == {}
+    assert capsys.readouterr().out == ""
+
+
+def test_other_packages_call_make_body_model_only(repository):
+    package = repository / "src" / "spinloop"
+    direct = [
+        str(path.relative_to(package))
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "BodyModel"
+    ]
+    assert direct == ["body/model.py"]
+
+
+def test_shape_is_recovered_from_the_mesh_by_least_squares(model64, generator):
+    betas = torch.randn(2, 10, generator=generator, dtype=torch.float64)
+    pose = 0.3 * torch.randn(2, 72, generator=generator, dtype=torch.float64)
+    # In a fixed pose the vertices are affine in the shape.
+    steps = torch.cat([torch.zeros(1, 10), torch.eye(10)]).double()
+    for sample in range(2):
+        images = model64.vertices(pose[sample].expand(11, -1), steps).flatten(1)
+        target = model64.vertices(pose[sample : sample + 1], betas[sample : sample + 1]).flatten()
+        found = torch.linalg.lstsq((images[1:] - images[0]).T, (target - images[0])[:, None]).solution[:, 0]
+        np.testing.assert_allclose(found, betas[sample], atol=1e-8)
+
+
+def test_pose_and_shape_are_recovered_from_the_mesh(model64, generator):
+    pose = 0.3 * torch.randn(1, 72, generator=generator, dtype=torch.float64)
+    betas = torch.randn(1, 10, generator=generator, dtype=torch.float64)
+    target = model64.vertices(pose, betas)
+    found_pose = torch.zeros_like(pose).requires_grad_()
+    found_betas = torch.zeros_like(betas).requires_grad_()
+    optimizer = torch.optim.LBFGS([found_pose, found_betas], max_iter=150, line_search_fn="strong_wolfe")
+
+    def objective():
+        optimizer.zero_grad()
+        loss = (model64.vertices(found_pose, found_betas) - target).square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(objective)
+    np.testing.assert_allclose(found_betas.detach(), betas, atol=1e-3)
+    np.testing.assert_allclose(pose_to_matrices(found_pose.detach()), pose_to_matrices(pose), atol=1e-3)

@@ -5,8 +5,18 @@ import pytest
 from scipy import sparse
 
 from spinloop.body.files import load_body, save_body
-from spinloop.body.smpl import convert, convert_folder, find_smpl, gender_of, read_smpl
+from spinloop.body.smpl import (
+    REGRESSED_JOINTS,
+    convert_folder,
+    convert_smpl,
+    find_smpl,
+    gender_of,
+    load_fittable_body,
+    read_smpl,
+    require_regressed_joints,
+)
 from spinloop.errors import UserError
+from spinloop.joints import MODEL49, SMPL_PARENTS
 from spinloop.stages import convert_body, prepare_body
 
 
@@ -28,7 +38,7 @@ def write(tmp_path, smpl_folder):
 
 @pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "SMPL_NEUTRAL.npz"])
 def test_a_file_becomes_a_body_with_spins_additions(write, smpl_folder, tmp_path, name):
-    body = convert(write(name), None, smpl_folder.regressors)
+    body = convert_smpl(write(name), None, smpl_folder.regressors)
     assert body.gender == "neutral"
     assert body.parents[:3] == (-1, 0, 0)
     np.testing.assert_allclose(body.v_template, smpl_folder.arrays["v_template"], rtol=1e-6)
@@ -39,11 +49,11 @@ def test_a_file_becomes_a_body_with_spins_additions(write, smpl_folder, tmp_path
 
 
 def test_sparse_and_dense_regressors_and_300_shape_columns_are_the_same_body(write, smpl_folder):
-    plain = convert(write(), None, smpl_folder.regressors)
+    plain = convert_smpl(write(), None, smpl_folder.regressors)
     more = np.pad(smpl_folder.arrays["shapedirs"], ((0, 0), (0, 0), (0, 290)), constant_values=7)
     regressor = sparse.csc_matrix(smpl_folder.arrays["J_regressor"])
     path = write(shapedirs=more.astype(np.float32), J_regressor=regressor, protocol=2)
-    other = convert(path, None, smpl_folder.regressors)
+    other = convert_smpl(path, None, smpl_folder.regressors)
     np.testing.assert_array_equal(other.J_regressor, plain.J_regressor)
     np.testing.assert_array_equal(other.shapedirs, plain.shapedirs)
 
@@ -92,7 +102,7 @@ def test_files_are_found_in_subfolders_and_smplx_names_come_first(tmp_path):
 def test_wrong_content_is_one_line(write, smpl_folder, changes, message):
     path = write(**changes)
     with pytest.raises(UserError, match=message) as caught:
-        convert(path, None, smpl_folder.regressors)
+        convert_smpl(path, None, smpl_folder.regressors)
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
 
@@ -108,14 +118,14 @@ def test_a_truncated_file_is_one_line(write, name):
 
 def test_genders_that_contradict_each_other_are_refused(write, smpl_folder):
     path = write("SMPL_FEMALE.pkl")
-    with pytest.raises(UserError, match="gender: asked for male, its name says female"):
-        convert(path, "male", smpl_folder.regressors)
+    with pytest.raises(UserError, match="gender: male requested, female in its name"):
+        convert_smpl(path, "male", smpl_folder.regressors)
     path = write("SMPL_FEMALE.npz", gender=np.array("male"))
-    with pytest.raises(UserError, match="the file says male, its name says female"):
-        convert(path, None, smpl_folder.regressors)
+    with pytest.raises(UserError, match="male in the file, female in its name"):
+        convert_smpl(path, None, smpl_folder.regressors)
     with pytest.raises(UserError, match="gender unknown; give --gender"):
-        convert(write("model.pkl"), None, smpl_folder.regressors)
-    assert convert(write("model.pkl"), "male", smpl_folder.regressors).gender == "male"
+        convert_smpl(write("model.pkl"), None, smpl_folder.regressors)
+    assert convert_smpl(write("model.pkl"), "male", smpl_folder.regressors).gender == "male"
 
 
 def test_one_body_under_two_names_is_refused(write, tmp_path, smpl_folder):
@@ -172,3 +182,62 @@ def test_a_missing_folder_of_smpl_files_is_named(tmp_path):
         params.write_text(BODY_PARAMS.format(folder=folder))
         with pytest.raises(UserError, match=message):
             prepare_body.run(out=tmp_path, report=tmp_path / "r.json", params=params)
+
+
+FITTED_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+
+
+@pytest.fixture(scope="module")
+def golden_arrays(golden):
+    """What an SMPL file holds, the root's parent as SMPL writes it."""
+    tree = np.array([SMPL_PARENTS, range(24)])
+    tree[0, 0] = 2**32 - 1
+    faces = np.arange(13776 * 3).reshape(-1, 3).astype(np.uint32) % 6890
+    return {key: getattr(golden.body, key) for key in FITTED_KEYS} | {"kintree_table": tree, "f": faces}
+
+
+def test_a_body_to_fit_is_read_from_a_pickle_without_running_it(golden_arrays, golden, tmp_path):
+    path = tmp_path / "SMPL_FEMALE.pkl"
+    path.write_bytes(pickle.dumps(golden_arrays, protocol=2))
+    found = load_fittable_body(path)
+    assert found.body.gender == "female"
+    assert not found.has_regressed_joints
+    np.testing.assert_array_equal(found.body.shapedirs, golden.body.shapedirs)
+    path.write_bytes(pickle.dumps({**golden_arrays, "f": print}, protocol=2))
+    with pytest.raises(UserError, match="print"):
+        load_fittable_body(path)
+
+
+def test_the_regressor_in_the_file_itself_is_used(golden_arrays, golden, tmp_path):
+    extra = golden.body.J_regressor_extra
+    np.savez(tmp_path / "own.npz", **golden_arrays, J_regressor_extra=extra)
+    found = load_fittable_body(tmp_path / "own.npz")
+    assert found.has_regressed_joints
+    np.testing.assert_array_equal(found.body.J_regressor_extra, extra)
+
+
+def test_without_a_regressor_only_its_joints_are_refused(golden_arrays, tmp_path):
+    path = tmp_path / "plain.npz"
+    np.savez(path, **golden_arrays)
+    found, seen = load_fittable_body(path), np.zeros((2, 49), bool)
+    seen[:, :25] = True
+    require_regressed_joints(path, found, seen)
+    seen[1, MODEL49.index("head_top_lsp")] = True
+    with pytest.raises(UserError, match=r"head_top_lsp.*J_regressor_extra\.npy"):
+        require_regressed_joints(path, found, seen)
+
+
+def test_the_regressed_joints_are_those_of_spins_file():
+    names = {MODEL49[joint] for joint in REGRESSED_JOINTS}
+    assert names == {
+        "right_hip", "left_hip", "neck_lsp", "head_top_lsp", "pelvis_mpii", "thorax_mpii", "spine_h36m",
+        "jaw_h36m", "head_h36m",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["weights", "kintree_table", "J_regressor"])
+def test_a_missing_array_of_a_body_to_fit_is_named(golden_arrays, tmp_path, key):
+    path = tmp_path / "body.npz"
+    np.savez(path, **{name: array for name, array in golden_arrays.items() if name != key})
+    with pytest.raises(UserError, match=key):
+        load_fittable_body(path)

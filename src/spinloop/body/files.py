@@ -22,7 +22,7 @@ N_POSE_FEATURES = (N_JOINTS - 1) * 9
 PART_NAMES = ("left_arm", "right_arm", "head", "left_leg", "right_leg", "torso")
 GENDERS = ("neutral", "female", "male")
 
-_CURE = "remake it with `spinloop prepare_body` or `spinloop convert-body`"
+_FIX = "remake it with `spinloop prepare_body` or `spinloop convert-body`"
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def load_body(path: Path) -> BodyFile:
             or not what its name promises; the key is named.
     """
     wanted = [field.name for field in fields(BodyFile)]
-    arrays = read_npz(path, _CURE, wanted)
+    arrays = read_npz(path, _FIX, wanted)
     for key in wanted:
         if key not in arrays:
-            raise UserError(f"{path}: {key}: missing; {_CURE}")
+            raise UserError(f"{path}: {key}: missing; {_FIX}")
     return check_body(path, arrays)
 
 
@@ -103,24 +103,24 @@ def check_body(path: Path, arrays: dict[str, np.ndarray]) -> BodyFile:
         gender=str(arrays["gender"]),
     )
     if np.abs(body.weights.sum(1) - 1).max() > 1e-3 or body.weights.min() < -1e-6:
-        raise UserError(f"{path}: weights: rows must be non-negative and sum to one; {_CURE}")
+        raise UserError(f"{path}: weights: rows must be non-negative and sum to one; {_FIX}")
     if body.gender not in GENDERS:
         raise UserError(
-            f"{path}: gender: expected one of {', '.join(GENDERS)}, found {body.gender!r}; {_CURE}"
+            f"{path}: gender: expected one of {', '.join(GENDERS)}, found {body.gender!r}; {_FIX}"
         )
     return body
 
 
 def _shape(path: Path, key: str, found: np.ndarray, wanted: tuple[int, ...]) -> None:
     if found.shape != wanted:
-        raise UserError(f"{path}: {key}: expected shape {wanted}, found {found.shape}; {_CURE}")
+        raise UserError(f"{path}: {key}: expected shape {wanted}, found {found.shape}; {_FIX}")
 
 
 def _floats(path: Path, arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
     array = arrays[key]
     _shape(path, key, array, shape)
     if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
-        raise UserError(f"{path}: {key}: not all entries are finite numbers; {_CURE}")
+        raise UserError(f"{path}: {key}: not all entries are finite numbers; {_FIX}")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -135,7 +135,7 @@ def _regressor(path: Path, arrays: dict[str, np.ndarray], key: str, n_rows: int)
     # Published regressors sum to one within 4e-4; a transposed or shifted file does not come near.
     if np.abs(rows.sum(1) - 1).max() > 1e-2:
         worst = int(np.abs(rows.sum(1) - 1).argmax())
-        raise UserError(f"{path}: {key}: row {worst} sums to {rows[worst].sum():.3f}, not 1; {_CURE}")
+        raise UserError(f"{path}: {key}: row {worst} sums to {rows[worst].sum():.3f}, not 1; {_FIX}")
     return rows
 
 
@@ -144,20 +144,20 @@ def _tree(path: Path, table: np.ndarray) -> np.ndarray:
     table = table.astype(np.int64)
     table[0, 0] = -1
     if tuple(table[0]) != SMPL_PARENTS or tuple(table[1]) != tuple(range(N_JOINTS)):
-        raise UserError(f"{path}: kintree_table: not SMPL's tree of 24 joints; {_CURE}")
+        raise UserError(f"{path}: kintree_table: not SMPL's tree of 24 joints; {_FIX}")
     return table
 
 
 def _faces(path: Path, faces: np.ndarray) -> np.ndarray:
     if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
-        raise UserError(f"{path}: f: expected whole numbers of shape (F, 3), found {faces.shape}; {_CURE}")
+        raise UserError(f"{path}: f: expected whole numbers of shape (F, 3), found {faces.shape}; {_FIX}")
     if faces.min() < 0 or faces.max() >= N_VERTICES:
-        raise UserError(f"{path}: f: a triangle names a vertex outside 0–{N_VERTICES - 1}; {_CURE}")
+        raise UserError(f"{path}: f: a triangle names a vertex outside 0–{N_VERTICES - 1}; {_FIX}")
     return faces.astype(np.int32)
 
 
 def _labels(path: Path, labels: np.ndarray, n_faces: int) -> np.ndarray:
     _shape(path, "part_labels", labels, (n_faces,))
     if labels.min() < 1 or labels.max() > len(PART_NAMES):
-        raise UserError(f"{path}: part_labels: expected 1–{len(PART_NAMES)}; {_CURE}")
+        raise UserError(f"{path}: part_labels: expected 1–{len(PART_NAMES)}; {_FIX}")
     return labels.astype(np.uint8)

@@ -36,8 +36,8 @@ def run(
     Read the arrays without chumpy and without running the pickle, check them, write them.
     """
     from spinloop.body.files import GENDERS, save_body
-    from spinloop.body.smpl import convert
+    from spinloop.body.smpl import convert_smpl
 
     if gender is not None and gender not in GENDERS:
         raise UserError(f"--gender: expected one of {', '.join(GENDERS)}, got {gender!r}")
-    save_body(out, convert(file, gender, regressors or file.parent))
+    save_body(out, convert_smpl(file, gender, regressors or file.parent))

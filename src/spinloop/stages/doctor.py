@@ -20,29 +20,29 @@ def run(
 
     Everything works without these files on the free body and the mirrors.
     """
-    from spinloop.body.smpl import body_assets, examine, named_asset
+    from spinloop.body.licensed import body_files, file_by_name, find_licensed
     from spinloop.motion.mixture import load_mixture
     from spinloop.progress import table_console
     from spinloop.regression.hmr import load_mean
     from spinloop.regression.weights import read_official
 
     others = [
-        named_asset("smpl_mean_params.npz", "the regressor's published starting point", check=load_mean),
-        named_asset("gmm_08.pkl", "the pose prior of the published fits", check=load_mixture),
-        named_asset(
+        file_by_name("smpl_mean_params.npz", "the regressor's published starting point", check=load_mean),
+        file_by_name("gmm_08.pkl", "the pose prior of the published fits", check=load_mixture),
+        file_by_name(
             "model_checkpoint.pt",
             "the published weights (`spinloop import_checkpoint`)",
             "visiondata.cis.upenn.edu/spin/model_checkpoint.pt",
             read_official,
         ),
     ]
-    findings = examine(folder, [*body_assets(), *others])
+    findings = find_licensed(folder, [*body_files(), *others])
     console = table_console()
     table = Table("file", "state", "enables", Column("where", overflow="fold"), box=None, pad_edge=False)
     for finding in findings:
         state = Text(finding.state, _COLORS[finding.state])
         # As text: rich would read brackets in a path or a reason as markup.
-        table.add_row(finding.asset.name, state, finding.asset.enables, Text(finding.detail))
+        table.add_row(finding.file.name, state, finding.file.enables, Text(finding.detail))
     console.print(table)
     missing = sum(finding.state != "found" for finding in findings)
     console.print(f"{len(findings) - missing} of {len(findings)} found under {folder}.")

@@ -68,7 +68,7 @@ def run(
     import torch
 
     from spinloop.body.model import make_body_model
-    from spinloop.body.users import load_users_body, refuse_regressed_joints
+    from spinloop.body.smpl import load_fittable_body, require_regressed_joints
     from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
     from spinloop.fitting.starts import STARTS, FittingSetup, require_device, start_from, start_named
     from spinloop.fitting.user_keypoints import read_people, read_start
@@ -84,8 +84,8 @@ def run(
     require_device(device)
     people = read_people(keypoints, openpose, images)
     n, observed = len(people.ids), torch.from_numpy(people.keypoints)
-    found = load_users_body(body)
-    refuse_regressed_joints(body, found, people.keypoints[..., 2] > 0)
+    found = load_fittable_body(body)
+    require_regressed_joints(body, found, people.keypoints[..., 2] > 0)
     mixture = load_mixture(PACKAGED_MIXTURE if prior is None else prior)
     fitting = load_section(params, "fitting", FittingParams)
     offline = load_section(params, "fit_initial", FitInitialParams)

@@ -1,3 +1,5 @@
+"""Poses under horizontal flips and rotations of the crop."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,20 +19,20 @@ angles = arrays(np.float64, 2, elements=st.floats(-180, 180)).map(torch.tensor)
 
 @pytest.fixture
 def symmetric_joints():
-    """A T-pose whose left and right sides are mirror images."""
+    """A T-pose that is symmetric in x = 0."""
     joints = np.random.default_rng(0).normal(size=(24, 3))
     return torch.tensor((joints + joints[list(SMPL24_FLIP)] * [-1, 1, 1]) / 2)[None]
 
 
 @given(pose=poses)
 @settings(max_examples=30, deadline=None)
-def test_mirroring_twice_is_identity(pose):
+def test_flipping_twice_is_the_identity(pose):
     assert torch.equal(flip_pose(flip_pose(pose)), pose)
 
 
 @given(pose=poses, angle=angles)
 @settings(max_examples=30, deadline=None)
-def test_rotating_back_is_identity(pose, angle):
+def test_rotating_back_is_the_identity(pose, angle):
     back = rotate_pose(rotate_pose(pose, angle), -angle)
     np.testing.assert_allclose(pose_to_matrices(back), pose_to_matrices(pose), atol=1e-9)
     assert torch.equal(back[:, 3:], pose[:, 3:])
@@ -38,20 +40,20 @@ def test_rotating_back_is_identity(pose, angle):
 
 @given(pose=poses, angle=angles)
 @settings(max_examples=30, deadline=None)
-def test_mirroring_turns_the_sense_of_rotation(pose, angle):
+def test_flipping_reverses_the_sense_of_rotation(pose, angle):
     first = flip_pose(rotate_pose(pose, angle))
     second = rotate_pose(flip_pose(pose), -angle)
     np.testing.assert_allclose(pose_to_matrices(first), pose_to_matrices(second), atol=1e-9)
 
 
-def test_a_mirrored_pose_gives_the_mirror_image(symmetric_joints):
+def test_a_flipped_pose_gives_the_flipped_joints(symmetric_joints):
     pose = torch.randn(1, 72, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
-    def place(p):
+    def posed(p):
         return chain(pose_to_matrices(p), symmetric_joints, SMPL_PARENTS).translation
 
-    expected = place(pose)[:, list(SMPL24_FLIP)] * torch.tensor([-1.0, 1.0, 1.0])
-    np.testing.assert_allclose(place(flip_pose(pose)), expected, atol=1e-12)
+    expected = posed(pose)[:, list(SMPL24_FLIP)] * torch.tensor([-1.0, 1.0, 1.0])
+    np.testing.assert_allclose(posed(flip_pose(pose)), expected, atol=1e-12)
 
 
 def test_rotation_equals_the_reference_number():
@@ -64,9 +66,9 @@ def test_rotation_equals_the_reference_number():
 
 def test_rotation_has_the_sense_of_the_crop():
     pose = torch.zeros(1, 72, dtype=torch.float64)
-    turned = rotate_pose(pose, torch.tensor([30.0], dtype=torch.float64))[0, :3].numpy()
+    rotated = rotate_pose(pose, torch.tensor([30.0], dtype=torch.float64))[0, :3].numpy()
     points = np.random.default_rng(0).normal(size=(5, 2))
-    spatial = Rotation.from_rotvec(turned).apply(np.pad(points, ((0, 0), (0, 1))))[:, :2]
+    spatial = Rotation.from_rotvec(rotated).apply(np.pad(points, ((0, 0), (0, 1))))[:, :2]
     still, crop = (crop_affine(np.zeros(2), 224 / 200, rotation_deg=angle) for angle in (0.0, 30.0))
     moved = transform_points(crop, points) - transform_points(still, np.zeros((1, 2)))
     np.testing.assert_allclose(spatial, moved, atol=1e-9)

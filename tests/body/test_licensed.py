@@ -1,10 +1,13 @@
+"""Which licence-bound files a user has."""
+
 import pickle
 import shutil
 
 import numpy as np
 import pytest
 
-from spinloop.body.smpl import SPIN_FILES, body_assets, examine, named_asset
+from spinloop.body.licensed import body_files, file_by_name, find_licensed
+from spinloop.body.smpl import SPIN_FILES
 from spinloop.errors import UserError
 from spinloop.stages import doctor
 
@@ -21,8 +24,8 @@ def home(tmp_path, smpl_folder):
     return folder
 
 
-def test_found_missing_and_faulty_files_are_told_apart(home):
-    findings = {finding.asset.name: finding for finding in examine(home, body_assets())}
+def test_files_are_found_missing_or_faulty(home):
+    findings = {finding.file.name: finding for finding in find_licensed(home, body_files())}
     states = {name: finding.state for name, finding in findings.items()}
     assert states == {
         "SMPL neutral": "found",
@@ -38,8 +41,8 @@ def test_found_missing_and_faulty_files_are_told_apart(home):
     assert "smpl.is.tue.mpg.de" in findings["SMPL male"].detail
 
 
-def test_every_asset_says_what_it_enables_and_where_it_is_obtained():
-    assert all(asset.enables and asset.obtained for asset in body_assets())
+def test_every_file_says_what_it_enables_and_where_it_is_obtained():
+    assert all(file.enables and file.obtained for file in body_files())
 
 
 def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys):
@@ -56,10 +59,10 @@ def test_the_command_prints_each_file_once_and_changes_nothing(home, capsys):
 
 def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
-        examine(tmp_path / "absent", [named_asset("a.npy", "b")])
+        find_licensed(tmp_path / "absent", [file_by_name("a.npy", "b")])
 
 
-def test_a_mean_that_is_cut_short_is_told_as_faulty(home, capsys):
+def test_a_truncated_mean_is_faulty(home, capsys):
     home = home.rename(home.with_name("[red]"))
     np.savez(home / "whole.npz", pose=np.zeros(144), shape=np.zeros(10), cam=np.zeros(3))
     (home / "smpl_mean_params.npz").write_bytes((home / "whole.npz").read_bytes()[:300])
