@@ -1,13 +1,19 @@
 """Random people for the tests of the evaluation."""
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
-from spinloop.evaluation.truth import Truth
+from spinloop.evaluation.truth import TrueBodies
 from spinloop.joints import SMPL_PARENTS
+from spinloop.tables.crops import CropReader
 
 
 @pytest.fixture
@@ -17,7 +23,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def people(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted and annotated H36M joints of 40 people: truth, turned, scaled, moved and disturbed."""
+    """Predicted and true H36M joints of 40 people; predicted ones are rotated, scaled, moved and noisy."""
     annotated = rng.normal(0.0, 0.4, (40, 17, 3))
     predicted = 1.1 * annotated @ np.linalg.qr(rng.normal(size=(3, 3)))[0].T + rng.normal(
         0, 0.08, (40, 17, 3)
@@ -37,7 +43,7 @@ def bodies(body_files) -> dict[str, BodyModel]:
 
 
 @pytest.fixture
-def truth(rng) -> Truth:
+def truth(rng) -> TrueBodies:
     """Twelve people of both genders and one whose gender is not known."""
     genders = [
         "female",
@@ -53,7 +59,32 @@ def truth(rng) -> Truth:
         "male",
     ]
     ids = [f"toy_test/{name}.jpg#0" for name in "abcdefghijkl"]
-    return Truth(ids, rng.normal(0, 0.3, (12, 72)), rng.normal(0, 1.0, (12, 10)), [*genders, "female"])
+    return TrueBodies(ids, rng.normal(0, 0.3, (12, 72)), rng.normal(0, 1.0, (12, 10)), [*genders, "female"])
+
+
+@pytest.fixture
+def write_crops(tmp_path: Path) -> Callable[..., CropReader]:
+    """Writes packed crops without loss (PNG), with masks where they are given."""
+
+    def write(
+        ids: Sequence[str],
+        images: Sequence[np.ndarray],
+        masks: Mapping[str, Sequence[np.ndarray | None]] | None = None,
+    ) -> CropReader:
+        path = tmp_path / f"crops_{len(list(tmp_path.iterdir()))}.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
+            file.create_dataset("affine", data=np.tile(np.eye(2, 3), (len(ids), 1, 1)))
+            file.attrs.update({"size_px": 32, "margin": 1.0})
+            stored = {"jpeg": [image[..., ::-1] for image in images], **(masks or {})}
+            for name, pictures in stored.items():
+                dataset = file.create_dataset(name, (len(ids),), h5py.vlen_dtype(np.uint8))
+                for row, picture in enumerate(pictures):
+                    if picture is not None:
+                        dataset[row] = cv2.imencode(".png", picture)[1].reshape(-1)
+        return CropReader(path)
+
+    return write
 
 
 def _random_body(seed: int, gender: str) -> BodyFile:

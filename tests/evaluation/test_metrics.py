@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from spinloop.evaluation import metrics
+from spinloop.evaluation.metrics import IGNORE, PixelCounts, class_f1, count_pixels, mask_metrics
 
 ROUNDING_MM = 1e-9  # float64 of values near 1 m
 
@@ -146,3 +147,102 @@ def test_inputs_are_untouched(people):
     metrics.mpjpe_mm(*people)
     for points, copy in zip(people, copies, strict=True):
         np.testing.assert_array_equal(points, copy)
+
+
+def _images(seed: int, n: int = 4, has_parts: bool = True):
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        size = tuple(rng.integers(3, 9, 2))
+        predicted = rng.integers(0, 7, size).astype(np.uint8)
+        parts = rng.choice([0, 1, 2, 3, 4, 5, 6, IGNORE], size).astype(np.uint8)
+        yield predicted, rng.random(size) < 0.5, parts if has_parts else None
+
+
+def _by_loops(images) -> dict[str, float]:
+    """The definition, pixel by pixel: `mask_…` of two classes, `parts_…` of seven."""
+    found = {}
+    for name, n_classes in (("mask", 2), ("parts", 7)):
+        right = total = 0
+        scores = []
+        for label in range(n_classes):
+            both = wrong = missed = 0
+            for predicted, mask, parts in images:
+                for row in range(predicted.shape[0]):
+                    for column in range(predicted.shape[1]):
+                        if name == "mask":
+                            seen, true = int(predicted[row, column] > 0), int(mask[row, column])
+                            is_ignored = False
+                        else:
+                            seen, true = int(predicted[row, column]), int(parts[row, column])
+                            is_ignored = true == 255
+                        says, is_so = seen == label and not is_ignored, true == label
+                        both += says and is_so
+                        wrong += says and not is_so
+                        missed += is_so and not says
+                        if label == 0:
+                            total += 1
+                            right += seen == (0 if is_ignored else true)
+            scores.append(2 * both / (2 * both + wrong + missed))
+        found[f"{name}_f1"] = sum(scores) / n_classes
+        found[f"{name}_accuracy_percent"] = 100 * right / total
+    return found
+
+
+def _total(images) -> PixelCounts:
+    counts = [count_pixels(*image) for image in images]
+    flat = PixelCounts(*(np.stack(arrays) for arrays in zip(*counts, strict=True))).flat()
+    return PixelCounts.from_flat(flat.sum(0))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_metrics_equal_plain_loops(seed):
+    images = list(_images(seed, n=6))
+    expected = _by_loops(images)
+    found = mask_metrics(_total(images))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert float(found[name]) == pytest.approx(value, abs=1e-9), name
+
+
+def test_truth_as_prediction_is_perfect_also_where_pixels_are_ignored():
+    images = []
+    for _, _, parts in _images(3):
+        assert parts is not None
+        as_predicted = np.where(parts == IGNORE, 0, parts).astype(np.uint8)
+        images.append((as_predicted, as_predicted > 0, parts))
+    found = mask_metrics(_total(images))
+    assert {name: float(value) for name, value in found.items()} == {
+        "mask_accuracy_percent": 100.0,
+        "mask_f1": 1.0,
+        "parts_accuracy_percent": 100.0,
+        "parts_f1": 1.0,
+    }
+
+
+def test_an_ignored_pixel_is_background_for_accuracy_and_nothing_for_f1():
+    parts = np.array([[IGNORE, 3]], np.uint8)
+    counts = count_pixels(np.array([[3, 3]], np.uint8), parts > 0, parts)
+    assert counts.parts_pixels.tolist() == [1, 2]
+    assert counts.parts[3].tolist() == [1, 0, 0]
+    assert counts.parts[0].tolist() == [0, 0, 0]
+
+
+def test_the_f1_of_a_class_that_does_not_occur_is_1():
+    counts = np.array([[0, 0, 0], [3, 1, 0], [0, 2, 0]])
+    np.testing.assert_allclose(class_f1(counts), [1.0, 6 / 7, 0.0])
+
+
+def test_metrics_of_parts_that_are_not_annotated_are_nan():
+    found = mask_metrics(_total(list(_images(1, has_parts=False))))
+    assert np.isnan(found["parts_f1"])
+    assert np.isnan(found["parts_accuracy_percent"])
+    assert 0 < found["mask_f1"] < 1
+
+
+def test_counts_survive_being_flat():
+    counts = [count_pixels(*image) for image in _images(5)]
+    stacked = PixelCounts(*(np.stack(arrays) for arrays in zip(*counts, strict=True)))
+    for row, flat in enumerate(stacked.flat()):
+        again = PixelCounts.from_flat(flat)
+        for array, part in zip(stacked, again, strict=True):
+            np.testing.assert_array_equal(array[row], part)

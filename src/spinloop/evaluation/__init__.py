@@ -1,5 +1,5 @@
-"""How good a prediction is: metrics, protocols, and the errors of networks and of fits against truth.
+"""Errors of predictions and of fits against truth: metrics, protocols, scores and their summaries.
 
-Arrays are NumPy, joints in metres and camera axes. Metrics are per sample and unreduced, in millimetres or
-percent; whoever reports them averages.
+Arrays are NumPy, joints in metres and camera axes. Metrics are per sample, in millimetres or percent;
+summaries average them.
 """

@@ -1,7 +1,7 @@
-"""The dictionary of fits against the truth that only a mirror has.
+"""The dictionary of fits during training, against the truth of a mirror.
 
-A fit's root is turned as the crop's own camera sees it, whose axis points at the person; the truth's root as
-the picture's camera sees it. PA-MPJPE does not see that turn; MPJPE does, so it is given as it is.
+The root of a fit is rotated relative to the truth's: the axis of the crop's camera points at the person, that
+of the image's camera does not. PA-MPJPE does not depend on this rotation; MPJPE includes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,54 +14,103 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 
+from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
 from spinloop.errors import UserError
-from spinloop.evaluation.bootstrap import mean_interval
-from spinloop.evaluation.protocols import Protocol
+from spinloop.evaluation.protocols import JointProtocol
 from spinloop.evaluation.scores import joint_errors
-from spinloop.evaluation.truth import NEUTRAL, batches, rows_by_gender
+from spinloop.evaluation.summaries import lineage, mean_interval
+from spinloop.evaluation.truth import NEUTRAL, batches, load_truth, rows_by_gender, rows_of
 from spinloop.files import atomic, reading
+from spinloop.params.evaluation import EvaluateParams
 
 _BATCH = 1024
 
 
 class Snapshots(NamedTuple):
-    """Copies of the dictionary of best fits, taken while training."""
+    """Snapshots of the dictionary of best fits, taken while training."""
 
     ids: list[str]
     """One per person."""
     steps: Int[np.ndarray, " S"]
-    """Training steps done at each copy; ascending."""
+    """Training steps done at each snapshot; ascending."""
     pose: Float[np.ndarray, "S N 72"]
-    """Axis-angles; zeros (or not finite) where a person has no fit."""
+    """Axis-angles, radians; zeros (or not finite) where a person has no fit."""
     betas: Float[np.ndarray, "S N 10"]
     """Shape of the neutral body."""
 
     @property
     def has_fit(self) -> Bool[np.ndarray, "S N"]:
-        """Whether a person had a fit at a step; no fit is a body with all 72 angles at zero."""
+        """Whether a person had a fit; one without has all 72 angles at zero."""
         return np.isfinite(self.pose).all(-1) & (self.pose != 0).any(-1)
 
 
+class DictionaryEvaluation(NamedTuple):
+    """The dictionary of one split, measured at every snapshot."""
+
+    snapshots: Snapshots
+    errors: "FitErrors"
+    metrics: dict[str, Any]
+    """Result of `summarize_fits`, with `protocol` and `lineage`."""
+
+
+def evaluate_dictionary(
+    snapshots: Path,
+    truth: Path,
+    body_files: Mapping[str, BodyFile],
+    protocol: JointProtocol,
+    params: EvaluateParams,
+) -> DictionaryEvaluation:
+    """Measure every snapshot of the dictionary of a split.
+
+    Args:
+        snapshots: snapshots of the training (HDF5).
+        truth: table of the true bodies.
+        body_files: `neutral`, `female` and `male`.
+        protocol: whose joints and root are used.
+        params: settings of the intervals.
+
+    Raises:
+        UserError: a file is absent or faulty, or the truth lacks a person.
+    """
+    stored, people = load_snapshots(snapshots), load_truth(truth)
+    people = people.take(rows_of(people.ids, stored.ids, truth))
+    bodies = h36m_skeletons(body_files)
+    true_joints = posed_joints(bodies, people.pose, people.betas, people.genders)
+    errors = fit_errors(protocol, bodies, stored, true_joints)
+    metrics = summarize_fits(stored, errors, **params.bootstrap)
+    metrics["protocol"] = protocol.name
+    metrics["lineage"] = lineage(params.numbers, dictionary=snapshots, truth=truth)
+    return DictionaryEvaluation(stored, errors, metrics)
+
+
 class FitErrors(NamedTuple):
-    """Error of every stored fit; not a number where there is none."""
+    """Error of every stored fit; NaN where there is none."""
 
     pa_mpjpe_mm: Float[np.ndarray, "S N"]
     mpjpe_mm: Float[np.ndarray, "S N"]
 
 
 def load_snapshots(path: Path) -> Snapshots:
-    """Read the copies that training keeps.
+    """Read the snapshots of a training.
 
     Raises:
-        UserError: the file is absent, is not such a file, or holds no copy.
+        UserError: the file is absent, is not such a file, or holds no snapshot.
     """
-    with reading(path, "a file of dictionary copies", "run `spinloop train`"), h5py.File(path) as file:
+    with (
+        reading(path, "a file of snapshots of the dictionary", "run `spinloop train`"),
+        h5py.File(path) as file,
+    ):
         arrays = {name: np.asarray(file[name]) for name in Snapshots._fields}
     if not len(arrays["steps"]):
-        raise UserError(f"{path}: steps: no copy of the dictionary; train again")
+        raise UserError(f"{path}: steps: no snapshot of the dictionary; train again")
     ids = [name.decode() if isinstance(name, bytes) else str(name) for name in arrays["ids"]]
     return Snapshots(ids, arrays["steps"], arrays["pose"], arrays["betas"])
+
+
+def h36m_skeletons(body_files: Mapping[str, BodyFile]) -> dict[str, JointsOnly]:
+    """The 17 H36M joints of each body, in float64, by gender."""
+    return {gender: JointsOnly(body, "h36m17", torch.float64) for gender, body in body_files.items()}
 
 
 @torch.no_grad()
@@ -74,10 +123,10 @@ def posed_joints(
     """H36M joints of each person on the body of its gender; metres.
 
     Args:
-        bodies: `neutral`, `female` and `male`, with the rows `h36m17`.
-        pose: axis-angles.
+        bodies: result of `h36m_skeletons`.
+        pose: axis-angles, radians.
         betas: shape coefficients of the person's own body.
-        genders: key of `bodies`; None is the neutral body.
+        genders: gender of each person; None is the neutral body.
     """
     joints = np.empty((len(pose), 17, 3))
     for gender, rows in rows_by_gender(genders):
@@ -89,44 +138,44 @@ def posed_joints(
 
 
 def fit_errors(
-    protocol: Protocol,
+    protocol: JointProtocol,
     bodies: Mapping[str, JointsOnly],
     snapshots: Snapshots,
     true_joints: Float[np.ndarray, "N 17 3"],
 ) -> FitErrors:
-    """Errors of every copy of the dictionary.
+    """Errors of every snapshot of the dictionary.
 
     Args:
         protocol: whose joints and root are used.
-        bodies: see `posed_joints`, in float64; fits are of the neutral body.
-        snapshots: the copies.
-        true_joints: of the same people in the same order.
+        bodies: result of `h36m_skeletons`; fits are of the neutral body.
+        snapshots: the snapshots.
+        true_joints: true joints of the same people in the same order.
     """
     errors = FitErrors(*(np.full(snapshots.has_fit.shape, np.nan) for _ in FitErrors._fields))
     for step, known in enumerate(snapshots.has_fit):
         neutral = [NEUTRAL] * int(known.sum())
         fitted = posed_joints(bodies, snapshots.pose[step, known], snapshots.betas[step, known], neutral)
-        direct, aligned = joint_errors(protocol, fitted, true_joints[known])
-        errors.pa_mpjpe_mm[step, known] = aligned.mean(-1)
-        errors.mpjpe_mm[step, known] = direct.mean(-1)
+        root_aligned, procrustes_aligned = joint_errors(protocol, fitted, true_joints[known])
+        errors.pa_mpjpe_mm[step, known] = procrustes_aligned.mean(-1)
+        errors.mpjpe_mm[step, known] = root_aligned.mean(-1)
     return errors
 
 
 def dictionary_table(snapshots: Snapshots, errors: FitErrors) -> pd.DataFrame:
-    """How the dictionary's quality changes: one row per copy.
+    """Quality of the dictionary over training: one row per snapshot.
 
-    Means, medians and shares are over the people who had a fit at the first copy, so that all rows speak of
-    the same people; `n_with_fit` counts everybody.
+    Means, medians and shares are over the people with a fit at the first snapshot: all rows are of the same
+    people; `n_with_fit` counts everybody.
     """
     first = snapshots.has_fit[0]
-    pa, direct = errors.pa_mpjpe_mm[:, first], errors.mpjpe_mm[:, first]
+    pa, mpjpe = errors.pa_mpjpe_mm[:, first], errors.mpjpe_mm[:, first]
     return pd.DataFrame(
         {
             "step": snapshots.steps,
             "pa_mpjpe_mm": pa.mean(1),
             "pa_mpjpe_median_mm": np.median(pa, axis=1),
             "pa_mpjpe_p90_mm": np.quantile(pa, 0.9, axis=1),
-            "mpjpe_mm": direct.mean(1),
+            "mpjpe_mm": mpjpe.mean(1),
             "improved_percent": 100.0 * (pa < pa[0]).mean(1),
             "worsened_percent": 100.0 * (pa > pa[0]).mean(1),
             "n_with_fit": snapshots.has_fit.sum(1),
@@ -137,19 +186,19 @@ def dictionary_table(snapshots: Snapshots, errors: FitErrors) -> pd.DataFrame:
 def summarize_fits(
     snapshots: Snapshots, errors: FitErrors, confidence: float, n_resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Quality of the dictionary at the first and the last copy, and the change, as flat numbers.
+    """Quality of the dictionary at the first and the last snapshot, and the change, as flat numbers.
 
     Args:
-        snapshots: the copies; training images are independent of each other.
-        errors: of the same copies.
-        confidence: of the intervals, in (0, 1).
-        n_resamples: draws of the bootstrap.
-        seed: of the draws.
+        snapshots: the snapshots; training images are independent of each other.
+        errors: their errors.
+        confidence: confidence of the intervals, in (0, 1).
+        n_resamples: resamples of the bootstrap.
+        seed: seed of the resamples.
 
     Returns:
-        `initial_…`, `final_…` and `change_…` (final − initial of each person: below zero is better) of both
+        `initial_…`, `final_…` and `change_…` (final − initial of each person; negative is better) of both
         errors with `_low` and `_high`, medians, shares and counts, over the people with a fit at both
-        copies; `new_…` for those who got their first fit in between.
+        snapshots; `new_…` for those who got their first fit in between.
     """
     first, last = snapshots.has_fit[0], snapshots.has_fit[-1]
     both = first & last
@@ -166,9 +215,8 @@ def summarize_fits(
         series["change"] = series["final"] - series["initial"]
         for when, sample in series.items():
             groups = np.arange(len(sample))
-            interval = mean_interval(sample, groups, confidence, n_resamples, np.random.default_rng(seed))
-            key = f"{when}_{name}"
-            summary |= {key: interval.mean, f"{key}_low": interval.low, f"{key}_high": interval.high}
+            key, rng = f"{when}_{name}", np.random.default_rng(seed)
+            summary |= mean_interval(sample, groups, confidence, n_resamples, rng).named(key)
             summary[f"{key.removesuffix('_mm')}_median_mm"] = float(np.median(sample))
     new = ~first & last
     summary["new_n"] = int(new.sum())
@@ -187,7 +235,7 @@ def save_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def people_table(snapshots: Snapshots, errors: FitErrors) -> pd.DataFrame:
-    """Each person's errors at the first and the last copy; empty where there was no fit."""
+    """Each person's errors at the first and the last snapshot; NaN where there was no fit."""
     columns = {
         f"{when}_{name}": values[row]
         for when, row in (("initial", 0), ("final", -1))

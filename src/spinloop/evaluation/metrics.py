@@ -1,11 +1,9 @@
-"""Errors of predicted joints and vertices: float64, per sample, unreduced.
+"""Metrics: errors of joints and vertices, pixel counts, accuracy and F1 of masks.
 
-Metres come in; millimetres go out of functions whose name ends in `_mm`, percent out of those in `_percent`.
-A prediction that equals the truth bit for bit has an error of exactly 0.
+Errors are float64, per sample and unreduced. Inputs are metres; functions named `…_mm` return millimetres,
+those named `…_percent` percent. A prediction that equals the truth bit for bit has an error of exactly 0.
 
-How well drawn bodies cover annotated people: pixel counts per image, accuracy and F1 over a whole set.
-
-Label maps have 0 beside the person and 1–6 on its parts; an annotation may also hold 255, "ignore". As
+Label maps are 0 beside the person and 1–6 on its parts; annotations may also hold 255, "ignore". As
 published, an ignored pixel counts for no part in F1, and as background in accuracy.
 """
 
@@ -22,7 +20,7 @@ MM_PER_M = 1000.0
 def centered(
     points: Float[np.ndarray, "N J 3"], root: Float[np.ndarray, "N 3"]
 ) -> Float[np.ndarray, "N J 3"]:
-    """Points as seen from a root; float64."""
+    """Points relative to a root; float64."""
     return points.astype(np.float64) - root.astype(np.float64)[:, None]
 
 
@@ -32,7 +30,7 @@ def distances_mm(
     """Euclidean distance of each point; mm.
 
     Args:
-        predicted: metres, in the same frame as `annotated` (both seen from the root, for MPJPE).
+        predicted: metres, in the same frame as `annotated` (both root-aligned, for MPJPE).
         annotated: metres.
     """
     gap = predicted.astype(np.float64) - annotated.astype(np.float64)
@@ -42,26 +40,26 @@ def distances_mm(
 def aligned_distances_mm(
     predicted: Float[np.ndarray, "N J 3"], annotated: Float[np.ndarray, "N J 3"]
 ) -> Float[np.ndarray, "N J"]:
-    """Euclidean distance of each point after the sample's best similarity (Procrustes); mm.
+    """Euclidean distance of each point after Procrustes alignment of the sample; mm.
 
     Args:
-        predicted: metres; where it stands, how it is turned and its size do not matter, a reflection does.
+        predicted: metres; position, rotation and size do not matter, a reflection does.
         annotated: metres.
 
     Source:
         SPIN's reconstruction error: scale, rotation and translation by least squares over the same joints.
     """
-    wanted = annotated.astype(np.float64)
+    true = annotated.astype(np.float64)
     # The best similarity of equal point sets is the identity; solving for it would leave rounding.
     is_equal = (predicted == annotated).all(axis=(1, 2), keepdims=True)
-    moved = np.where(is_equal, wanted, procrustes_align(predicted, annotated))
-    return distances_mm(moved, wanted)
+    moved = np.where(is_equal, true, procrustes_align(predicted, annotated))
+    return distances_mm(moved, true)
 
 
 def mpjpe_mm(
     predicted: Float[np.ndarray, "N J 3"], annotated: Float[np.ndarray, "N J 3"]
 ) -> Float[np.ndarray, " N"]:
-    """Mean per joint position error; both inputs already seen from the root; mm."""
+    """Mean per joint position error; both inputs already root-aligned; mm."""
     return distances_mm(predicted, annotated).mean(-1)
 
 
@@ -75,14 +73,14 @@ def pa_mpjpe_mm(
 def pve_mm(
     predicted: Float[np.ndarray, "N V 3"], annotated: Float[np.ndarray, "N V 3"]
 ) -> Float[np.ndarray, " N"]:
-    """Mean per vertex error; both meshes already seen from the root; mm."""
+    """Mean per vertex error; both meshes already root-aligned; mm."""
     return distances_mm(predicted, annotated).mean(-1)
 
 
 def pck_percent(errors_mm: Float[np.ndarray, "N J"], threshold_mm: float) -> Float[np.ndarray, " N"]:
-    """Share of joints nearer than a threshold; percent.
+    """Percentage of joints with an error below a threshold.
 
-    Strictly nearer, as in MPI-INF-3DHP's own tool: at a threshold of 0 no joint counts.
+    Strictly below, as in MPI-INF-3DHP's own tool: at a threshold of 0 no joint counts.
     """
     return 100.0 * (errors_mm < threshold_mm).mean(-1)
 
@@ -90,7 +88,7 @@ def pck_percent(errors_mm: Float[np.ndarray, "N J"], threshold_mm: float) -> Flo
 def auc_percent(
     errors_mm: Float[np.ndarray, "N J"], thresholds_mm: Float[np.ndarray, " T"]
 ) -> Float[np.ndarray, " N"]:
-    """Mean of the correct share of joints over a grid of thresholds; percent.
+    """Mean PCK over a grid of thresholds; percent.
 
     With the official grid 0, 5, …, 150 mm a perfect prediction reaches 100 · 30/31.
     """
@@ -98,30 +96,31 @@ def auc_percent(
 
 
 IGNORE = 255
+"""Label of pixels to be ignored."""
 N_CLASSES = 7
 _TRUE_POSITIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE = range(3)
 
 
 class PixelCounts(NamedTuple):
-    """Pixels of each image; sums of them are pixels of a set."""
+    """Pixel counts of each image; their sums are those of a set."""
 
     mask: Num[np.ndarray, "*N 2 3"]
     """True positives, false positives, false negatives of background and person."""
     mask_pixels: Num[np.ndarray, "*N 2"]
-    """Right ones, all."""
+    """Correct pixels, all pixels."""
     parts: Num[np.ndarray, "*N 7 3"]
     """True positives, false positives, false negatives of background and the six parts; all zero where
     parts are not annotated."""
     parts_pixels: Num[np.ndarray, "*N 2"]
-    """Right ones, all; both zero where parts are not annotated."""
+    """Correct pixels, all pixels; both zero where parts are not annotated."""
 
     def flat(self) -> Int[np.ndarray, "N 31"]:
-        """One row of numbers for each image."""
+        """One row of numbers per image."""
         return np.concatenate([array.reshape(len(array), -1) for array in self], axis=1)
 
     @classmethod
     def from_flat(cls, rows: Num[np.ndarray, "*N 31"]) -> "PixelCounts":
-        """The counts of images out of their rows of `flat`, or of one sum of such rows."""
+        """Inverse of `flat`, also of a sum of its rows."""
         mask, mask_pixels, parts, parts_pixels = np.split(rows, [6, 8, 29], axis=-1)
         of = rows.shape[:-1]
         return cls(mask.reshape(*of, 2, 3), mask_pixels, parts.reshape(*of, N_CLASSES, 3), parts_pixels)
@@ -132,10 +131,10 @@ def count_pixels(
     mask: Bool[np.ndarray, "H W"],
     parts: UInt8[np.ndarray, "H W"] | None,
 ) -> PixelCounts:
-    """Compare one image.
+    """Compare one image with its annotation.
 
     Args:
-        predicted: the drawn body: 0 beside it, 1–6 on its parts.
+        predicted: the rendered body: 0 beside it, 1–6 on its parts.
         mask: True on the annotated person.
         parts: annotated parts, 255 where they are to be ignored; None if they are not annotated.
     """
@@ -155,7 +154,7 @@ def count_pixels(
 def class_f1(counts: Num[np.ndarray, "*N C 3"]) -> Float[np.ndarray, "*N C"]:
     """F1 of each class, 2 TP / (2 TP + FP + FN).
 
-    A class that is neither annotated nor predicted is predicted without fault: its F1 is 1.
+    The F1 of a class that is neither annotated nor predicted is 1.
     """
     doubled = 2.0 * counts[..., _TRUE_POSITIVE]
     total = doubled + counts[..., _FALSE_POSITIVE] + counts[..., _FALSE_NEGATIVE]
@@ -165,7 +164,7 @@ def class_f1(counts: Num[np.ndarray, "*N C 3"]) -> Float[np.ndarray, "*N C"]:
 def mask_metrics(counts: PixelCounts) -> dict[str, Float[np.ndarray, "*N"]]:
     """Accuracies (percent) and mean F1 over classes, of each image or of a total.
 
-    Where parts are not annotated, their metrics are not a number.
+    Metrics of parts are NaN where parts are not annotated.
     """
     metrics = {}
     for name, classes, pixels in (

@@ -1,8 +1,8 @@
 """Evaluation protocols as named, versioned data.
 
-A number says under which protocol it was made (`pw3d@1`). Whatever changes a number (joints, root, truth,
-regressor, alignment, how masks are drawn) raises the version; an old version is never edited.
-`docs/protocols.md` shows them side by side.
+Every number names its protocol (`pw3d@1`). Any change that can move a number (joints, root, truth, regressor,
+alignment, rendering of masks) raises the version; an old version is never edited. `docs/protocols.md` lists
+them.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ AUC_THRESHOLDS_MM = tuple(5.0 * step for step in range(31))
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How predicted joints of one benchmark are turned into numbers."""
+class JointProtocol:
+    """How predicted joints of one benchmark are measured."""
 
     key: str
-    """Name of the benchmark, and its split's prefix."""
+    """Name of the benchmark, and prefix of its split."""
     version: int
     """Raised by any change that can move a number."""
     joints: JointSet
     """Joints of MPJPE and PA-MPJPE, rows of the H36M regressor by name."""
     truth: Literal["gendered_body", "annotated_joints"]
-    """The annotated joints are either regressed from the truth's own body (of its gender) or given."""
+    """True joints are regressed from the annotated body (of its gender), or annotated themselves."""
     metrics: tuple[Metric | RigidMetric, ...]
     """What is reported."""
     frames: str
@@ -40,11 +40,11 @@ class Protocol:
     source: str
     """Where the definition comes from."""
     root: str = "pelvis"
-    """Joint that both point sets are seen from before MPJPE and PVE."""
+    """Joint at which both sides are aligned before MPJPE and PVE."""
     pck_joints: JointSet = PROTOCOL14
     """Joints of PCK and AUC."""
     breakdowns: tuple[Breakdown, ...] = ("sequence",)
-    """By what the numbers are also given; those that the data do not name are left out."""
+    """Groups for which numbers are also given; those without labels in the data are left out."""
 
     @property
     def name(self) -> str:
@@ -69,14 +69,14 @@ class Protocol:
 
 @dataclass(frozen=True)
 class MaskProtocol:
-    """How predicted bodies are drawn and compared, pixel by pixel, with masks of the whole image."""
+    """How predicted bodies are rendered and compared, pixel by pixel, with masks of the whole image."""
 
     key: str
     """Name of the benchmark."""
     version: int
     """Raised by any change that can move a number."""
     drawing: Literal["original", "crop"]
-    """`original`: drawn at the image's own resolution; `crop`: drawn at 224 px and brought back by the
+    """`original`: rendered at the image's own resolution; `crop`: rendered at 224 px and enlarged by the
     nearest pixel, as published."""
     frames: str
     """Which images count."""
@@ -90,7 +90,7 @@ class MaskProtocol:
     )
     """What is reported."""
     breakdowns: tuple[Breakdown, ...] = ()
-    """By what the numbers are also given."""
+    """Groups for which numbers are also given."""
 
     @property
     def name(self) -> str:
@@ -98,21 +98,21 @@ class MaskProtocol:
         return f"{self.key}@{self.version}"
 
 
-AnyProtocol = Protocol | MaskProtocol
+AnyProtocol = JointProtocol | MaskProtocol
 
 _H36M_FRAMES = "subjects S9 and S11, every 5th frame"
 
 _ALL = (
-    Protocol(
+    JointProtocol(
         key="pw3d",
         version=1,
         joints=PROTOCOL14,
         truth="gendered_body",
         metrics=("pa_mpjpe_mm", "mpjpe_mm", "pve_mm"),
         frames="test split, frames with a valid camera pose, every annotated person with a visible 2D joint",
-        source="SPIN eval.py (dataset 3dpw); PVE over all vertices, seen from the same pelvis",
+        source="SPIN eval.py (dataset 3dpw); PVE over all vertices, aligned at the same pelvis",
     ),
-    Protocol(
+    JointProtocol(
         key="h36m_p1",
         version=1,
         joints=PROTOCOL14,
@@ -122,7 +122,7 @@ _ALL = (
         source="SPIN eval.py (dataset h36m-p1)",
         breakdowns=("activity", "sequence"),
     ),
-    Protocol(
+    JointProtocol(
         key="h36m_p2",
         version=1,
         joints=PROTOCOL14,
@@ -132,7 +132,7 @@ _ALL = (
         source="SPIN eval.py (dataset h36m-p2)",
         breakdowns=("activity", "sequence"),
     ),
-    Protocol(
+    JointProtocol(
         key="mpi_inf_3dhp",
         version=1,
         joints=PROTOCOL17,
@@ -154,14 +154,14 @@ _ALL = (
         version=1,
         drawing="original",
         frames="LSP images 1001–2000",
-        source="SPIN eval.py (dataset lsp), masks drawn sub-pixel at the image's own resolution",
+        source="SPIN eval.py (dataset lsp), masks rendered sub-pixel at the image's own resolution",
     ),
     MaskProtocol(
         key="lsp_official",
         version=1,
         drawing="crop",
         frames="LSP images 1001–2000",
-        source="SPIN eval.py (dataset lsp), masks drawn at 224 px and brought back by the nearest pixel",
+        source="SPIN eval.py (dataset lsp), masks rendered at 224 px and enlarged by the nearest pixel",
     ),
 )
 
@@ -169,29 +169,29 @@ PROTOCOLS: dict[str, AnyProtocol] = {protocol.name: protocol for protocol in _AL
 
 
 def find_protocol(name: str, where: str = "protocol") -> AnyProtocol:
-    """The protocol of a full name such as `pw3d@1`.
+    """The protocol with a full name such as `pw3d@1`.
 
     Args:
         name: key and version.
-        where: the name stands, for the message.
+        where: where the name stands, for messages.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such protocol.
     """
     if name not in PROTOCOLS:
         raise UserError(f"{where}: {name!r} is unknown; choose one of {', '.join(sorted(PROTOCOLS))}")
     return PROTOCOLS[name]
 
 
-def find_joint_protocol(name: str, where: str = "protocol") -> Protocol:
-    """The protocol of that name, if it measures joints.
+def find_joint_protocol(name: str, where: str = "protocol") -> JointProtocol:
+    """The joint protocol with a full name.
 
     Args:
         name: as in `find_protocol`.
         where: as in `find_protocol`.
 
     Raises:
-        UserError: there is none, or it measures masks.
+        UserError: there is no such protocol, or it measures masks.
     """
     protocol = find_protocol(name, where)
     if isinstance(protocol, MaskProtocol):
@@ -203,16 +203,16 @@ def protocol_of_split(params: EvaluateParams, split: str) -> AnyProtocol:
     """The protocol of a test split.
 
     Raises:
-        UserError: it has none, or one that is unknown.
+        UserError: the split has no protocol, or an unknown one.
     """
     return find_protocol(params.protocol_of(split), f"params.yaml: evaluate.splits.{split}")
 
 
-def protocol_of_dictionary(params: EvaluateParams, split: str) -> Protocol:
-    """The protocol by which the fits of a training split are measured.
+def protocol_of_dictionary(params: EvaluateParams, split: str) -> JointProtocol:
+    """The protocol for the fits of a training split.
 
     Raises:
-        UserError: it has none, or one that is unknown or measures masks.
+        UserError: the split has no protocol, an unknown one, or one that measures masks.
     """
     return find_joint_protocol(
         params.dictionary_protocol(split), f"params.yaml: evaluate.dictionaries.{split}"

@@ -1,25 +1,21 @@
-"""Posed bodies of the right gender, in batches.
-
-What predictions and fits are compared with, by id: bodies, joints, masks.
-"""
+"""Annotated bodies and joints by id, and posed bodies of the right gender."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, runtime_checkable
-from typing import Protocol as Interface
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinloop.body.files import GENDERS, BodyFile, load_body
 from spinloop.body.model import BodyModel, Engine, make_body_model
 from spinloop.errors import UserError, reason_of
-from spinloop.evaluation.protocols import Protocol
+from spinloop.evaluation.protocols import JointProtocol
 from spinloop.files import require_file
 from spinloop.joints import COMMON24_TO_J17, H36M17, PROTOCOL17
 from spinloop.tables.records import column_array
@@ -28,21 +24,21 @@ NEUTRAL = GENDERS[0]
 
 
 def load_bodies(neutral: Path, female: Path, male: Path, engine: Engine) -> dict[str, BodyModel]:
-    """The three bodies by gender, posed by the named code.
+    """The body models of the three genders.
 
     Raises:
-        UserError: a file is absent or faulty, or is of another gender than the option that names it.
+        UserError: a file is absent or faulty, or is of another gender than its option says.
     """
-    return pose_with(load_body_files(neutral, female, male), engine)
+    return make_body_models(load_body_files(neutral, female, male), engine)
 
 
-def pose_with(files: Mapping[str, BodyFile], engine: Engine) -> dict[str, BodyModel]:
-    """The forward pass of each body by the named code."""
+def make_body_models(files: Mapping[str, BodyFile], engine: Engine) -> dict[str, BodyModel]:
+    """Body models from arrays, by gender."""
     return {gender: make_body_model(body, engine) for gender, body in files.items()}
 
 
 def load_body_files(neutral: Path, female: Path, male: Path) -> dict[str, BodyFile]:
-    """The arrays of the three bodies by gender (see `load_bodies`)."""
+    """Read the arrays of the three bodies, by gender (see `load_bodies`)."""
     bodies = {}
     for gender, path in zip(GENDERS, (neutral, female, male), strict=True):
         bodies[gender] = load_body(path)
@@ -63,13 +59,13 @@ def gendered_vertices(
     betas: Float[Tensor, "B 10"],
     genders: Sequence[str | None],
 ) -> Float[Tensor, "B V 3"]:
-    """Vertices of each person on the body of its gender; metres, the root's own frame.
+    """Vertices of each person on the body of its gender; metres, before translation.
 
     Args:
         bodies: `neutral`, `female` and `male`, all with the same vertices.
         pose: axis-angles (B, 72) or matrices (B, 24, 3, 3).
         betas: shape coefficients of the person's own body.
-        genders: key of `bodies` for each person; None is the neutral body.
+        genders: gender of each person; None is the neutral body.
     """
     rows, parts = [], []
     for gender, chosen in rows_by_gender(genders):
@@ -79,18 +75,18 @@ def gendered_vertices(
 
 
 def rows_by_gender(genders: Sequence[str | None]) -> Iterator[tuple[str, Int[np.ndarray, " N"]]]:
-    """Each gender that occurs, with the positions where it does; None counts as the neutral body."""
+    """Each gender that occurs, with its rows; None is the neutral body."""
     named = np.array([gender or NEUTRAL for gender in genders])
     for gender in np.unique(named):
         yield str(gender), np.flatnonzero(named == gender)
 
 
-# The annotated joint that each of the 17 H36M joints stands for.
+# The annotated joint that corresponds to each of the 17 H36M joints.
 _COMMON_OF_H36M = [COMMON24_TO_J17[PROTOCOL17.index(name)] for name in H36M17]
 _COLUMNS = ["id", "pose", "betas", "gender"]
 
 
-class Truth(NamedTuple):
+class TrueBodies(NamedTuple):
     """Annotated bodies."""
 
     ids: list[str]
@@ -101,10 +97,10 @@ class Truth(NamedTuple):
     genders: list[str | None]
     """`female`, `male`, or None for the neutral body."""
 
-    def take(self, rows: Sequence[int] | Int[np.ndarray, " M"]) -> "Truth":
-        """The people at these positions."""
+    def take(self, rows: Sequence[int] | Int[np.ndarray, " M"]) -> "TrueBodies":
+        """Some of the people, by row."""
         chosen = [int(row) for row in rows]
-        return Truth(
+        return TrueBodies(
             [self.ids[row] for row in chosen],
             self.pose[chosen],
             self.betas[chosen],
@@ -112,8 +108,8 @@ class Truth(NamedTuple):
         )
 
 
-def load_truth(path: Path) -> Truth:
-    """Read `id`, `pose`, `betas` and `gender` of a table: a mirror's truth, or annotations with bodies.
+def load_truth(path: Path) -> TrueBodies:
+    """Read the bodies of a table: the truth of a mirror, or annotations with bodies.
 
     Raises:
         UserError: the file is absent or unreadable, a column is missing, or a person has no body.
@@ -126,18 +122,18 @@ def load_truth(path: Path) -> Truth:
     for name in _COLUMNS:
         if name not in table.column_names:
             raise UserError(f"{path}: {name}: no such column; this table holds no bodies, use one that does")
-    return truth_of(table.to_pydict(), path)
+    return true_bodies(table.to_pydict(), path)
 
 
-def truth_of(columns: Mapping[str, Sequence[Any]] | pd.DataFrame, path: Path) -> Truth:
+def true_bodies(columns: Mapping[str, Sequence[Any]] | pd.DataFrame, path: Path) -> TrueBodies:
     """The annotated bodies of a table of people.
 
     Args:
         columns: `id`, `pose`, `betas` and `gender`.
-        path: the table's file, for the message.
+        path: file of the table, for messages.
 
     Raises:
-        UserError: a person has no body; it is named.
+        UserError: a person has no body; the first is named.
     """
     ids = list(columns["id"])
     for name in ("pose", "betas"):
@@ -146,22 +142,24 @@ def truth_of(columns: Mapping[str, Sequence[Any]] | pd.DataFrame, path: Path) ->
                 raise UserError(f"{path}: {key}: {name} is not annotated; use a split with annotated bodies")
     pose, betas = (np.array(list(columns[name]), dtype=np.float64) for name in ("pose", "betas"))
     genders = [None if pd.isna(gender) else str(gender) for gender in columns["gender"]]
-    return Truth(ids, pose.reshape(-1, 72), betas.reshape(-1, 10), genders)
+    return TrueBodies(ids, pose.reshape(-1, 72), betas.reshape(-1, 10), genders)
 
 
-def annotated_joints(records: pd.DataFrame, protocol: Protocol, path: Path) -> Float[np.ndarray, "N 17 3"]:
-    """Annotated 3D joints of a table of people, as the 17 H36M joints.
+def annotated_joints(
+    records: pd.DataFrame, protocol: JointProtocol, path: Path
+) -> Float[np.ndarray, "N 17 3"]:
+    """Annotated 3D joints of a table as the 17 H36M joints.
 
     Args:
         records: annotated people.
         protocol: whose joints and root must be annotated.
-        path: the table's file, for the message.
+        path: file of the table, for messages.
 
     Returns:
-        Metres, camera axes; not a number where a joint that the protocol does not need is not annotated.
+        Metres, camera axes; NaN where a joint that the protocol does not need is not annotated.
 
     Raises:
-        UserError: a person lacks a joint that the protocol needs; person and joint are named.
+        UserError: a person lacks a joint that the protocol needs; both are named.
     """
     annotated = column_array(records, "joints_3d").astype(np.float64)[:, _COMMON_OF_H36M]
     known = np.nan_to_num(annotated[..., 3]) > 0
@@ -176,36 +174,16 @@ def annotated_joints(records: pd.DataFrame, protocol: Protocol, path: Path) -> F
     return joints
 
 
-@runtime_checkable
-class Masks(Interface):
-    """What is needed of a file with masks."""
-
-    def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
-        """Grey values of a person's mask (`mask`, `parts`); None if there is none."""
-        ...
-
-
-class MaskRows:
-    """Some rows of a file with masks."""
-
-    def __init__(self, masks: Masks, rows: Sequence[int]) -> None:
-        self._masks, self._rows = masks, rows
-
-    def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
-        """As in `Masks`, of the chosen rows."""
-        return self._masks.mask(self._rows[index], name)
-
-
 def rows_of(ids: Sequence[str], wanted: Sequence[str], path: Path) -> Int[np.ndarray, " M"]:
-    """Position in `ids` of each wanted id.
+    """Row in `ids` of each wanted id.
 
     Args:
-        ids: what a file holds.
-        wanted: what is needed of it.
-        path: the file, for the message.
+        ids: ids of a file.
+        wanted: ids to find.
+        path: the file, for messages.
 
     Raises:
-        UserError: the file lacks a wanted id; the first is named.
+        UserError: an id is missing; the first is named.
     """
     positions = pd.Index(ids).get_indexer(pd.Index(wanted))
     if (positions < 0).any():

@@ -12,7 +12,7 @@ from spinloop.params.loader import Count, Section, Share
 
 
 class Bootstrap(TypedDict):
-    """How intervals are made, see `evaluation.bootstrap`."""
+    """How intervals are made, see `evaluation.summaries`."""
 
     confidence: float
     n_resamples: int

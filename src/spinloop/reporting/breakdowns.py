@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.body.files import PART_NAMES
-from spinloop.evaluation.protocols import Protocol, find_protocol
+from spinloop.evaluation.protocols import JointProtocol, find_protocol
 from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
 from spinloop.reporting.charts import DotChart, Series
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
@@ -121,7 +121,7 @@ class OcclusionErrors:
 def occlusion_errors(evaluated: EvaluatedSplit) -> OcclusionErrors | None:
     """Measure the last training's errors by occlusion; None where a split has no 2D or no 3D joints."""
     protocol = find_protocol(evaluated.split.protocol)
-    if not isinstance(protocol, Protocol):
+    if not isinstance(protocol, JointProtocol):
         return None
     rows = [COMMON24_TO_J17[PROTOCOL17.index(name)] for name in protocol.joints]
     confidence = np.nan_to_num(column_array(evaluated.records, "keypoints")[:, rows, 2])

@@ -9,10 +9,9 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from spinloop.evaluation.bootstrap import Interval
-from spinloop.evaluation.predict import paired_change
 from spinloop.evaluation.protocols import find_protocol
-from spinloop.evaluation.scores import sequence_labels
+from spinloop.evaluation.scores import stored_scores
+from spinloop.evaluation.summaries import Interval, paired_change, sequence_labels
 from spinloop.params.evaluation import EvaluateParams
 from spinloop.reporting.charts import DotChart, Series
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
@@ -107,7 +106,9 @@ def _paired_difference(
     if first.name not in names or second.name not in names:
         return None
     protocol, groups = find_protocol(evaluated.split.protocol), sequence_labels(evaluated.records)
-    one, other = (evaluated.scored[names.index(each.name)].scores(protocol) for each in (first, second))
+    one, other = (
+        stored_scores(protocol, evaluated.scored[names.index(each.name)].errors) for each in (first, second)
+    )
     interval = paired_change(one, other, evaluated.metric, groups, **params.bootstrap)
     return PairedDifference(*interval, len(evaluated.records), evaluated.metric)
 

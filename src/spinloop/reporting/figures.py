@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from spinloop.body.model import BodyModel
 from spinloop.evaluation.offline_fits import image_keypoints
-from spinloop.evaluation.predict import Scored
+from spinloop.evaluation.predictions import StoredPredictions
 from spinloop.evaluation.truth import rows_of
 from spinloop.geometry.camera import camera_to_translation
 from spinloop.geometry.crop import CROP_PX, crop_affine, crop_from_packed
@@ -287,7 +287,7 @@ def _step_sheet(
     )
 
 
-def _column(title: str, scored: Scored, metric: str) -> BodyColumn:
+def _column(title: str, scored: StoredPredictions, metric: str) -> BodyColumn:
     predicted, values = scored.predictions, scored.errors[metric]
     translation = camera_to_translation(torch.from_numpy(predicted.camera)).numpy()
     bodies = (predicted.rotations, predicted.betas, translation)

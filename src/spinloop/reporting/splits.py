@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from spinloop.evaluation.predict import Scored, load_scored
+from spinloop.evaluation.predictions import StoredPredictions, load_predictions, load_same_people
 from spinloop.evaluation.truth import rows_of
 from spinloop.files import sha256_of
 from spinloop.reporting.results import SplitInfo, TrainingResults
@@ -22,11 +22,11 @@ class EvaluatedSplit:
     split: SplitInfo
     trainings: Sequence[TrainingResults]
     """Those whose predictions were found."""
-    scored: Sequence[Scored]
+    scored: Sequence[StoredPredictions]
     """Predictions of each training, for the same people."""
     records: pd.DataFrame
     """The people, in the order of the predictions."""
-    fitted: Scored | None
+    fitted: StoredPredictions | None
     """Fits that started at the last training's predictions, of some of the people; None if there are none."""
     annotations: Path
     """The split's table."""
@@ -82,12 +82,12 @@ def load_evaluated(
     known = [each for each in trainings if paths[each.name].is_file()]
     if not known:
         return None
-    scored = load_scored([paths[each.name] for each in known])
+    scored = load_same_people([paths[each.name] for each in known])
     table = folders.annotations / f"{split.key}.parquet"
     records = load_records(table)
     records = records.iloc[rows_of(records["id"].tolist(), scored[0].predictions.ids, table)]
     path = folders.test_fits / split.key / f"network_{known[-1].name}.h5"
-    fitted = load_scored([path])[0] if path.is_file() else None
+    fitted = load_predictions(path) if path.is_file() else None
     if fitted is not None and not fitted.predictions.ids:
         fitted = None
     return EvaluatedSplit(split, known, scored, records, fitted, table, folders.crops / f"{split.key}.h5")

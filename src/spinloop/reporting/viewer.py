@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 
 from spinloop.body.model import BodyModel
-from spinloop.evaluation.truth import NEUTRAL, gendered_vertices, rows_of, truth_of
+from spinloop.evaluation.truth import NEUTRAL, gendered_vertices, rows_of, true_bodies
 from spinloop.params.evaluation import ReportParams
 from spinloop.reporting.figures import at_quantiles, quantile_name
 from spinloop.reporting.splits import EvaluatedSplit
@@ -72,7 +72,7 @@ def make_viewer(evaluated: EvaluatedSplit, bodies: Mapping[str, BodyModel], para
     fitted = {} if evaluated.fitted is None else _fitted_vertices(evaluated, rows, bodies[NEUTRAL])
     records = evaluated.records.iloc[rows]
     if all(pose is not None for pose in records["pose"]):
-        truth = truth_of(records, evaluated.annotations)
+        truth = true_bodies(records, evaluated.annotations)
         pose, betas = (torch.from_numpy(array.astype(np.float32)) for array in (truth.pose, truth.betas))
         vertices = gendered_vertices(bodies, pose, betas, truth.genders)
         layers["truth"] = _relative_to_pelvis(bodies[NEUTRAL], vertices)

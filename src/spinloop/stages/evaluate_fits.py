@@ -34,38 +34,22 @@ def run(
 
     Errors of every person's best fit at each copy of the dictionary that training kept.
     """
-    import torch
-
-    from spinloop.body.joints_only import JointsOnly
     from spinloop.evaluation.dictionary import (
         dictionary_table,
-        fit_errors,
-        load_snapshots,
+        evaluate_dictionary,
         people_table,
-        posed_joints,
         save_table,
-        summarize_fits,
     )
-    from spinloop.evaluation.predict import lineage
     from spinloop.evaluation.protocols import protocol_of_dictionary
-    from spinloop.evaluation.truth import load_body_files, load_truth, rows_of
+    from spinloop.evaluation.truth import load_body_files
     from spinloop.files import write_json
     from spinloop.params.evaluation import EvaluateParams
     from spinloop.params.loader import load_section
 
     section = load_section(params, "evaluate", EvaluateParams)
     protocol = protocol_of_dictionary(section, split)
-    copies, true_bodies = load_snapshots(snapshots), load_truth(truth)
-    true_bodies = true_bodies.take(rows_of(true_bodies.ids, copies.ids, truth))
-    bodies = {
-        gender: JointsOnly(body, "h36m17", torch.float64)
-        for gender, body in load_body_files(body_neutral, body_female, body_male).items()
-    }
-    true_joints = posed_joints(bodies, true_bodies.pose, true_bodies.betas, true_bodies.genders)
-    errors = fit_errors(protocol, bodies, copies, true_joints)
-    save_table(table_out, dictionary_table(copies, errors))
-    save_table(people_out, people_table(copies, errors))
-    summary = summarize_fits(copies, errors, **section.bootstrap)
-    made_from = lineage(section.numbers, dictionary=snapshots, truth=truth)
-    named = {"setting": setting, "split": split, "protocol": protocol.name, "lineage": made_from}
-    write_json(metrics_out, {**named, **summary})
+    files = load_body_files(body_neutral, body_female, body_male)
+    stored, errors, metrics = evaluate_dictionary(snapshots, truth, files, protocol, section)
+    save_table(table_out, dictionary_table(stored, errors))
+    save_table(people_out, people_table(stored, errors))
+    write_json(metrics_out, {"setting": setting, "split": split, **metrics})

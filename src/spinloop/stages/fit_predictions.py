@@ -42,23 +42,14 @@ def run(
 
     Fit everybody with enough 2D joints; a split without 2D joints gives a count of zero.
     """
-    from spinloop.evaluation.measure import Reference, measure
-    from spinloop.evaluation.offline_fits import (
-        Way,
-        as_predictions,
-        fits_from_each_start,
-        image_keypoints,
-        reprojection,
-        rows_to_fit,
-        summarize_refits,
-        take,
-    )
-    from spinloop.evaluation.predict import lineage, load_scored, save_predictions
+    from spinloop.evaluation.offline_fits import fit_test_images
+    from spinloop.evaluation.predictions import load_same_people
     from spinloop.evaluation.protocols import protocol_of_split
-    from spinloop.evaluation.scores import sequence_labels
-    from spinloop.evaluation.truth import NEUTRAL, MaskRows, load_body_files, pose_with, rows_of
+    from spinloop.evaluation.scores import Reference
+    from spinloop.evaluation.summaries import lineage
+    from spinloop.evaluation.truth import NEUTRAL, load_body_files, make_body_models, rows_of
     from spinloop.files import atomic, sha256_of_files, write_json
-    from spinloop.fitting.starts import STARTS, FittingSetup
+    from spinloop.fitting.starts import FittingSetup
     from spinloop.motion.mixture import load_mixture
     from spinloop.params.evaluation import EvaluateParams
     from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
@@ -69,43 +60,23 @@ def run(
 
     section = load_section(params, "evaluate", EvaluateParams)
     fitting = load_section(params, "fitting", FittingParams)
-    rules = load_section(params, "fit_initial", FitInitialParams)
+    offline = load_section(params, "fit_initial", FitInitialParams)
     settings = load_section(params, "settings", SettingsParams).root
     protocol = protocol_of_split(section, split)
     paths = [predictions / f"{setting}.h5" for setting in settings]
-    networks, records = load_scored(paths), load_records(annotations)
-    records = records.iloc[rows_of(records["id"].tolist(), networks[0].predictions.ids, annotations)]
-    keypoints = image_keypoints(records)
-    rows = rows_to_fit(keypoints, rules.min_joints)
+    stored, records = load_same_people(paths), load_records(annotations)
+    records = records.iloc[rows_of(records["id"].tolist(), stored[0].predictions.ids, annotations)]
     numbers = {"evaluate": section.numbers, "fitting": fitting.model_dump()}
-    numbers["fit_initial"] = {"min_joints": rules.min_joints, **rules.lifted_start.model_dump()}
+    numbers["fit_initial"] = {"min_joints": offline.min_joints, **offline.lifted_start.model_dump()}
     made_from = lineage(numbers, annotations=annotations, prior=prior, lifter=lifter)
     made_from["predictions"] = sha256_of_files(paths)
-    summary = {"split": split, "protocol": protocol.name, "lineage": made_from, "n": len(rows)}
-    summary |= {"n_without_keypoints": len(records) - len(rows), "confidence": section.confidence}
-
     files = load_body_files(body_neutral, body_female, body_male)
-    bodies = pose_with(files, load_section(params, "body", PosingParams).engine)
-    setup = FittingSetup(files[NEUTRAL], load_mixture(prior), fitting, rules)
-    judge = setup.fitter(anchor="none")
-    records, keypoints = records.iloc[rows], keypoints[rows]
-    predicted = {name: take(each.predictions, rows) for name, each in zip(settings, networks, strict=True)}
-    found: dict[str, Way] = {}
+    bodies = make_body_models(files, load_section(params, "body", PosingParams).engine)
+    setup = FittingSetup(files[NEUTRAL], load_mixture(prior), fitting, offline)
+    networks, named = dict(zip(settings, stored, strict=True)), {"split": split}
     with atomic(fits_out) as folder, CropReader(crops) as reader:
         folder.mkdir()
-        masks = MaskRows(reader, [reader.index_of[key] for key in records["id"]])
-        reference = Reference(annotations, records, bodies, files[NEUTRAL], masks)
-        for way, state in fits_from_each_start(predicted, keypoints, setup, lifter):
-            fits = as_predictions(records["id"].tolist(), state, bodies[NEUTRAL], section.batch_size)
-            scores = measure(protocol, fits, reference, section.batch_size)
-            found[way] = Way(scores, reprojection(judge, fits, keypoints))
-            save_predictions(folder / f"{way}.h5", fits, scores, {"split": split, "start": way})
-    if found:
-        before = {
-            name: Way(each.scores(protocol, rows), reprojection(judge, predicted[name], keypoints))
-            for name, each in zip(settings, networks, strict=True)
-        }
-        after = {name: found[f"network_{name}"] for name in settings}
-        starts = {name: found[name] for name in STARTS}
-        summary |= summarize_refits(before, after, starts, sequence_labels(records), **section.bootstrap)
-    write_json(metrics_out, summary)
+        reference = Reference(annotations, records, bodies, files[NEUTRAL], reader)
+        found = fit_test_images(networks, reference, setup, lifter, protocol, section, folder, named)
+    made = {"protocol": protocol.name, "lineage": made_from, "confidence": section.confidence}
+    write_json(metrics_out, {**named, **made, **found})

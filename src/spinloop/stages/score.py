@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from spinloop.errors import UserError
 from spinloop.options import ParamsFile
 
 
@@ -44,30 +43,21 @@ def run(
     """
     from spinloop.body.files import load_body
     from spinloop.evaluation.protocols import find_protocol
-    from spinloop.evaluation.scores import summarize
-    from spinloop.evaluation.submission_scores import load_contest, score_contest
-    from spinloop.evaluation.truth import MaskRows, rows_of
+    from spinloop.evaluation.submissions import load_submission, score_submission
+    from spinloop.evaluation.summaries import summarize
     from spinloop.files import write_json
     from spinloop.params.evaluation import EvaluateParams
     from spinloop.params.loader import load_section
-    from spinloop.tables.crops import CropReader
-    from spinloop.tables.records import load_records
 
     section = load_section(params, "evaluate", EvaluateParams)
     chosen = [find_protocol(name, "--protocol") for name in protocol]
     paths = {"neutral": body_neutral, "female": body_female, "male": body_male}
     bodies = {gender: load_body(path) for gender, path in paths.items() if path is not None}
-    masks = None
-    if crops is not None:
-        if truth.suffix != ".parquet":
-            raise UserError(f"--crops {crops}: goes with a table of people; give its .parquet as --truth")
-        reader, ids = CropReader(crops), load_records(truth)["id"].tolist()
-        masks = MaskRows(reader, rows_of(reader.ids, ids, crops).tolist())
-    contest = load_contest(predictions, truth, bodies, masks)
+    submission = load_submission(predictions, truth, bodies, crops)
     results = {}
     for each in chosen:
-        scores = score_contest(each, contest)
-        results[each.name] = summarize(scores, contest.records, **section.bootstrap)
+        scores = score_submission(each, submission)
+        results[each.name] = summarize(scores, submission.records, **section.bootstrap)
         print("\n".join(_lines(each.name, each.metrics, results[each.name])))
     if out is not None:
         write_json(out, {"predictions": predictions.name, "truth": truth.name, "protocols": results})

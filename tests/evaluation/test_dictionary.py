@@ -1,4 +1,4 @@
-"""The dictionary of fits against truth."""
+"""The dictionary of fits against the truth."""
 
 import h5py
 import numpy as np
@@ -106,7 +106,7 @@ def test_snapshots_are_read_and_the_table_is_stable(snapshots, errors, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [("steps", "no copy"), ("pose", "not a file of dictionary copies")]
+    ("name", "fault"), [("steps", "no snapshot"), ("pose", "not a file of snapshots of the dictionary")]
 )
 def test_snapshots_without_content_are_refused(tmp_path, name, fault):
     path = tmp_path / "snapshots.h5"

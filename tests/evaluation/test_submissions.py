@@ -1,4 +1,4 @@
-"""Anybody's predictions: what is taken, what is refused and how, and what comes out."""
+"""Other people's predictions: what is read, what is refused, and the scores."""
 
 import json
 
@@ -8,8 +8,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.evaluation.protocols import find_joint_protocol
-from spinloop.evaluation.submission import read_submitted
-from spinloop.evaluation.submission_scores import load_contest, score_contest
+from spinloop.evaluation.submissions import load_submission, read_submitted, score_submission
 from spinloop.joints import H36M17, PROTOCOL17
 from spinloop.stages import score as stage
 
@@ -28,7 +27,7 @@ def files(tmp_path, people):
 
 
 def _scored(name, predictions, truth):
-    return score_contest(find_joint_protocol(name), load_contest(predictions, truth, {}))
+    return score_submission(find_joint_protocol(name), load_submission(predictions, truth, {}))
 
 
 @pytest.mark.parametrize("name", ["pw3d@1", "h36m_p1@1", "h36m_p2@1", "mpi_inf_3dhp@1"])
@@ -59,11 +58,11 @@ def test_named_joints_may_come_in_any_order_and_hdf5(files, tmp_path, people):
 def test_a_body_is_scored_by_its_mesh_too(body_files, bodies, truth, tmp_path):
     arrays = {"pose": truth.pose, "betas": truth.betas}
     path = _save(tmp_path / "bodies.npz", ids=truth.ids, gender=["neutral"] * 12, **arrays)
-    scores = score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, body_files))
+    scores = score_submission(find_joint_protocol("pw3d@1"), load_submission(path, path, body_files))
     assert set(scores.values) == {"pa_mpjpe_mm", "mpjpe_mm", "pve_mm"}
     assert all((values == 0.0).all() for values in scores.values.values()), "the truth itself has no error"
     with pytest.raises(UserError, match=r"--body-neutral: pw3d@1 needs it"):
-        score_contest(find_joint_protocol("pw3d@1"), load_contest(path, path, {}))
+        score_submission(find_joint_protocol("pw3d@1"), load_submission(path, path, {}))
 
 
 def test_joints_and_a_body_in_one_file_are_both_scored(body_files, bodies, truth, tmp_path, people):
@@ -71,8 +70,8 @@ def test_joints_and_a_body_in_one_file_are_both_scored(body_files, bodies, truth
     body = _save(tmp_path / "body.npz", ids=truth.ids, gender=["neutral"] * 12, **arrays)
     both = _save(tmp_path / "both.npz", ids=truth.ids, joints=people[0][:12], **arrays)
     protocol = find_joint_protocol("pw3d@1")
-    scores = score_contest(protocol, load_contest(both, body, body_files))
-    own = score_contest(protocol, load_contest(body, body, body_files))
+    scores = score_submission(protocol, load_submission(both, body, body_files))
+    own = score_submission(protocol, load_submission(body, body, body_files))
     assert set(scores.values) == set(own.values)
     assert scores.values["mpjpe_mm"].min() > 100.0, "the joints are the file's, not the body's"
 
@@ -96,11 +95,11 @@ def _change(arrays, **changes):
         (lambda ids, x: ("toy", x), r"p\.npz: ids: expected a list, found shape \(\)"),
     ],
 )  # fmt: skip
-def test_bad_files_are_refused_with_the_first_id_and_the_cure(change, message, files, people, tmp_path):
+def test_bad_files_are_refused_with_the_first_id_and_the_fix(change, message, files, people, tmp_path):
     ids, joints = change(IDS, people[0])
     _save(files[0], ids=ids, joints=joints)
     with pytest.raises(UserError, match=message):
-        load_contest(*files, {})
+        load_submission(*files, {})
 
 
 def test_a_file_that_is_neither_joints_nor_body_is_refused(tmp_path):
