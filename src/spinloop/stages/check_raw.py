@@ -13,12 +13,12 @@ _SHOWN_OF_EACH = 10
 
 def run(
     *,
-    raw: Annotated[Path, Option(help="Folder of the dataset here.")],
-    manifest: Annotated[Path, Option(help="The list that `list_raw` wrote there.")],
+    raw: Annotated[Path, Option(help="Folder of the dataset.")],
+    manifest: Annotated[Path, Option(help="List of the files (CSV), of `list_raw`.")],
 ) -> None:
-    """Compare raw data with a list of them, say of the machine on which a number was made.
+    """Compare raw data with a list of their files.
 
-    Say which files are missing, changed or not listed; any of them is an error.
+    Files that are missing, changed or not listed are an error.
     """
     from spinloop.datasets.raw_files import compare, count_files, hash_files, load_entries
     from spinloop.progress import progress, say

@@ -10,13 +10,16 @@ def run(
     *,
     part: Annotated[
         list[Path],
-        Option(help="The fits of one part (HDF5), once for each part; or a folder of them, taken by number."),
+        Option(
+            help="Fits of one part (HDF5), or a folder of parts, which are sorted by number; may be "
+            "given several times."
+        ),
     ],
     out: Annotated[Path, Option(help="All fits (HDF5).")],
 ) -> None:
-    """Join the parts of a split's fits into one store.
+    """Join the parts of a split's fits into one file.
 
-    Join parts in the order given; a person in two of them is a mistake.
+    Parts are joined in the order given. A person in two of them is an error.
     """
     from spinloop.fitting.offline import join_parts, part_files
     from spinloop.progress import say

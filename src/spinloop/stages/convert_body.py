@@ -10,30 +10,26 @@ from spinloop.errors import UserError
 
 def run(
     file: Annotated[
-        Path, Argument(help="SMPL_NEUTRAL.pkl, basicModel_…_lbs_….pkl, or an npz with the same keys.")
+        Path, Argument(help="`SMPL_NEUTRAL.pkl`, `basicModel_…_lbs_….pkl`, or an npz with the same keys.")
     ],
     *,
     out: Annotated[
-        Path,
-        Option(
-            help="The body file to write (npz); keys as in the SMPL file, with SPIN's regressors and "
-            "part labels."
-        ),
+        Path, Option(help="Body file (npz): the arrays of the SMPL file, SPIN's regressors and part labels.")
     ],
     regressors: Annotated[
         Path | None,
         Option(
-            help="Folder with SPIN's J_regressor_extra.npy, J_regressor_h36m.npy, vertex_texture.npy "
-            "and cube_parts.npy; without it they are looked for beside the SMPL file."
+            help="Folder of SPIN's `J_regressor_extra.npy`, `J_regressor_h36m.npy`, "
+            "`vertex_texture.npy` and `cube_parts.npy`. Default: the folder of the SMPL file."
         ),
     ] = None,
     gender: Annotated[
-        str | None, Option(help="Neutral, female or male, if the file's name does not tell.")
+        str | None, Option(help="`neutral`, `female` or `male`. Default: as the file's name says.")
     ] = None,
 ) -> None:
-    """Turn a real SMPL file, pickled or not, into a body file of plain arrays.
+    """Convert an SMPL file, pickled or not, to a body file of plain arrays.
 
-    Read the arrays without chumpy and without running the pickle, check them, write them.
+    The arrays are read without chumpy and without running the pickle, and are checked.
     """
     from spinloop.body.files import GENDERS, save_body
     from spinloop.body.smpl import convert_smpl

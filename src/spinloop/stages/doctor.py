@@ -12,13 +12,12 @@ _COLORS = {"found": "green", "missing": "yellow", "faulty": "red"}
 
 def run(
     *,
-    folder: Annotated[Path, Option(help="Where your files lie, in any subfolders.")] = Path("data/raw"),
+    folder: Annotated[Path, Option(help="Folder of your files; subfolders are searched.")] = Path("data/raw"),
 ) -> None:
-    """Say which licence-bound files were found, what is missing, and what each of them enables.
+    """List the licensed files that are found or missing, and what each of them enables.
 
-    Look through a folder. Nothing is changed, and nothing in the files is run.
-
-    Everything works without these files on the free body and the mirrors.
+    Nothing is changed, and no code in a file is run. Without these files, everything works on the free body
+    and the mirrors.
     """
     from spinloop.body.licensed import body_files, file_by_name, find_licensed
     from spinloop.motion.mixture import load_mixture

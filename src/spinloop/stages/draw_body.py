@@ -17,13 +17,13 @@ def run(
     *,
     body: BodyFile,
     prior: PriorFile,
-    out: Annotated[Path, Option(help="The page (HTML).")],
+    out: Annotated[Path, Option(help="Page with all pictures (HTML).")],
     pictures: Annotated[Path, Option(help="Folder of the pictures (PNG).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Draw a body: rest pose with joints, parts, shape coefficients, landmarks, bent joints, poses.
+    """Render a body: rest pose, joints, parts, shape coefficients, landmarks, bent joints, poses.
 
-    Write each picture, and one page with all of them in it.
+    Each picture is written, and one page with all of them.
     """
     import cv2
     import numpy as np

@@ -21,19 +21,19 @@ def run(
     *,
     setting: SettingName,
     split: SplitName,
-    network: Annotated[Path, Option(help="Weights.")],
+    network: Annotated[Path, Option(help="Weights of the network, of `train`.")],
     crops: CropsFile,
     annotations: AnnotationsTable,
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    predictions_out: Annotated[Path, Option(help="Every prediction and its errors (HDF5).")],
-    metrics_out: Annotated[Path, Option(help="Means and intervals (JSON).")],
+    predictions_out: Annotated[Path, Option(help="Predictions and their errors (HDF5).")],
+    metrics_out: Annotated[Path, Option(help="Means and confidence intervals (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Run a trained network over a split and measure it under the split's protocol.
+    """Run a trained network on a test split and measure it under the split's protocol.
 
-    Predict the body of every person that has a crop; compare as `evaluate.splits` says.
+    The body of every person with a crop is predicted. `evaluate.splits` names the protocol.
     """
     from spinloop.evaluation.predictions import save_predictions
     from spinloop.evaluation.protocols import protocol_of_split

@@ -20,19 +20,19 @@ def run(
     *,
     setting: SettingName,
     split: SplitName,
-    snapshots: Annotated[Path, Option(help="Copies of the dictionary (HDF5: ids, steps, pose, betas).")],
+    snapshots: Annotated[Path, Option(help="Snapshots of the fits during training (HDF5), of `train`.")],
     truth: TruthTable,
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    metrics_out: Annotated[Path, Option(help="First and last copy compared (JSON).")],
-    table_out: Annotated[Path, Option(help="One row per copy (CSV).")],
-    people_out: Annotated[Path, Option(help="One row per person, first and last copy (CSV).")],
+    metrics_out: Annotated[Path, Option(help="Comparison of the first and the last snapshot (JSON).")],
+    table_out: Annotated[Path, Option(help="Errors by snapshot (CSV).")],
+    people_out: Annotated[Path, Option(help="Errors by person, first and last snapshot (CSV).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Measure the dictionary of fits over training against the truth of a mirror.
+    """Measure the fits during training against the true bodies of a mirror.
 
-    Errors of every person's best fit at each copy of the dictionary that training kept.
+    The snapshots hold the best fit of every person at some steps of the training.
     """
     from spinloop.evaluation.dictionary import (
         dictionary_table,

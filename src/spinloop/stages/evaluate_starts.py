@@ -22,9 +22,9 @@ from spinloop.options import (
 def run(
     *,
     split: SplitName,
-    start: Annotated[list[str], Option(help="Name of a start; once for each.")],
+    start: Annotated[list[str], Option(help="Name of a start; may be given several times.")],
     fits: Annotated[
-        list[Path], Option(help="Folder of its fits' parts; once for each start, in the same order.")
+        list[Path], Option(help="Folder of the fits' parts, once for each `--start`, in the same order.")
     ],
     keypoints: KeypointsTable,
     truth: TruthTable,
@@ -33,12 +33,12 @@ def run(
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    out: Annotated[Path, Option(help="The comparison (JSON).")],
+    out: Annotated[Path, Option(help="Comparison (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Compare the starts of the offline fits on a mirror: how well they reproject, what they are worth in 3D.
+    """Compare the starts of the offline fits on a mirror: reprojection error, 3D error, failures.
 
-    Reprojection and 3D error before and after the fits of each start, and failures.
+    Errors are measured before and after the fits of each start.
     """
     from spinloop.evaluation.offline_fits import evaluate_starts
     from spinloop.evaluation.protocols import protocol_of_dictionary

@@ -11,18 +11,16 @@ from spinloop.options import AnnotationsTable
 def run(
     *,
     annotations: AnnotationsTable,
-    out: Annotated[Path, Option(help="The file (npz).")],
+    out: Annotated[Path, Option(help="Annotation file (npz).")],
     keypoints: Annotated[
-        Path | None,
-        Option(help="Table of merged keypoints (Parquet), for `openpose`; without it there is none."),
+        Path | None, Option(help="Table of merged keypoints (Parquet), written as `openpose`.")
     ] = None,
 ) -> None:
-    """Write our tables as one of SPIN's annotation files (dataset_extras).
+    """Write our tables as an annotation file of SPIN (dataset_extras).
 
-    Write the arrays that SPIN's code reads; besides these `id`, which it does not look at.
-
-    Always there are `imgname`, `center` and `scale`; of `part`, `openpose`, `S`, `pose`, `shape`, `gender`,
-    `maskname` and `partname` what anybody has.
+    Rows are in the order of the annotations. The file has `imgname`, `center` and `scale`; it has `part`,
+    `openpose`, `S`, `pose`, `shape`, `gender`, `maskname` and `partname` if any person has them; SPIN
+    ignores a further array, `id`.
     """
     from spinloop.datasets.spin import save_extras
     from spinloop.joints import N_OPENPOSE

@@ -11,19 +11,19 @@ from spinloop.options import AnnotationsTable
 
 def run(
     *,
-    fits: Annotated[Path, Option(help="The store (HDF5).")],
+    fits: Annotated[Path, Option(help="Fits (HDF5), of `collect_fits` or `train`.")],
     annotations: AnnotationsTable,
     out: Annotated[
         Path,
         Option(
-            help="`*.npy` as of static_fits (one array, people × 82), or `*.npz` as of spin_fits "
-            "(pose, betas, valid_fit)."
+            help="`*.npy` as in static_fits (one array, people × 82), or `*.npz` as in spin_fits "
+            "(`pose`, `betas`, `valid_fit`)."
         ),
     ],
 ) -> None:
-    """Write a store of fits as one of SPIN's files of fits.
+    """Write fits as a file of SPIN's fits (static_fits or spin_fits).
 
-    Write poses and shapes by row, in the order of the annotations (and of `spinloop export_official`).
+    Rows are in the order of the annotations, as in `export_official`.
     """
     from spinloop.fitting.spin_fits import save_official_fits
     from spinloop.progress import say

@@ -15,13 +15,11 @@ def run(
     *,
     annotations: AnnotationsTable,
     raw: RawFolder,
-    out: Annotated[
-        Path, Option(help="A folder that does not exist yet; detectors and `pack_crops --raw` can read it.")
-    ],
+    out: Annotated[Path, Option(help="New folder; detectors and `pack_crops --raw` can read it.")],
 ) -> None:
-    """Write the frames of videos that a table names as image files, for tools that read no videos.
+    """Write the video frames that a table names as image files, for tools that read no videos.
 
-    Each frame goes to its own name below the new folder, which can then stand for the dataset's.
+    The folder has the layout of the dataset and can be used in its place.
     """
     from spinloop.files import atomic
     from spinloop.progress import progress, say

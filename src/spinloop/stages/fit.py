@@ -13,57 +13,60 @@ from spinloop.options import ParamsFile
 def run(
     *,
     body: Annotated[
-        Path, Option(help="A file of `prepare_body` or `convert-body`, or SMPL's own .pkl or .npz.")
+        Path, Option(help="Body: a file of `prepare_body` or `convert_body`, or SMPL's own .pkl or .npz.")
     ],
     out: Annotated[
         Path,
         Option(
-            help="Fits: npz with `ids, pose, betas, cam_t, joints, reprojection, objective, status, "
-            "iterations, seconds`."
+            help="Fits: npz with `ids`, `pose`, `betas`, `cam_t`, `joints`, `reprojection`, "
+            "`objective`, `status`, `iterations` and `seconds`."
         ),
     ],
     prior: Annotated[
         Path | None,
-        Option(
-            help="The mixture of poses: npz of `fit_prior`, or SMPLify's .pkl; the package's own if left out."
-        ),
+        Option(help="Pose prior: npz of `fit_prior`, or SMPLify's .pkl. Default: the one in the package."),
     ] = None,
     keypoints: Annotated[
         Path | None,
         Option(
-            help="Keypoints: npz with `keypoints` (N, 49, 3), x, y in pixels of a square crop around the "
-            "person, and confidence (or (N, 25, 3), OpenPose alone); if wanted `size`, the side of "
-            "the crop (else 224), `ids`, and a start."
+            help="Keypoints: npz with `keypoints` (N, 49, 3), x and y in pixels of a square crop "
+            "around the person, and confidence (or (N, 25, 3), OpenPose alone). Optional arrays: "
+            "`size`, the side of the crop (default 224), `ids`, and a start."
         ),
     ] = None,
     openpose: Annotated[
         Path | None,
-        Option(help="Folder of OpenPose's BODY_25 files (`a_keypoints.json`); everybody in them is fitted."),
+        Option(
+            help="Folder of OpenPose's BODY_25 files (`a_keypoints.json`); every person in them is fitted."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, Option(help="Folder of their photographs (`a.jpg`), on which the fits are drawn.")
+        Path | None, Option(help="Folder of their photographs (`a.jpg`), over which the fits are rendered.")
     ] = None,
     overlays: Annotated[
-        Path | None, Option(help="Folder for the drawings; `<out>_overlays` if left out.")
+        Path | None, Option(help="Folder of these pictures. Default: `<out>_overlays`.")
     ] = None,
     start: Annotated[
         str,
         Option(
-            help="`mean`, `lifted`, or an npz with `pose` (N, 72) and if wanted `betas` (N, 10), "
-            "`cam_t` (N, 3); if left out, that of the keypoints' file, or else the mean pose."
+            help="`mean`, `lifted`, or an npz with `pose` (N, 72) and optionally `betas` (N, 10) and "
+            "`cam_t` (N, 3). Default: the start in the file of keypoints, else the mean pose."
         ),
     ] = "",
-    lifter: Annotated[Path | None, Option(help="File of `train_lifter`, for `--start lifted`.")] = None,
+    lifter: Annotated[Path | None, Option(help="Network of `train_lifter`, for `--start lifted`.")] = None,
     solver: Annotated[
-        Literal["lm", "adam", ""], Option(help="`lm` or `adam`; of `params` if left out.")
+        Literal["lm", "adam", ""], Option(help="`lm` or `adam`. Default: as the parameter file says.")
     ] = "",
-    iterations: Annotated[int, Option(help="Of the solver; of `params` if left out.")] = 0,
-    device: Annotated[str, Option(help="Where to compute, `cpu` or `cuda`.")] = "cpu",
+    iterations: Annotated[
+        int, Option(help="Iterations of the solver. Default: as the parameter file says.")
+    ] = 0,
+    device: Annotated[str, Option(help="`cpu` or `cuda`.")] = "cpu",
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Fit a body to your own 2D keypoints, or to OpenPose's files.
 
-    Fit pose, shape and camera of each person: `--keypoints FILE`, or `--openpose DIR --images DIR`.
+    Give `--keypoints FILE`, or `--openpose DIR --images DIR`. Pose, shape and camera of each person are
+    fitted.
     """
     import torch
 

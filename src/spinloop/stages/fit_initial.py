@@ -15,18 +15,18 @@ def run(
     body: BodyFile,
     prior: PriorFile,
     keypoints: KeypointsTable,
-    out: Annotated[Path, Option(help="The fits of this part (HDF5).")],
+    out: Annotated[Path, Option(help="Fits of this part (HDF5).")],
     start: Annotated[
-        str, Option(help="`mean`, the mean pose in stages, or `lifted`, 2D lifted to 3D.")
+        str, Option(help="`mean`: the mean pose, fitted in stages; `lifted`: 2D keypoints lifted to 3D.")
     ] = "mean",
-    lifter: Annotated[Path | None, Option(help="File of the lifter, for `lifted`.")] = None,
-    shard: Annotated[int, Option(help="Which part, one of `fit_initial.shards`.")] = 0,
+    lifter: Annotated[Path | None, Option(help="Network of `train_lifter`, for `--start lifted`.")] = None,
+    shard: Annotated[int, Option(help="Number of the part, one of `fit_initial.shards`.")] = 0,
     state: StateFolder = Path(".state"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Fit a body to every person of a split: the fits that training starts with.
 
-    Fit one part of a split. Stopped, the same command goes on after the last finished batch.
+    One part of the split is fitted. After a stop, the same command resumes after the last finished batch.
     """
     from spinloop.body.files import load_body
     from spinloop.files import fingerprint

@@ -22,7 +22,7 @@ def run(
     *,
     split: SplitName,
     predictions: Annotated[
-        Path, Option(help="Folder of what `evaluate` predicted of it; every setting's is fitted.")
+        Path, Option(help="Folder of the predictions of `evaluate` on this split, one file for each setting.")
     ],
     crops: CropsFile,
     annotations: AnnotationsTable,
@@ -33,14 +33,15 @@ def run(
     body_male: MaleBodyFile,
     fits_out: Annotated[
         Path,
-        Option(help="Folder of the fits with their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`."),
+        Option(help="Folder of the fits and their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`."),
     ],
-    metrics_out: Annotated[Path, Option(help="Means and intervals of networks and fits (JSON).")],
+    metrics_out: Annotated[Path, Option(help="Means and confidence intervals of networks and fits (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit bodies to the keypoints of test images from each network, the mean pose and lifted 2D.
+    """Fit bodies to the 2D joints of test images, from each network's predictions and other starts.
 
-    Fit everybody with enough 2D joints; a split without 2D joints gives a count of zero.
+    Everybody with enough 2D joints is fitted from each network's prediction, from the mean pose and from
+    lifted keypoints; networks and fits are measured. A split without 2D joints gives a count of zero.
     """
     from spinloop.evaluation.offline_fits import fit_test_images
     from spinloop.evaluation.predictions import load_same_people

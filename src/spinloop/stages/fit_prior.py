@@ -14,19 +14,19 @@ _N_SAMPLES = 10_000
 
 def run(
     *,
-    out: Annotated[Path, Option(help="The mixture (npz).")],
+    out: Annotated[Path, Option(help="Pose prior, a mixture of Gaussians (npz).")],
     report: Annotated[
         Path,
         Option(
-            help="How well a mixture of four fifths of the clips foretells the rest (nats per pose), "
-            "and the share of the mixture's samples that a person can take (JSON)."
+            help="Held-out log-likelihood (nats per pose) of a mixture of four fifths of the clips, "
+            "and the share of the samples that are plausible poses (JSON)."
         ),
     ],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit the mixture of body poses on recorded motion, or take the one that comes with the package.
+    """Fit the pose prior to recorded motion, or copy the one in the package.
 
-    Write the pose prior.
+    `prior.motion` names the recordings; without any, the prior in the package is copied.
     """
     from spinloop.files import atomic
     from spinloop.motion.mixture import PACKAGED_MIXTURE, save_mixture

@@ -9,13 +9,16 @@ from typer import Option
 def run(
     *,
     checkpoint: Annotated[
-        Path, Option(help="SPIN's file, or any file with the same state dict under the key `model`.")
+        Path,
+        Option(
+            help="SPIN's `model_checkpoint.pt`, or any file with the same state dict under the key `model`."
+        ),
     ],
-    out: Annotated[Path, Option(help="The network file to write.")],
+    out: Annotated[Path, Option(help="Network file.")],
 ) -> None:
     """Check SPIN's published checkpoint and convert it to a network file.
 
-    Read `model_checkpoint.pt` without running what is in it, compare all 331 entries, write our form.
+    No code in the checkpoint is run. All 331 entries are compared with the network's.
     """
     from spinloop.regression.weights import OFFICIAL, build_network, read_official, save_network
 

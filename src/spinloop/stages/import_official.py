@@ -11,23 +11,22 @@ from spinloop.options import RawFolder, SplitName, StatisticsFile
 
 def run(
     *,
-    file: Annotated[Path, Option(help="E.g. coco_2014_train.npz.")],
+    file: Annotated[Path, Option(help="Annotation file, e.g. coco_2014_train.npz.")],
     split: SplitName,
     raw: RawFolder,
-    out: Annotated[Path, Option(help="Table of annotated people (Parquet), as of `spinloop preprocess`.")],
+    out: Annotated[Path, Option(help="Table of annotated people (Parquet), as of `preprocess`.")],
     keypoints: Annotated[
         Path,
         Option(
-            help="Table of merged keypoints (Parquet), as of `spinloop merge`; people without any "
-            "joint are left out."
+            help="Table of merged keypoints (Parquet), as of `merge`; people without any joint are left out."
         ),
     ],
     stats: StatisticsFile,
-    masks: Annotated[str, Option(help="Folder of UPi-S1h below `raw`, for LSP's test images.")] = "upi-s1h",
+    masks: Annotated[str, Option(help="Folder of UPi-S1h below `--raw`, for LSP's test images.")] = "upi-s1h",
 ) -> None:
-    """Turn one of SPIN's annotation files (dataset_extras) into our tables.
+    """Convert an annotation file of SPIN (dataset_extras) to our tables.
 
-    Read the people and the detections that are theirs; matching has been done by who made the file.
+    It holds people and their detections, already matched.
     """
     from spinloop.datasets.spin import Extras, keypoint_row, read_people
     from spinloop.files import write_json

@@ -6,23 +6,23 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, KeypointsTable, ParamsFile, PriorFile, SplitName
+from spinloop.options import KeypointsTable, ParamsFile, PriorFile, SplitName
 
 
 def run(
     *,
-    file: Annotated[Path, Option(help="E.g. coco_fits.npy or coco.npz.")],
-    extras: Annotated[Path, Option(help="The annotation file of the same rows, e.g. coco_2014_train.npz.")],
+    file: Annotated[Path, Option(help="File of fits, e.g. coco_fits.npy or coco.npz.")],
+    extras: Annotated[Path, Option(help="Annotation file with the same rows, e.g. coco_2014_train.npz.")],
     split: SplitName,
     keypoints: KeypointsTable,
-    body: BodyFile,
+    body: Annotated[Path, Option(help="Body of the fits: your own SMPL file, converted.")],
     prior: PriorFile,
-    out: Annotated[Path, Option(help="The store (HDF5), as of `spinloop collect_fits`.")],
+    out: Annotated[Path, Option(help="Fits (HDF5), as of `collect_fits`.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Turn one of SPIN's files of fits (static_fits, spin_fits) into a store of fits.
+    """Convert a file of SPIN's fits (static_fits, spin_fits).
 
-    Join fits with people by row, place each before its camera, measure it, and keep it by id.
+    Fits and people are joined by row. Each fit gets a translation and is measured.
     """
     from spinloop.body.files import load_body
     from spinloop.datasets.spin import Extras

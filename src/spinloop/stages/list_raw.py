@@ -8,13 +8,13 @@ from typer import Option
 
 def run(
     *,
-    raw: Annotated[Path, Option(help="Folder of a dataset.")],
-    out: Annotated[Path, Option(help="The list (CSV: path, bytes, sha256).")],
+    raw: Annotated[Path, Option(help="Folder of the dataset.")],
+    out: Annotated[Path, Option(help="List of the files (CSV: path, bytes, sha256).")],
     summary: Annotated[Path, Option(help="Number of files and bytes, and the hash of the list (JSON).")],
 ) -> None:
-    """List raw data, every file with its size and hash: the list is kept, the data themselves never leave.
+    """List the files of a dataset with their sizes and hashes.
 
-    Read every file once.
+    The list is kept; the data stay where they are.
     """
     from spinloop.datasets.raw_files import count_files, hash_files, save_entries
     from spinloop.files import write_json

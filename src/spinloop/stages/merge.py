@@ -16,9 +16,8 @@ def run(
     openpose: Annotated[
         Path | None,
         Option(
-            help="Folder of OpenPose's detections, `<image>_keypoints.json` at each image's path, or a "
-            "JSON file of COCO's 17 joints from another detector (see docs/datasets.md); none if "
-            "left out."
+            help="Folder of OpenPose's files, `<image>_keypoints.json` at each image's path, or a JSON "
+            "file of COCO's 17 joints from another detector (docs/datasets.md)."
         ),
     ] = None,
     compat: Annotated[
@@ -27,9 +26,9 @@ def run(
     ] = "none",
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Join OpenPose's detections with the annotations: the 49 joints that bodies are fitted to.
+    """Merge OpenPose's detections and the annotations: the 49 joints that bodies are fitted to.
 
-    Find, for every annotated person, the detected person that it is; nobody if nobody fits.
+    Each annotated person gets the detection that matches, or none.
     """
     from spinloop.files import write_json
     from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections

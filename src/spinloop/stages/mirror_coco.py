@@ -12,17 +12,17 @@ def run(
     *,
     body: BodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, as COCO is unpacked.")],
+    out: Annotated[Path, Option(help="Folder of the dataset, in COCO's layout.")],
     openpose: Annotated[
-        Path, Option(help="Folder of the detections; they lie in a folder named like the subset in it.")
+        Path, Option(help="Folder of OpenPose's files, in a subfolder named like the subset.")
     ],
     truth: TruthTable,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of COCO: photographs of people with 2D joints, and OpenPose files beside.
+    """Render a mirror of COCO: photographs of people with 2D joints, and OpenPose files.
 
-    Draw the pictures; write them as COCO and OpenPose would, and apart from them what made them.
+    Images and annotations are written as COCO has them, the true bodies and cameras apart from them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.coco import write_coco

@@ -13,23 +13,20 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path,
-        Option(help="Folder of the dataset, as Human3.6M is unpacked, MoSh's parameters in mosh/ in it."),
+        Path, Option(help="Folder of the dataset, in Human3.6M's layout, with MoSh's parameters in `mosh`.")
     ],
     openpose: Annotated[
-        Path, Option(help="Folder of the detections of training frames; they lie at the frames' paths in it.")
+        Path, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
     ],
-    truth_train: Annotated[
-        Path, Option(help="Table of the true bodies and cameras of the training subjects.")
-    ],
-    truth_p1: Annotated[Path, Option(help="The same of the test subjects.")],
-    truth_p2: Annotated[Path, Option(help="The same of the test subjects before the frontal camera.")],
+    truth_train: Annotated[Path, Option(help="True bodies and cameras of the training subjects (Parquet).")],
+    truth_p1: Annotated[Path, Option(help="True bodies and cameras of the test subjects (Parquet).")],
+    truth_p2: Annotated[Path, Option(help="True bodies and frontal camera of the test subjects (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of Human3.6M: videos of four calibrated cameras, 3D and 2D poses, OpenPose's files.
+    """Render a mirror of Human3.6M: videos of four calibrated cameras, poses, OpenPose files.
 
-    Film the actions; write them as Human3.6M does, and apart from them what made them.
+    Images and annotations are written as Human3.6M has them, the true bodies and cameras apart from them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.h36m import TEST, TEST_FRONTAL, TRAIN, write_h36m

@@ -13,20 +13,18 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path, Option(help="Folder of the training images, as LSP's original images are unpacked.")
+        Path, Option(help="Folder of the training images, in the layout of LSP's original images.")
     ],
-    openpose: Annotated[Path, Option(help="Folder of the detections; they lie in images in it.")],
+    openpose: Annotated[Path, Option(help="Folder of OpenPose's files, in `images`.")],
     truth: TruthTable,
-    test_out: Annotated[
-        Path, Option(help="Folder of the test images, as LSP is unpacked, with upi-s1h in it.")
-    ],
-    test_truth: Annotated[Path, Option(help="Table of the true bodies and cameras of the test images.")],
+    test_out: Annotated[Path, Option(help="Folder of the test images, in LSP's layout, with `upi-s1h`.")],
+    test_truth: Annotated[Path, Option(help="True bodies and cameras of the test images (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of Leeds Sports Pose: training images with OpenPose files, test images with masks.
+    """Render a mirror of LSP: training images with OpenPose files, test images with masks.
 
-    Draw the pictures; write them as LSP and OpenPose would, and apart from them what made them.
+    Images and annotations are written as LSP has them, the true bodies and cameras apart from them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.job import load_job, save_truth

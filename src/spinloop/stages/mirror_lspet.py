@@ -12,15 +12,16 @@ def run(
     *,
     body: BodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, as LSPET is unpacked.")],
-    openpose: Annotated[Path, Option(help="Folder of the detections.")],
+    out: Annotated[Path, Option(help="Folder of the dataset, in the layout of LSP extended.")],
+    openpose: Annotated[Path, Option(help="Folder of OpenPose's files.")],
     truth: TruthTable,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of Leeds Sports Pose extended: people with 14 joints, and OpenPose files beside.
+    """Render a mirror of LSP extended: images of people with 14 joints, and OpenPose files.
 
-    Draw the pictures; write them as LSPET and OpenPose would, and apart from them what made them.
+    Images and annotations are written as LSP extended has them, the true bodies and cameras apart from
+    them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.job import load_job, save_truth

@@ -13,21 +13,26 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path, Option(help="Folder of the dataset, with SPIN's multi-view fits of its training set.")
+        Path,
+        Option(
+            help="Folder of the dataset, in MPI-INF-3DHP's layout, with SPIN's multi-view fits of its "
+            "training set."
+        ),
     ],
     openpose: Annotated[
-        Path, Option(help="Folder of the detections of training frames; they lie at the frames' paths in it.")
+        Path, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
     ],
     truth_train: Annotated[
-        Path, Option(help="Table of the true bodies and cameras of the training frames that are used.")
+        Path, Option(help="True bodies and cameras of the training frames that are used (Parquet).")
     ],
-    truth_test: Annotated[Path, Option(help="The same of the test frames.")],
+    truth_test: Annotated[Path, Option(help="True bodies and cameras of the test frames (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of MPI-INF-3DHP: training videos with OpenPose's files, and six test sequences.
+    """Render a mirror of MPI-INF-3DHP: training videos with OpenPose files, six test sequences.
 
-    Film the sequences; write them as MPI-INF-3DHP does, and apart from them what made them.
+    Images and annotations are written as MPI-INF-3DHP has them, the true bodies and cameras apart from
+    them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.job import load_job, save_truth

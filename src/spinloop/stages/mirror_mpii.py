@@ -12,15 +12,15 @@ def run(
     *,
     body: BodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, as MPII is unpacked, with train.h5.")],
-    openpose: Annotated[Path, Option(help="Folder of the detections; they lie in images in it.")],
+    out: Annotated[Path, Option(help="Folder of the dataset, in MPII's layout, with `train.h5`.")],
+    openpose: Annotated[Path, Option(help="Folder of OpenPose's files, in `images`.")],
     truth: TruthTable,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Render a mirror of MPII: photographs of people with 16 joints, and OpenPose files beside.
+    """Render a mirror of MPII: photographs of people with 16 joints, and OpenPose files.
 
-    Draw the pictures; write them as MPII and OpenPose would, and apart from them what made them.
+    Images and annotations are written as MPII has them, the true bodies and cameras apart from them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.job import load_job, save_truth

@@ -13,14 +13,14 @@ def run(
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, as 3DPW is unpacked.")],
+    out: Annotated[Path, Option(help="Folder of the dataset, in 3DPW's layout.")],
     truth: TruthTable,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Render a mirror of 3DPW: videos of people with their true bodies.
 
-    Draw the videos; write them as 3DPW does, and apart from them what made them.
+    Images and annotations are written as 3DPW has them, the true bodies and cameras apart from them.
     """
     from spinloop.files import atomic
     from spinloop.mirror.job import load_job, save_truth

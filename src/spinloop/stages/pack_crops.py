@@ -13,12 +13,15 @@ def run(
     annotations: AnnotationsTable,
     raw: RawFolder,
     out: Annotated[Path, Option(help="Packed crops (HDF5).")],
-    stats: Annotated[Path, Option(help="How many were packed, and whose image could not be read (JSON).")],
+    stats: Annotated[
+        Path, Option(help="Number of packed crops, and people whose image cannot be read (JSON).")
+    ],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Pack every person's image region as JPEG into one file: training never opens the originals again.
+    """Pack the image region of every person as JPEG into one file.
 
-    Decode each image once, cut out its people with room for rotation and zoom, and pack them.
+    Each image is decoded once. The regions leave room for rotation and zoom, so that training does not open
+    the originals.
     """
     from spinloop.files import write_json
     from spinloop.params.datasets import CropsParams

@@ -10,21 +10,20 @@ from spinloop.options import ParamsFile
 
 def run(
     *,
-    out: Annotated[Path, Option(help="Folder for `neutral.npz`, `female.npz` and `male.npz`.")],
+    out: Annotated[Path, Option(help="Folder of `neutral.npz`, `female.npz` and `male.npz`.")],
     report: Annotated[
         Path,
         Option(
-            help="JSON file with the population's figures beside published ones, and the errors of the "
-            "regressors; for real SMPL only its source."
+            help="Measures of the population beside published ones, and the errors of the regressors "
+            "(JSON); for SMPL only the source."
         ),
     ],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Build the free body in SMPL's array shapes, or take real SMPL: neutral, female, male.
+    """Build the free body (neutral, female, male) in SMPL's array shapes, or convert SMPL.
 
-    Draw adults from Anny and write their mean, shape directions and joints as SMPL-format files.
-
-    With `body.source: smpl` convert the files of `body.smpl_folder` instead (DVC does not watch that folder).
+    The free body is made from adults sampled with Anny. With `body.source: smpl`, the files in
+    `body.smpl_folder` are converted instead; DVC does not watch that folder.
     """
     import numpy as np
 

@@ -5,25 +5,28 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from spinloop.options import ParamsFile, RawFolder, SplitName, StatisticsFile
+from spinloop.options import ParamsFile, RawFolder, StatisticsFile
 
 
 def run(
     *,
-    split: SplitName,
-    source: Annotated[str, Option(help="The dataset's format, e.g. coco or pw3d.")],
+    split: Annotated[
+        str,
+        Option(help="Name of the split, a key of `sources` in params.yaml and the first part of every id."),
+    ],
+    source: Annotated[str, Option(help="Format of the dataset, e.g. `coco` or `pw3d`.")],
     raw: RawFolder,
-    out: Annotated[Path, Option(help="The table (Parquet).")],
+    out: Annotated[Path, Option(help="Table of annotated people (Parquet).")],
     stats: StatisticsFile,
     compat: Annotated[
         Literal["none", "official"],
-        Option(help="Official keeps the people, and the order, of the published preprocessing."),
+        Option(help="`official` keeps the people and the order of the published preprocessing."),
     ] = "none",
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Read a dataset in its own format into a table with one row per annotated person.
+    """Read a dataset in its own format into a table with one row for each annotated person.
 
-    Read, check, count: people who cannot be used are left out, and the statistics say why.
+    People who cannot be used are left out; the statistics say why.
     """
     from spinloop.datasets import read_source, reader
     from spinloop.files import write_json

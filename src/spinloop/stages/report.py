@@ -14,18 +14,24 @@ _RESULT_FILES = (".csv", ".h5", ".json", ".parquet")
 def run(
     *,
     metrics: Annotated[
-        Path, Option(help="Folder of what the `evaluate…` stages and `fit_predictions` measured.")
+        Path,
+        Option(
+            help="Folder of the metrics of `evaluate`, `evaluate_fits`, `evaluate_starts` and "
+            "`fit_predictions`."
+        ),
     ],
-    training: Annotated[Path, Option(help="Folder of the loss curves.")],
-    dictionary: Annotated[Path, Option(help="Folder of the dictionaries' quality over the steps.")],
+    training: Annotated[Path, Option(help="Folder of the training curves.")],
+    dictionary: Annotated[Path, Option(help="Folder of the fits' errors during training.")],
     statistics: Annotated[
-        Path, Option(help="Folder of what earlier steps read and kept; each file's name is the step's.")
+        Path, Option(help="Folder of the statistics of earlier stages, each file named after its stage.")
     ],
     predictions: Annotated[
         Path,
-        Option(help="Folder of what `evaluate` predicted, and of each person's error from `evaluate_fits`."),
+        Option(
+            help="Folder of the predictions of `evaluate`, and of the errors by person of `evaluate_fits`."
+        ),
     ],
-    test_fits: Annotated[Path, Option(help="Folder of what `fit_predictions` fitted.")],
+    test_fits: Annotated[Path, Option(help="Folder of the fits of `fit_predictions`.")],
     initial_fits: Annotated[Path, Option(help="Folder of the fits before training.")],
     final_fits: Annotated[Path, Option(help="Folder of the fits after training.")],
     annotations: Annotated[Path, Option(help="Folder of the splits' tables.")],
@@ -33,16 +39,16 @@ def run(
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    published: Annotated[Path, Option(help="Numbers of others.")],
-    markdown_out: Annotated[Path, Option(help="The report as Markdown.")],
-    html_out: Annotated[Path, Option(help="The report as one page.")],
-    figures_out: Annotated[Path, Option(help="Folder of the Markdown's figures.")],
-    tables_out: Annotated[Path, Option(help="Folder of the tables as CSV and LaTeX.")],
+    published: Annotated[Path, Option(help="Published numbers.")],
+    markdown_out: Annotated[Path, Option(help="Report in Markdown.")],
+    html_out: Annotated[Path, Option(help="Report as one HTML page.")],
+    figures_out: Annotated[Path, Option(help="Folder of the figures of the Markdown report.")],
+    tables_out: Annotated[Path, Option(help="Folder of the tables (CSV and LaTeX).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the report: tables, curves and pictures of all trainings on all test splits.
 
-    Put everything together: the trainings of `settings` on the splits of `evaluate`, as far as they exist.
+    It shows the trainings in `settings` on the splits in `evaluate`, as far as there are results.
     """
     from spinloop.evaluation.truth import NEUTRAL, load_bodies
     from spinloop.files import sha256_of_files

@@ -12,34 +12,32 @@ from spinloop.options import ParamsFile
 def run(
     *,
     protocol: Annotated[
-        list[str], Option(help="Name and version, e.g. pw3d@1; several are scored one after the other.")
+        list[str], Option(help="Name and version, e.g. `pw3d@1`; may be given several times.")
     ],
-    predictions: Annotated[Path, Option(help="The predictions.")],
+    predictions: Annotated[Path, Option(help="Predictions (npz or HDF5).")],
     truth: Annotated[
         Path,
         Option(
-            help="The split's table (.parquet), or npz or HDF5 with `ids` and `joints`, or `pose`, "
-            "`betas` and `gender`."
+            help="Table of the split (.parquet), or npz or HDF5 with `ids` and `joints`, or with "
+            "`pose`, `betas` and `gender`."
         ),
     ],
     out: Annotated[Path | None, Option(help="Means and intervals by protocol (JSON).")] = None,
     body_neutral: Annotated[
-        Path | None, Option(help="The body of the predictions; needed where a side is given as bodies.")
+        Path | None, Option(help="Neutral body, for predictions or truth that are poses and shapes.")
     ] = None,
-    body_female: Annotated[Path | None, Option(help="The body of women in the truth.")] = None,
-    body_male: Annotated[Path | None, Option(help="The body of men in the truth.")] = None,
+    body_female: Annotated[Path | None, Option(help="Female body, for the truth.")] = None,
+    body_male: Annotated[Path | None, Option(help="Male body, for the truth.")] = None,
     crops: Annotated[
-        Path | None, Option(help="Packed crops of the split; their masks are what masks are compared with.")
+        Path | None, Option(help="Packed crops of the split, for protocols that compare masks.")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Score anybody's predictions under one or several protocols.
+    """Score the predictions of any method under one or several protocols.
 
-    Compare person by person; both files must speak of the same people.
-
-    A file of predictions is npz or HDF5 with `ids` and `joints` (N, 17, 3) in metres, or other joints and
-    their `joint_names`, or `pose` and `betas`, and for masks also `camera`. Each metric's mean is printed
-    with its bootstrap interval.
+    Predictions and truth must be of the same people. A file of predictions is npz or HDF5 with `ids` and
+    `joints` (N, 17, 3) in metres, or other joints and their `joint_names`, or `pose` and `betas`, and for
+    masks also `camera`. The mean of each metric is printed with its bootstrap interval.
     """
     from spinloop.body.files import load_body
     from spinloop.evaluation.protocols import find_protocol

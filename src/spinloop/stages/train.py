@@ -17,23 +17,20 @@ def run(
     crops: Annotated[Path, Option(help="Folder of packed crops.")],
     fits: Annotated[Path, Option(help="Folder of initial fits.")],
     annotations: Annotated[
-        Path | None, Option(help="Folder of record tables, for 3D joints and bodies.")
+        Path | None, Option(help="Folder of tables of annotated people, for their 3D joints and bodies.")
     ] = None,
-    out: Annotated[Path, Option(help="The trained network.")],
-    fits_out: Annotated[Path, Option(help="Folder for the fits at the end of training.")],
-    snapshots: Annotated[Path, Option(help="Folder for the copies of the fits during training.")],
-    history: Annotated[Path, Option(help="The training curve (CSV).")],
+    out: Annotated[Path, Option(help="Trained network.")],
+    fits_out: Annotated[Path, Option(help="Folder of the fits at the end of training.")],
+    snapshots: Annotated[Path, Option(help="Folder of the snapshots of the fits during training.")],
+    history: Annotated[Path, Option(help="Training curve (CSV).")],
     state: StateFolder = Path(".state"),
-    watch: Annotated[Path, Option(help="Folder for sheets and logs, which people look at.")] = Path(
-        "logs/training"
-    ),
+    watch: Annotated[Path, Option(help="Folder of contact sheets and logs.")] = Path("logs/training"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Train the regressor in one setting: with the fit in the loop, or with static fits.
+    """Train the regressor in one setting: with fits in the loop, or with static fits.
 
-    After a stop, the same command resumes from the last checkpoint.
-
-    A folder holds a file for every split that `train.mixture` names: `<split>.parquet` or `<split>.h5`.
+    A folder holds a file for every split in `train.mixture`: `<split>.parquet` or `<split>.h5`. After a
+    stop, the same command resumes from the last checkpoint.
     """
     from spinloop.params.loader import load_yaml, require_choice
     from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting

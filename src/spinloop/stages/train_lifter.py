@@ -12,14 +12,14 @@ def run(
     *,
     body: BodyFile,
     prior: PriorFile,
-    out: Annotated[Path, Option(help="The lifter.")],
-    metrics: Annotated[Path, Option(help="Its errors on people that it has not seen (JSON).")],
+    out: Annotated[Path, Option(help="Lifting network.")],
+    metrics: Annotated[Path, Option(help="Errors on held-out people (JSON).")],
     state: StateFolder = Path(".state"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Train the network that lifts 2D keypoints to 3D, where offline fits may start.
+    """Train the network that lifts 2D keypoints to 3D, a start of the offline fits.
 
-    Train on drawn people only; the same command goes on where a stopped run was.
+    It is trained on simulated people only. After a stop, the same command resumes from the last checkpoint.
     """
     from spinloop.body.files import load_body
     from spinloop.files import fingerprint, write_json

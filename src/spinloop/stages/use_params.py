@@ -25,15 +25,11 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 def run(
     preset: Annotated[Path, Argument(help="Any part of a parameter file. A list replaces a whole list.")],
     *,
-    params: Annotated[Path, Option(help="The file to change; git knows what stood there before.")] = Path(
-        "params.yaml"
-    ),
+    params: Annotated[Path, Option(help="File to change.")] = Path("params.yaml"),
 ) -> None:
-    """Lay the values of another parameter file over params.yaml: a preset such as params/paper.yaml.
+    """Replace values in params.yaml by those of another file, e.g. params/paper.yaml.
 
-    Replace in params.yaml what the preset names; its other values and its comments stay.
-
-    A preset that would leave a params.yaml that some stage refuses changes nothing.
+    Other values and comments stay. If a stage would refuse the result, nothing is changed.
     """
     from ruamel.yaml import YAML
 

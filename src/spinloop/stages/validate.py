@@ -14,27 +14,26 @@ _CURE = "make it with `spinloop preprocess`"
 
 def run(
     *,
-    table: Annotated[Path, Option(help="Annotated people (Parquet).")],
-    out: Annotated[Path, Option(help="What was found, with examples (JSON).")],
+    table: Annotated[Path, Option(help="Table of annotated people (Parquet).")],
+    out: Annotated[Path, Option(help="Findings, with examples (JSON).")],
     raw: Annotated[
-        Path | None, Option(help="The dataset's folder; with it, every image is looked for.")
+        Path | None, Option(help="Folder of the dataset; with it, every image is looked for.")
     ] = None,
     against: Annotated[
         list[Path] | None,
         Option(
-            help="A test split, with which a training split must share no image; as often as there are "
-            "such splits. A table that is one of them is not compared."
+            help="Table of a test split that must share no image with this one; may be given several "
+            "times. The table itself is skipped."
         ),
     ] = None,
     page: Annotated[
-        Path | None,
-        Option(help="Random people with their joints drawn by name (HTML); needs the dataset's folder."),
+        Path | None, Option(help="Page of random people with their joints (HTML); needs `--raw`.")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Check a table of annotated people: schema, ranges, images, sides, duplicates, overlap of splits.
 
-    Say what is odd about a table; fail where it cannot be used.
+    Findings are written. The command fails if the table cannot be used.
     """
     from spinloop.files import atomic, write_json
     from spinloop.params.datasets import ValidateParams
