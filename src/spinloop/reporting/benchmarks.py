@@ -11,7 +11,15 @@ from spinloop.errors import UserError
 from spinloop.params.loader import load_yaml
 from spinloop.reporting.fits import refit_rows
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
-from spinloop.reporting.tables import MIRROR_MARK, Table, TableColumn, TableRow, estimate, percent
+from spinloop.reporting.tables import (
+    METRIC_TITLES,
+    MIRROR_MARK,
+    Table,
+    TableColumn,
+    TableRow,
+    estimate,
+    percent,
+)
 
 
 class PublishedRow(BaseModel):
@@ -112,19 +120,22 @@ class Benchmark:
         return [split for split in splits if split.protocol.split("@")[0] in self.protocols]
 
 
-_PA, _MPJPE = TableColumn("pa_mpjpe_mm", "PA-MPJPE, mm"), TableColumn("mpjpe_mm", "MPJPE, mm")
+def _metric(key: str, digits: int = 1) -> TableColumn:
+    return TableColumn(key, METRIC_TITLES[key], digits)
+
+
 BENCHMARKS = (
-    Benchmark(1, "pw3d", "3DPW", ("pw3d",), (_PA, _MPJPE, TableColumn("pve_mm", "PVE, mm"))),
+    Benchmark(1, "pw3d", "3DPW", ("pw3d",), tuple(map(_metric, ("pa_mpjpe_mm", "mpjpe_mm", "pve_mm")))),
     Benchmark(
         2,
         "lsp",
         "LSP",
         ("lsp", "lsp_official"),
         (
-            TableColumn("mask_accuracy_percent", "Mask accuracy, %", 2),
-            TableColumn("mask_f1", "Mask F1", 3),
-            TableColumn("parts_accuracy_percent", "Parts accuracy, %", 2),
-            TableColumn("parts_f1", "Parts F1", 3),
+            _metric("mask_accuracy_percent", 2),
+            _metric("mask_f1", 3),
+            _metric("parts_accuracy_percent", 2),
+            _metric("parts_f1", 3),
         ),
         "Published F1 have two decimals.",
     ),
@@ -133,7 +144,7 @@ BENCHMARKS = (
         "h36m",
         "Human3.6M",
         ("h36m_p1", "h36m_p2"),
-        (_PA, _MPJPE),
+        (_metric("pa_mpjpe_mm"), _metric("mpjpe_mm")),
         "The paper does not name this table's camera set; by convention it is the frontal one (h36m_p2).",
     ),
     Benchmark(
@@ -142,11 +153,7 @@ BENCHMARKS = (
         "MPI-INF-3DHP",
         ("mpi_inf_3dhp",),
         (
-            TableColumn("pck_percent", "PCK, %"),
-            TableColumn("auc_percent", "AUC, %"),
-            _MPJPE,
-            TableColumn("pa_pck_percent", "Aligned: PCK, %"),
-            TableColumn("pa_auc_percent", "Aligned: AUC, %"),
+            *map(_metric, ("pck_percent", "auc_percent", "mpjpe_mm", "pa_pck_percent", "pa_auc_percent")),
             TableColumn("pa_mpjpe_mm", "Aligned: MPJPE, mm"),
         ),
     ),

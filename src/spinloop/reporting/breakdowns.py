@@ -12,22 +12,9 @@ from spinloop.joints import COMMON24_TO_J17, PROTOCOL17
 from spinloop.reporting.charts import DotChart, Series
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
 from spinloop.reporting.splits import EvaluatedSplit
-from spinloop.reporting.tables import Table, TableColumn, TableRow
+from spinloop.reporting.tables import METRIC_TITLES, Table, TableColumn, TableRow
 from spinloop.tables.records import column_array
 
-METRIC_TITLES = {
-    "pa_mpjpe_mm": "PA-MPJPE, mm",
-    "mpjpe_mm": "MPJPE, mm",
-    "pve_mm": "PVE, mm",
-    "pck_percent": "PCK, %",
-    "auc_percent": "AUC, %",
-    "pa_pck_percent": "Aligned: PCK, %",
-    "pa_auc_percent": "Aligned: AUC, %",
-    "mask_accuracy_percent": "Mask accuracy, %",
-    "mask_f1": "Mask F1",
-    "parts_accuracy_percent": "Parts accuracy, %",
-    "parts_f1": "Parts F1",
-}
 _MAX_SEQUENCES = 8
 # Number of hidden joints in words, and the largest number of each bin.
 _HIDDEN_BINS = (("none", 0), ("1 or 2", 2), ("3 to 5", 5), ("6 or more", 17))

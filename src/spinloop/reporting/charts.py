@@ -9,6 +9,7 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,7 +25,7 @@ _LEGEND_LINE_IN = 0.2
 _COLORS = ("#8a8f98", "#d9722b", "#3f8fd2", "#3c9d6b", "#b5619f", "#b08c1c")
 # Of text and axes; has a contrast above 3.8 to white and to black.
 _NEUTRAL = "#7d838c"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -173,7 +174,8 @@ def _color(number: int) -> str:
 def _svg(chart: Chart, height_in: float) -> str:
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever the user's matplotlibrc says
-        mpl.rcParams.update({**_STYLE, "svg.hashsalt": chart.key})
+        mpl.rcParams.update(_STYLE)
+        mpl.rcParams["svg.hashsalt"] = chart.key
         figure = Figure((_WIDTH_IN, height_in + _LEGEND_LINE_IN * len(chart.series)), layout="constrained")
         axes = figure.subplots()
         chart.plot(axes)

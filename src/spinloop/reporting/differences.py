@@ -16,10 +16,9 @@ from spinloop.params.evaluation import EvaluateParams
 from spinloop.reporting.charts import DotChart, Series
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
 from spinloop.reporting.splits import EvaluatedSplit
-from spinloop.reporting.tables import Estimate, Table, TableColumn, TableRow, percent, signed
+from spinloop.reporting.tables import METRIC_TITLES, Estimate, Table, TableColumn, TableRow, percent, signed
 
 Verdict = Literal["better", "worse", "not measurably different"]
-METRIC_NAMES = {"pa_mpjpe_mm": "PA-MPJPE, mm", "parts_f1": "Parts F1"}
 # Ends of the names of metrics of which more is better.
 _MORE_IS_BETTER = ("percent", "f1")
 _SEED_CONFIDENCE = 0.95
@@ -186,7 +185,7 @@ def comparisons_table(
             cells = [
                 None if each is None else Estimate(each.mean, each.low, each.high, digits) for each in found
             ]
-            named = (split.label, METRIC_NAMES[known[0].metric], known[0].n)
+            named = (split.label, METRIC_TITLES[known[0].metric], known[0].n)
             rows.append(TableRow((*named, *cells), split.origin, split.dataset))
     if not rows:
         return None

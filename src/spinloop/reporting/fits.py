@@ -10,7 +10,7 @@ from spinloop.reporting.charts import LineChart, Series, points_of
 from spinloop.reporting.differences import PairedDifference
 from spinloop.reporting.results import SplitInfo, TrainingResults, made_from
 from spinloop.reporting.splits import FittedSplit
-from spinloop.reporting.tables import Estimate, Table, TableColumn, TableRow, estimate, percent
+from spinloop.reporting.tables import METRIC_TITLES, Estimate, Table, TableColumn, TableRow, estimate, percent
 from spinloop.tables.fits import ORIGINS, STATUSES
 
 START_LABELS = {"mean": "mean pose", "lifted": "lifted"}
@@ -180,9 +180,8 @@ def refits_table(fits: Mapping[str, Any], trainings: Sequence[TrainingResults], 
         trainings: our trainings.
         split: the test split.
     """
-    known = next(iter(fits["starts"].values()))
-    has_joints = "pa_mpjpe_mm" in known
-    metric, title = ("pa_mpjpe_mm", "PA-MPJPE, mm") if has_joints else ("parts_f1", "Parts F1")
+    metric = "pa_mpjpe_mm" if "pa_mpjpe_mm" in next(iter(fits["starts"].values())) else "parts_f1"
+    title = METRIC_TITLES[metric]
     rows = []
     for label, start in refit_rows(fits, trainings):
         pairs = [start.get(kind, {}) for kind in ("network", "fit")]

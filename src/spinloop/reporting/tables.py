@@ -12,6 +12,19 @@ from tabulate import tabulate
 
 Origin = Literal["published", "mirror", "measured", "absent"]
 
+METRIC_TITLES = {
+    "pa_mpjpe_mm": "PA-MPJPE, mm",
+    "mpjpe_mm": "MPJPE, mm",
+    "pve_mm": "PVE, mm",
+    "pck_percent": "PCK, %",
+    "auc_percent": "AUC, %",
+    "pa_pck_percent": "Aligned: PCK, %",
+    "pa_auc_percent": "Aligned: AUC, %",
+    "mask_accuracy_percent": "Mask accuracy, %",
+    "mask_f1": "Mask F1",
+    "parts_accuracy_percent": "Parts accuracy, %",
+    "parts_f1": "Parts F1",
+}
 MISSING = "–"
 ORIGIN_TITLE = "Data"
 # Marks every number measured on a mirror wherever published numbers are in the same table.
