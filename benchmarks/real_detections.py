@@ -24,7 +24,7 @@ from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.crop import crop_keypoints
 from spinloop.geometry.procrustes import procrustes_align
 from spinloop.joints import COMMON24, LIMB12, N_OPENPOSE, index_map
-from spinloop.keypoints.openpose import merge_joints
+from spinloop.keypoints.merge import merge_joints
 from spinloop.lifting.network import lift, load_lifter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams

@@ -1,8 +1,12 @@
 """What all tests share."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -72,3 +76,59 @@ def _golden_regressor(rng: np.random.RandomState, n_rows: int, first: int) -> np
     rows = 0.1 * rows / rows.sum(1, keepdims=True)
     rows[np.arange(n_rows), first + 100 * np.arange(n_rows)] += 0.9
     return rows
+
+
+@pytest.fixture(scope="session")
+def write_jpeg() -> Callable[..., None]:
+    """An image file (JPEG or PNG) of random colors: path, height, width, seed."""
+
+    def write(path: Path, height: int, width: int, seed: int = 0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(seed)
+        coarse = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[[Path, list[np.ndarray]], None]:
+    """A video of RGB frames."""
+
+    def write(path: Path, frames: list[np.ndarray]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        code = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+        height, width = frames[0].shape[:2]
+        writer = cv2.VideoWriter(str(path), code, 25.0, (width, height))
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+
+    return write
+
+
+@pytest.fixture
+def write_openpose() -> Callable[[Path, np.ndarray], None]:
+    """A file as OpenPose writes it: path, people (P, 25, 3)."""
+
+    def write(path: Path, people: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entries = [
+            {"person_id": [-1], "pose_keypoints_2d": [float(number) for number in person.reshape(-1)]}
+            for person in people
+        ]
+        path.write_text(json.dumps({"version": 1.3, "people": entries}))
+
+    return write
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Any]:
+    """A record: its number, image and more fields."""
+    from spinloop.tables.records import Record, make_id
+
+    def make(number: int, image: str = "images/a.jpg", **more: Any) -> Any:
+        fields = {"image_height": 240, "image_width": 320, "center": np.array([160.0, 120.0]), "scale": 0.6}
+        return Record(make_id("tiny", image, number), image, **{**fields, **more}, person=number)
+
+    return make

@@ -129,6 +129,8 @@ PROTOCOL17: JointSet = (
 )  # fmt: skip
 PROTOCOL14: JointSet = PROTOCOL17[:14]
 
+MODEL49_TO_COCO17 = tuple(len(OPENPOSE25) + joint for joint in index_map(COMMON24, COCO17))
+
 H36M_TO_J17 = index_map(H36M17, PROTOCOL17)
 H36M_TO_J14 = H36M_TO_J17[:14]
 _COMMON_NAME = {

@@ -7,8 +7,13 @@ import torch
 from spinloop.body.joints_only import JointsOnly
 from spinloop.geometry.camera import project
 from spinloop.joints import MODEL49, N_OPENPOSE
-from spinloop.lifting.training import detect, sample_people
+from spinloop.keypoints.noise import sample_keypoints
+from spinloop.lifting.training import sample_people
 from spinloop.params.mirror import Range
+
+
+def _keypoints(pixels, params, rng):
+    return torch.from_numpy(sample_keypoints(pixels.numpy(), params, rng)).float()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def test_people_stand_upright_in_the_image_and_face_every_direction(seen):
 
 
 def test_kinds_of_people_come_in_their_shares(seen, lifter_params):
-    keypoints = detect(seen.pixels, lifter_params.keypoints, np.random.default_rng(1))
+    keypoints = _keypoints(seen.pixels, lifter_params.keypoints, np.random.default_rng(1))
     has_openpose = (keypoints[:, :N_OPENPOSE, 2] > 0).any(1)
     has_annotated = (keypoints[:, N_OPENPOSE:, 2] > 0).any(1)
     assert (has_openpose & ~has_annotated).float().mean() == pytest.approx(0.3, abs=0.1)
@@ -61,7 +66,7 @@ def test_a_perfect_detector_reports_the_truth(seen, lifter_params):
         ("outlier", "swap", "only_openpose", "only_annotated", "miss", "lost_limb", "cut_off"), 0.0
     )
     perfect = lifter_params.keypoints.model_copy(update={**nothing, "noise_px": Range(low=0.0, high=0.0)})
-    keypoints = detect(seen.pixels, perfect, np.random.default_rng(1))
+    keypoints = _keypoints(seen.pixels, perfect, np.random.default_rng(1))
     known = keypoints[..., 2] > 0
     assert known[:, :N_OPENPOSE].all()
     torch.testing.assert_close(keypoints[known][:, :2], seen.pixels[known], atol=1e-4, rtol=0)
@@ -72,7 +77,7 @@ def test_swapped_arms_change_sides_and_nothing_else(seen, lifter_params):
         ("outlier", "only_openpose", "only_annotated", "miss", "lost_limb", "cut_off"), 0.0
     )
     exact = {**nothing, "noise_px": Range(low=0.0, high=0.0), "swap": 1.0}
-    keypoints = detect(
+    keypoints = _keypoints(
         seen.pixels, lifter_params.keypoints.model_copy(update=exact), np.random.default_rng(1)
     )
     left, right = MODEL49.index("op_left_wrist"), MODEL49.index("op_right_wrist")
@@ -84,12 +89,12 @@ def test_swapped_arms_change_sides_and_nothing_else(seen, lifter_params):
 def test_whole_limbs_are_lost_and_borders_cut(seen, lifter_params):
     nothing = dict.fromkeys(("outlier", "swap", "only_openpose", "only_annotated", "miss", "cut_off"), 0.0)
     lost = lifter_params.keypoints.model_copy(update={**nothing, "lost_limb": 0.5})
-    keypoints = detect(seen.pixels, lost, np.random.default_rng(1))
+    keypoints = _keypoints(seen.pixels, lost, np.random.default_rng(1))
     arm = [MODEL49.index(f"op_left_{name}") for name in ("shoulder", "elbow", "wrist")]
     known = keypoints[:, arm, 2] > 0
     assert (known.all(1) | ~known.any(1)).all()
     assert 0.4 < known.all(1).float().mean() < 0.6
     cut = lifter_params.keypoints.model_copy(update={**nothing, "lost_limb": 0.0, "cut_off": 1.0})
-    gone = detect(seen.pixels, cut, np.random.default_rng(1))[:, :N_OPENPOSE, 2] == 0
+    gone = _keypoints(seen.pixels, cut, np.random.default_rng(1))[:, :N_OPENPOSE, 2] == 0
     assert gone.any(1).float().mean() > 0.9
     assert not gone.all(1).any()

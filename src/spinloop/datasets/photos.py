@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spinloop.errors import UserError
-from spinloop.keypoints.openpose import count_limbs, detections_path, read_openpose
+from spinloop.keypoints.detections import count_limbs, detections_path, read_openpose
 from spinloop.params.datasets import PhotosSource
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from spinloop.errors import UserError
 from spinloop.files import atomic, read_npz
 from spinloop.joints import N_OPENPOSE
-from spinloop.keypoints.openpose import merge_joints
+from spinloop.keypoints.merge import merge_joints
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import N_COMMON, ReadCounts, Record, make_id
 

@@ -17,7 +17,8 @@ from spinloop.errors import UserError
 from spinloop.files import read_npz
 from spinloop.geometry.crop import CROP_PX, crop_keypoints
 from spinloop.joints import MODEL49
-from spinloop.keypoints.openpose import merge_joints, read_openpose
+from spinloop.keypoints.detections import read_openpose
+from spinloop.keypoints.merge import merge_joints
 from spinloop.tables.images import UnreadableImage, read_size
 from spinloop.tables.records import Box, bounding_square
 

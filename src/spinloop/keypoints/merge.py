@@ -1,206 +1,28 @@
-"""Where detections come from: OpenPose's folder of files, or one file of another detector's COCO joints.
+"""Annotated people with the detections that are theirs: the 49 joints that everything is fitted to."""
 
-Both give people of `joints.OPENPOSE25` per image. The second is a JSON list with an entry for each detected
-person, as COCO's results (Detectron) and RTMPose's exports have it: `keypoints` (51 numbers, or 17 × 3, or
-17 × 2 with `keypoint_scores`), and the image as `image_id` (a number that ends the image's name, as in COCO)
-or as `file_name` (its path below the dataset's folder, or below the subset's).
-
-Annotated people with the detections that are theirs: the 49 joints that everything is fitted to.
-"""
-
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from scipy.optimize import linear_sum_assignment
 
 from spinloop.errors import UserError
-from spinloop.files import read_json
 from spinloop.geometry.crop import BOX_UNIT_PX
-from spinloop.joints import COCO17, MODEL49, N_OPENPOSE, OPENPOSE25, index_map
-from spinloop.keypoints.openpose import (
-    detections_places,
-    match_as_published,
-    match_people,
-    merge_joints,
-    read_openpose,
-)
+from spinloop.joints import COMMON24, LIMB12, MODEL49, N_OPENPOSE, OPENPOSE25, index_map
+from spinloop.keypoints.detections import Detections
 from spinloop.params.datasets import MergeParams
 from spinloop.tables.records import N_COMMON, RECORD, ReadCounts, Record
 from spinloop.tables.schema import Column, Layout
 from spinloop.tables.table import load_table
 
-_SHARED = [name for name in COCO17 if name in OPENPOSE25]
-_FROM_COCO, _TO_OPENPOSE = list(index_map(COCO17, _SHARED)), list(index_map(OPENPOSE25, _SHARED))
-# OpenPose's joints that lie in the middle of two of COCO's.
-_MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
-_IMAGE_KEYS = ("file_name", "image", "image_name", "image_id")
-_CURE = "write a list of {image_id or file_name, keypoints, score}"
-
-People = Float[np.ndarray, "P 25 3"]
-
-
-@runtime_checkable
-class Detections(Protocol):
-    """Detected people by image."""
-
-    def of(self, image: str) -> People | None:
-        """x, y (px), score in [0, 1] of the people of an image; None if the detector has not seen it."""
-        ...
-
-    def for_nobody(self, images: Iterable[str]) -> list[str]:
-        """What there is, sorted, for images other than these."""
-        ...
-
-    def mismatch(self, image: str) -> str | None:
-        """In words, what is there instead of an image's detections; None if there is nothing at all."""
-        ...
-
-
-def open_detections(path: Path) -> Detections:
-    """Detections of a folder (OpenPose) or of a JSON file (COCO's 17 joints).
-
-    Raises:
-        UserError: there is neither, or the file is no such list.
-    """
-    if path.is_dir():
-        return OpenPoseFolder(path)
-    if path.is_file():
-        return Coco17File(path)
-    cure = "give OpenPose's output, a JSON file of detections, or an empty folder if there are none"
-    raise UserError(f"{path}: no such folder; {cure}")
-
-
-class OpenPoseFolder:
-    """OpenPose's files, one for each image, in the places of `openpose.detections_places`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._image_of: dict[str, str] = {}
-
-    def of(self, image: str) -> People | None:
-        """See `Detections`.
-
-        Raises:
-            UserError: the file is damaged, or could as well be that of another image.
-        """
-        place = self._place_of(image)
-        if place is None:
-            return None
-        other = self._image_of.setdefault(place, image)
-        if other != image:
-            cure = "put every file at the path of its image"
-            raise UserError(f"{self._folder / place}: of {other} or of {image}? {cure}")
-        return read_openpose(self._folder / place)
-
-    def for_nobody(self, images: Iterable[str]) -> list[str]:
-        """See `Detections`; the files' paths."""
-        known = {self._place_of(image) for image in images}
-        files = self._folder.rglob("*_keypoints.json")
-        return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
-
-    def mismatch(self, image: str) -> str | None:
-        """See `Detections`; only JSON files can be meant for detections."""
-        files = self._folder.rglob("*.json")
-        found = min((path.relative_to(self._folder).as_posix() for path in files), default=None)
-        wanted = detections_places(image)[0]
-        return found and f"{self._folder}: no file of any image: wanted e.g. {wanted}, found e.g. {found}"
-
-    def _place_of(self, image: str) -> str | None:
-        return next((place for place in detections_places(image) if (self._folder / place).is_file()), None)
-
-
-class Coco17File:
-    """One file of COCO's 17 joints of everybody."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        content = read_json(path)
-        if not isinstance(content, list):
-            raise UserError(f"{path}: expected a list, found {type(content).__name__}; {_CURE}")
-        people: dict[str, list[Float[np.ndarray, "25 3"]]] = defaultdict(list)
-        for index, entry in enumerate(content):
-            people[_image_key(path, index, entry)].append(openpose_from_coco(_joints(path, index, entry)))
-        self._people = {key: np.stack(joints) for key, joints in people.items()}
-
-    def of(self, image: str) -> People | None:
-        """See `Detections`."""
-        key = self._key_of(image)
-        return None if key is None else self._people[key]
-
-    def for_nobody(self, images: Iterable[str]) -> list[str]:
-        """See `Detections`; names or numbers of the images."""
-        return sorted(self._people.keys() - {self._key_of(image) for image in images})
-
-    def mismatch(self, image: str) -> str | None:
-        """See `Detections`."""
-        found = min(self._people, default="").replace("#", "image_id ")
-        return (
-            f"{self._path}: nobody of any image: wanted e.g. {image}, found e.g. {found}" if found else None
-        )
-
-    def _key_of(self, image: str) -> str | None:
-        """Under which key the image is listed: its path, a path below a folder of it, or its number."""
-        parts = PurePosixPath(image).parts
-        keys = ["/".join(parts[start:]) for start in range(len(parts))]
-        number = re.search(r"(\d+)$", PurePosixPath(image).stem)
-        keys += [f"#{int(number[1])}"] if number else []
-        return next((key for key in keys if key in self._people), None)
-
-
-def openpose_from_coco(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "25 3"]:
-    """`joints.OPENPOSE25` of COCO's 17 joints: neck and middle of the hips between two, feet not seen.
-
-    Args:
-        joints: x, y (px), score; 0 is not seen.
-
-    Returns:
-        A middle has the lower score of its two joints, and is seen only if both are.
-    """
-    found = np.zeros((N_OPENPOSE, 3))
-    found[_TO_OPENPOSE] = joints[_FROM_COCO]
-    for name, pair in _MIDDLES.items():
-        left, right = joints[list(index_map(COCO17, pair))]
-        found[OPENPOSE25.index(name)] = [*(left[:2] + right[:2]) / 2, min(left[2], right[2])]
-    found[found[:, 2] == 0] = 0.0
-    return found
-
-
-def _image_key(path: Path, index: int, entry: Any) -> str:
-    value = (
-        next((entry[key] for key in _IMAGE_KEYS if key in entry), None) if isinstance(entry, dict) else None
-    )
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"#{value}"
-    raise UserError(f"{path}: entry {index}: image_id or file_name missing, found {value!r}; {_CURE}")
-
-
-def _joints(path: Path, index: int, entry: Mapping[str, Any]) -> Float[np.ndarray, "17 3"]:
-    try:
-        numbers = np.array(entry.get("keypoints", []), dtype=np.float64)
-        if numbers.shape == (len(COCO17), 2):
-            scores = np.array(entry.get("keypoint_scores", []), dtype=np.float64)
-            numbers = np.concatenate([numbers, scores.reshape(len(COCO17), 1)], axis=1)
-    except (TypeError, ValueError):
-        numbers = np.zeros(0)
-    if numbers.size != 3 * len(COCO17) or not np.isfinite(numbers).all():
-        found = f"found {numbers.size} or a number that is not finite"
-        raise UserError(
-            f"{path}: entry {index}: keypoints: expected 51 numbers (x, y, score), {found}; {_CURE}"
-        )
-    joints = numbers.reshape(len(COCO17), 3)
-    # Scores are outputs of a network; some detectors' exceed 1, or fall below 0, by a little or by far.
-    score = np.clip(joints[:, 2:], 0.0, 1.0)
-    return np.concatenate([np.where(score > 0, joints[:, :2], 0.0), score], axis=1)
-
-
+_DETECTED_LIMBS = list(index_map(OPENPOSE25, LIMB12))
+_ANNOTATED_LIMBS = list(index_map(COMMON24, LIMB12))
+# Joints seen from head to foot span 1 / 1.2 of a box; those of a half-hidden person less.
+_SMALLEST_EXTENT = 0.5
 PROVENANCE = ("matched", "no_file", "no_person", "rejected")
 
 # Threshold of the published match, px, by reader; all others 0.
@@ -309,3 +131,99 @@ def _row(record: Record, detected: np.ndarray | None, match: int | None) -> dict
         "keypoints": merge_joints(record.keypoints, person),
         "provenance": provenance,
     }
+
+
+def match_people(
+    annotated: Float[np.ndarray, "A 24 3"],
+    centers: Float[np.ndarray, "A 2"],
+    box_sides: Float[np.ndarray, " A"],
+    detected: Float[np.ndarray, "P 25 3"],
+    max_distance: float,
+    min_common_joints: int,
+) -> list[int | None]:
+    """Which detected person each annotated person of one image is.
+
+    Compared are the joints of arms and legs that both see, by their mean distance relative to the side of the
+    person's box; for a person without annotated joints, the middle of the detected joints with the middle of
+    the box. Nobody is given to two people: of all assignments, the one with the smallest sum of distances
+    wins, where a person without detection counts as `max_distance`.
+
+    Args:
+        annotated: `joints.COMMON24` of the image's annotated people; px, confidence.
+        centers: middles of their boxes, px.
+        box_sides: sides of their boxes, px.
+        detected: `joints.OPENPOSE25`; px, score.
+        max_distance: largest distance / side of the box that counts as the same person.
+        min_common_joints: joints that both must see, where there are annotated joints.
+
+    Returns:
+        A row of `detected` per annotated person, or None where nobody fits.
+    """
+    has_joints = np.any(annotated[:, :, 2] > 0, axis=1)
+    by_joints = _joint_distances(annotated, detected, min_common_joints) / box_sides[:, None]
+    by_box = _box_distances(centers, box_sides, detected)
+    distance = np.where(has_joints[:, None], by_joints, by_box)
+    fits = distance <= max_distance
+    matches: list[int | None] = [None] * len(annotated)
+    for row, column in zip(*linear_sum_assignment(np.minimum(distance, max_distance)), strict=True):
+        if fits[row, column]:
+            matches[int(row)] = int(column)
+    return matches
+
+
+def match_as_published(
+    annotated: Float[np.ndarray, "24 3"], detected: Float[np.ndarray, "P 25 3"], threshold_px: float
+) -> int | None:
+    """The detected person that the published preprocessing takes; for re-deriving its files only.
+
+    Only people with all twelve joints compete, person 0 is taken if there is none, and a match that is far
+    (relative to the extent of all rows, zeros included) is rejected only if it is also nearer than
+    `threshold_px`.
+
+    Source:
+        SPIN's `read_openpose.py`, as described in the project's notes; `docs/fidelity.md#openpose-match`.
+    """
+    if not len(detected):
+        return None
+    joints = detected[:, _DETECTED_LIMBS]
+    gap = np.linalg.norm(joints[..., :2] - annotated[_ANNOTATED_LIMBS, :2], axis=-1).mean(-1)
+    distance = np.where((joints[..., 2] > 0).all(-1), gap, np.inf)
+    nearest = int(distance.argmin())
+    size = float(np.ptp(annotated[:, :2], axis=0).max())
+    is_far = distance[nearest] > 0.1 * size
+    return None if is_far and distance[nearest] < threshold_px else nearest
+
+
+def merge_joints(
+    annotated: Float[np.ndarray, "24 3"] | None, detected: Float[np.ndarray, "25 3"] | None
+) -> Float[np.ndarray, "49 3"]:
+    """`joints.MODEL49`: detections and annotations, each with its own score; zeros where there are none."""
+    first = np.zeros((N_OPENPOSE, 3)) if detected is None else detected
+    second = np.zeros((len(COMMON24), 3)) if annotated is None else annotated
+    return np.concatenate([first, second])
+
+
+def _joint_distances(
+    annotated: Float[np.ndarray, "A 24 3"], detected: Float[np.ndarray, "P 25 3"], min_common_joints: int
+) -> Float[np.ndarray, "A P"]:
+    """Mean distance (px) over the common joints; infinite if there are too few."""
+    mine = annotated[:, None, _ANNOTATED_LIMBS]
+    theirs = detected[None, :, _DETECTED_LIMBS]
+    common: Bool[np.ndarray, "A P 12"] = (mine[..., 2] > 0) & (theirs[..., 2] > 0)
+    gap = np.linalg.norm(mine[..., :2] - theirs[..., :2], axis=-1)
+    count = common.sum(-1)
+    mean = (gap * common).sum(-1) / np.maximum(count, 1)
+    return np.where(count >= min_common_joints, mean, np.inf)
+
+
+def _box_distances(
+    centers: Float[np.ndarray, "A 2"], sides: Float[np.ndarray, " A"], detected: Float[np.ndarray, "P 25 3"]
+) -> Float[np.ndarray, "A P"]:
+    """Distance of the middles / side of the box; infinite where the extents cannot be one person's."""
+    seen = detected[:, :, 2:] > 0
+    low = np.where(seen, detected[:, :, :2], np.inf).min(axis=1)
+    high = np.where(seen, detected[:, :, :2], -np.inf).max(axis=1)
+    low, high = (np.where(np.isfinite(corner), corner, 0.0) for corner in (low, high))
+    gap = np.linalg.norm(centers[:, None] - (low + high)[None] / 2, axis=-1) / sides[:, None]
+    extent = (high - low).max(axis=1)[None] / sides[:, None]
+    return np.where((extent >= _SMALLEST_EXTENT) & (extent <= 1), gap, np.inf)

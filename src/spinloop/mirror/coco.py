@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from spinloop.files import write_json
-from spinloop.joints import COCO17
-from spinloop.keypoints.simulated import COCO_FROM_MODEL49, COCO_SIGMA, inside_image
+from spinloop.joints import COCO17, MODEL49_TO_COCO17
+from spinloop.keypoints.noise import COCO_SIGMA, inside_image
 from spinloop.mirror.job import MirrorJob, truth_row
 from spinloop.mirror.people import (
     BodySet,
@@ -106,7 +106,7 @@ def annotate(
         rng: generator.
     """
     area = int(mask.sum())
-    order = list(COCO_FROM_MODEL49)
+    order = list(MODEL49_TO_COCO17)
     error = rng.standard_normal((17, 2)) * (params.annotation_noise * COCO_SIGMA * np.sqrt(area))[:, None]
     points = joints.pixels[order] + error
     flag = np.where(joints.is_visible[order], 2, 1)

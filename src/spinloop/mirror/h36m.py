@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from spinloop.datasets.h36m import CAMERAS, H36mRecording
 from spinloop.datasets.matlab import write_mat73
 from spinloop.joints import JointSet
-from spinloop.keypoints.openpose import detections_path
-from spinloop.keypoints.simulated import detect, write_openpose
+from spinloop.keypoints.detections import detections_path, write_openpose
+from spinloop.keypoints.noise import sample_detections
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.lab import LabView, captured_joints, render_videos, sample_sequence
@@ -182,7 +182,7 @@ def _write_detections(folder: Path, video: _Video, params: DetectorParams, rng: 
     """OpenPose's files of the frames that are used."""
     for frame in video.used_frames:
         joints = video.view.joints[video.steps[frame]]
-        detections = detect([joints.openpose], video.view.camera.size, params, rng)
+        detections = sample_detections([joints.openpose], video.view.camera.size, params, rng)
         write_openpose(detections_path(folder, video.image(frame)), detections)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from spinloop.datasets.matlab import mat5_bytes
 from spinloop.joints import LSP14, flip_permutation
-from spinloop.keypoints.simulated import mark_joints
+from spinloop.keypoints.noise import sample_annotation
 from spinloop.mirror.job import MirrorJob, truth_row
 from spinloop.mirror.photographs import Photograph, annotate_joints, render_photographs, write_openpose
 from spinloop.mirror.scene import render_parts, save_jpeg
@@ -97,7 +97,7 @@ def _save_lsp(photograph: Photograph, params: LspParams, images: Path, split: st
     rng, name = photograph.rng, f"im{photograph.number + 1:04d}.jpg"
     save_jpeg(images / name, photograph.picture.image, params.picture, rng)
     joints, person = photograph.joints[0], photograph.scene.people[0]
-    places = mark_joints(joints.pixels, LSP14, params.annotation_noise, rng)
+    places = sample_annotation(joints.pixels, LSP14, params.annotation_noise, rng)
     rows = np.concatenate([places, joints.visible(LSP14)[:, None]], axis=1)
     key = make_id(split, f"images/{name}", 0)
     return LspPicture(rows, truth_row(key, person, photograph.scene.camera))

@@ -17,8 +17,8 @@ from spinloop.datasets.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, M
 from spinloop.datasets.mpi_inf_3dhp_test import ACTIVITIES, FOLDER
 from spinloop.errors import UserError
 from spinloop.joints import H36M17, JointSet
-from spinloop.keypoints.openpose import detections_path
-from spinloop.keypoints.simulated import Seen, detect, inside_image, write_openpose
+from spinloop.keypoints.detections import detections_path, write_openpose
+from spinloop.keypoints.noise import TrueJoints, inside_image, sample_detections
 from spinloop.mirror.camera import Camera, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.lab import LabCamera, captured_joints, green_screen, render_videos, sample_sequence
@@ -82,7 +82,7 @@ class _TrainFrame(NamedTuple):
     """Path of the frame."""
     is_whole: bool
     """All joints that are used lie on the picture."""
-    joints: Seen
+    joints: TrueJoints
     truth: dict[str, Any]
 
 
@@ -112,7 +112,7 @@ def write_mpi_train(job: MirrorJob[MpiInf3dhpParams], root: Path, openpose: Path
         whole = [frame for frame in frames if frame.is_whole]
         for number, frame in enumerate(whole, n_whole):
             if number % _EVERY == 0:
-                detections = detect([frame.joints], size, train.detector, rng)
+                detections = sample_detections([frame.joints], size, train.detector, rng)
                 write_openpose(detections_path(openpose, frame.image), detections)
                 rows.append(frame.truth)
         n_whole += len(whole)

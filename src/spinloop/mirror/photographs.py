@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.joints import JointSet
-from spinloop.keypoints.simulated import detect, inside_image, mark_joints
-from spinloop.keypoints.simulated import write_openpose as write_detections
+from spinloop.keypoints.detections import write_openpose as write_detections
+from spinloop.keypoints.noise import inside_image, sample_annotation, sample_detections
 from spinloop.mirror.camera import sample_companion_place, sample_size, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks
 from spinloop.mirror.people import (
@@ -142,7 +142,7 @@ def _render(
 def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> None:
     """Write the detections of a picture in OpenPose's format."""
     people = [joints.openpose for joints in photograph.joints]
-    detections = detect(people, photograph.scene.camera.size, params.detector, photograph.rng)
+    detections = sample_detections(people, photograph.scene.camera.size, params.detector, photograph.rng)
     write_detections(path, detections)
 
 
@@ -158,6 +158,6 @@ def annotate_joints(
         params: noise, and how many hidden joints are left out.
     """
     rng = photograph.rng
-    places = mark_joints(joints.pixels, names, params.annotation_noise, rng)
+    places = sample_annotation(joints.pixels, names, params.annotation_noise, rng)
     is_known = joints.visible(names) | (rng.random(len(names)) >= params.hidden_not_annotated)
     return places, is_known & inside_image(places, photograph.scene.camera.size)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.joints import OPENPOSE18, OPENPOSE25, index_map
-from spinloop.keypoints.simulated import detect_person
+from spinloop.keypoints.noise import sample_detection
 from spinloop.mirror.camera import Camera, sample_companion_place, sample_size, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.people import (
@@ -89,7 +89,7 @@ def _render_video(job: MirrorJob[Pw3dParams], task: tuple[int, Path]) -> list[di
         found = []
         for person in scene.people:
             joints = project_joints(person, camera, picture).openpose
-            detection = detect_person(joints, camera.size, params.detector, rng)[_TO_OPENPOSE18].T
+            detection = sample_detection(joints, camera.size, params.detector, rng)[_TO_OPENPOSE18].T
             found.append(detection * (rng.random() >= params.detector.person_miss))
         save_jpeg(folder / f"image_{index:05d}.jpg", picture.image, params.picture, rng)
         frames.append(_VideoFrame(camera, world, scene.people, np.stack(found)))

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-from spinloop.joints import COMMON24, N_OPENPOSE, JointSet, index_map
-from spinloop.keypoints.simulated import JOINT_DEPTH_M, OPENPOSE_FROM_MODEL49, Seen, visible
+from spinloop.joints import COMMON24, MODEL49, N_OPENPOSE, JointSet, index_map
+from spinloop.keypoints.noise import TrueJoints, inside_image
 from spinloop.mirror.background import (
     CUBE_FACES,
     Background,
@@ -30,6 +30,15 @@ from spinloop.tables.images import encode_jpeg
 # Rays per pixel along each axis.
 SUPERSAMPLING = 2
 BACKGROUND, OCCLUDER = -1, -2
+# How deep under the surface a joint lies on the camera's side, metres: nearer surfaces hide it.
+_DEPTH_M = {
+    "nose": 0.04, "eye": 0.04, "ear": 0.05, "wrist": 0.05, "elbow": 0.07, "shoulder": 0.12, "hip": 0.17,
+    "knee": 0.09, "ankle": 0.07, "toe": 0.05, "heel": 0.06, "neck": 0.12, "head": 0.14, "jaw": 0.12,
+    "thorax": 0.15, "spine": 0.17, "pelvis": 0.2,
+}  # fmt: skip
+_JOINT_DEPTH_M = np.array(
+    [next(depth for word, depth in _DEPTH_M.items() if word in name) for name in MODEL49]
+)
 
 
 class Sensor(NamedTuple):
@@ -94,10 +103,9 @@ class ProjectedJoints(NamedTuple):
     is_visible: Bool[np.ndarray, " 49"]
 
     @property
-    def openpose(self) -> Seen:
+    def openpose(self) -> TrueJoints:
         """The BODY_25 joints."""
-        order = list(OPENPOSE_FROM_MODEL49)
-        return Seen(self.pixels[order], self.is_visible[order])
+        return TrueJoints(self.pixels[:N_OPENPOSE], self.is_visible[:N_OPENPOSE])
 
     def visible(self, names: JointSet) -> Bool[np.ndarray, " J"]:
         """Which of the joints of that name (of `joints.COMMON24`) are visible."""
@@ -187,7 +195,7 @@ def render_parts(scene: Scene, bodies: BodySet, number: int) -> UInt8[np.ndarray
 def project_joints(person: CameraPerson, camera: Camera, picture: Picture) -> ProjectedJoints:
     """Projections of the 49 joints, and whether the picture shows them."""
     pixels = camera.project(person.joints49)
-    shown = visible(pixels * SUPERSAMPLING, person.joints49[:, 2], JOINT_DEPTH_M, picture.depth)
+    shown = _visible(pixels * SUPERSAMPLING, person.joints49[:, 2], _JOINT_DEPTH_M, picture.depth)
     return ProjectedJoints(pixels, shown)
 
 
@@ -269,3 +277,22 @@ def _expose(
     image = np.clip(image * sensor.exposure, 0, 1) ** sensor.gamma
     image = image + sensor.noise * rng.standard_normal(image.shape)
     return np.clip(np.rint(255 * image), 0, 255).astype(np.uint8)
+
+
+def _visible(
+    pixels: Float[np.ndarray, "J 2"],
+    joint_depth: Float[np.ndarray, " J"],
+    thickness_m: Float[np.ndarray, " J"],
+    depth: Float32[np.ndarray, "H W"],
+) -> Bool[np.ndarray, " J"]:
+    """True where nothing stands between the camera and the flesh around a joint.
+
+    Args:
+        pixels: where the joints are projected, pixels of `depth`.
+        joint_depth: metres along the camera's z axis.
+        thickness_m: how much nearer than the joint its own surface may be.
+        depth: of the nearest surface per pixel; infinite where there is none.
+    """
+    inside = inside_image(pixels, depth.shape)
+    column, row = np.where(inside[:, None], pixels, 0.0).astype(np.int64).T
+    return inside & (depth[row, column] > joint_depth - thickness_m)

@@ -31,7 +31,8 @@ def run(
     Each annotated person gets the detection that matches, or none.
     """
     from spinloop.files import write_json
-    from spinloop.keypoints.merge import KEYPOINTS, merge_records, open_detections
+    from spinloop.keypoints.detections import open_detections
+    from spinloop.keypoints.merge import KEYPOINTS, merge_records
     from spinloop.params.datasets import MergeParams
     from spinloop.params.loader import load_section
     from spinloop.progress import progress, say

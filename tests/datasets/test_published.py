@@ -10,7 +10,6 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from spinloop.datasets import reader
-from spinloop.keypoints.merge import merge_records, open_detections
 from spinloop.tables.records import ReadCounts
 
 RULES = {"raw": "", "box_factor": 1.2}
@@ -161,49 +160,3 @@ def test_mpii(tmp_path, write_jpeg):
             rows.append({"imgname": name, **row})
     assert len(rows) == 3
     _assert_same(_read("mpii", tmp_path, **JOINTS), rows)
-
-
-def _published_match(part: np.ndarray, path, threshold: float) -> np.ndarray:
-    """The detected joints (25, 3) that the published code takes, zeros for nobody."""
-    people = json.loads(path.read_text())["people"]
-    if not people:
-        return np.zeros((25, 3))
-    found = [np.array(person["pose_keypoints_2d"]).reshape(25, 3) for person in people]
-    distances = []
-    for person in found:
-        gaps, is_complete = [], True
-        for detected, annotated in zip([11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7], range(12), strict=True):
-            is_complete &= person[detected, 2] > 0
-            gaps.append(np.hypot(*(person[detected, :2] - part[annotated, :2])))
-        distances.append(np.mean(gaps) if is_complete else np.inf)
-    size = max(np.ptp(part[:, 0]), np.ptp(part[:, 1]))
-    least = min(distances)
-    if least / size > 0.1 and least < threshold:
-        return np.zeros((25, 3))
-    return found[distances.index(least)]
-
-
-@pytest.mark.parametrize(("dataset", "threshold"), [("mpii", 30.0), ("coco", 10.0), ("other", 0.0)])
-def test_the_match_of_detections(dataset, threshold, tmp_path, make_record, write_openpose, merge_params):
-    rng = np.random.default_rng(3)
-    records = []
-    for number in range(40):
-        part = np.zeros((24, 3))
-        part[:14, :2], part[:14, 2] = rng.uniform(5, 120, (14, 2)), 1
-        people = rng.uniform(5, 120, (int(rng.integers(0, 4)), 25, 3))
-        for person in people:
-            person[:, 2] = rng.uniform(0.1, 1, 25)
-            if rng.random() < 0.7:
-                shift = rng.normal(0, rng.choice([1.0, 6.0, 25.0, 200.0]), 2)
-                person[[11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7], :2] = part[:12, :2] + shift
-            person[rng.random(25) < rng.choice([0.0, 0.05])] = 0
-        write_openpose(tmp_path / "images" / f"{number}_keypoints.json", people)
-        records.append(make_record(number, f"images/{number}.jpg", keypoints=part))
-    rows = list(merge_records(records, open_detections(tmp_path), merge_params, dataset, ReadCounts()))
-    n_taken = 0
-    for number, (record, row) in enumerate(zip(records, rows, strict=True)):
-        path = tmp_path / "images" / f"{number}_keypoints.json"
-        expected = _published_match(record.keypoints, path, threshold)
-        np.testing.assert_allclose(row["keypoints"][:25], expected)
-        n_taken += bool(expected.any())
-    assert 10 < n_taken < 40

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from spinloop.params.datasets import CocoSource, CropsParams, MergeParams, Pw3dSource
-from spinloop.tables.records import Record, make_id
+from spinloop.params.datasets import CocoSource, Pw3dSource
 
 COCO_NAMES = [
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee",
     "left_ankle", "right_ankle",
 ]  # fmt: skip
-
-
-def _write_jpeg(path: Path, height: int, width: int, seed: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
-    cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-
-
-@pytest.fixture(scope="session")
-def write_jpeg() -> Callable[..., None]:
-    return _write_jpeg
-
-
-@pytest.fixture(scope="session")
-def write_video() -> Callable[[Path, list[np.ndarray]], None]:
-    """A video of RGB frames."""
-
-    def write(path: Path, frames: list[np.ndarray]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        code = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
-        height, width = frames[0].shape[:2]
-        writer = cv2.VideoWriter(str(path), code, 25.0, (width, height))
-        for frame in frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        writer.release()
-
-    return write
 
 
 def _joints(rng: np.random.Generator, labels: list[int]) -> list[int]:
@@ -68,13 +38,13 @@ def _person(
 
 
 @pytest.fixture
-def coco_tree(tmp_path) -> Path:
+def coco_tree(tmp_path, write_jpeg) -> Path:
     """COCO 2014: three images of 240 × 320, seven people in an order of no meaning; see the labels."""
     raw = tmp_path / "coco"
     rng = np.random.default_rng(3)
     names = {7: "COCO_train2014_000000000007.jpg", 3: "COCO_train2014_000000000003.jpg", 9: "b.jpg"}
     for seed, name in names.items():
-        _write_jpeg(raw / "train2014" / name, 240, 320, seed)
+        write_jpeg(raw / "train2014" / name, 240, 320, seed)
     everything = [2] * 17
     hidden_but_labelled = [1] * 17
     upper_body = [2] * 11 + [0] * 6
@@ -130,7 +100,7 @@ def _sequence(rng: np.random.Generator, name: str, n_frames: int, genders: list[
 
 
 @pytest.fixture
-def pw3d_tree(tmp_path) -> Path:
+def pw3d_tree(tmp_path, write_jpeg) -> Path:
     """3DPW's test split: two sequences, one with two people; two frames that cannot be used."""
     raw = tmp_path / "pw3d"
     rng = np.random.default_rng(5)
@@ -144,42 +114,10 @@ def pw3d_tree(tmp_path) -> Path:
         path.write_bytes(pickle.dumps(content, protocol=2))
         for frame in range(len(content["cam_poses"])):
             image = raw / "imageFiles" / content["sequence"] / f"image_{frame:05d}.jpg"
-            _write_jpeg(image, 256, 144, frame)
+            write_jpeg(image, 256, 144, frame)
     return raw
 
 
 @pytest.fixture
 def pw3d_source() -> Pw3dSource:
     return Pw3dSource(reader="pw3d", raw="", subset="test", box_factor=1.2)
-
-
-@pytest.fixture
-def write_openpose() -> Callable[[Path, np.ndarray], None]:
-    def write(path: Path, people: np.ndarray) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        entries = [
-            {"person_id": [-1], "pose_keypoints_2d": [float(number) for number in person.reshape(-1)]}
-            for person in people
-        ]
-        path.write_text(json.dumps({"version": 1.3, "people": entries}))
-
-    return write
-
-
-@pytest.fixture
-def merge_params() -> MergeParams:
-    return MergeParams(max_distance=0.1, min_common_joints=3)
-
-
-@pytest.fixture
-def crops_params() -> CropsParams:
-    return CropsParams(size_px=64, margin=1.5, jpeg_quality=95)
-
-
-@pytest.fixture
-def make_record() -> Callable[..., Record]:
-    def make(number: int, image: str = "images/a.jpg", **more: Any) -> Record:
-        fields = {"image_height": 240, "image_width": 320, "center": np.array([160.0, 120.0]), "scale": 0.6}
-        return Record(make_id("tiny", image, number), image, **{**fields, **more}, person=number)
-
-    return make

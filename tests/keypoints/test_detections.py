@@ -1,4 +1,4 @@
-"""Detections of COCO's 17 joints in place of OpenPose's files."""
+"""OpenPose's files, and files of COCO's 17 joints in their place."""
 
 import json
 
@@ -6,11 +6,65 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.keypoints.merge import merge_records, open_detections, openpose_from_coco
+from spinloop.keypoints.detections import detections_path, open_detections, openpose_from_coco, read_openpose
+from spinloop.keypoints.merge import merge_records
 from spinloop.tables.records import ReadCounts
 
 # COCO's joints in BODY_25, by hand: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 COCO_IN_25 = [0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11]
+
+
+def test_detections_stand_at_the_images_path(tmp_path):
+    assert (
+        detections_path(tmp_path, "S1/a.b/img_1.x.jpg") == tmp_path / "S1" / "a.b" / "img_1.x_keypoints.json"
+    )
+
+
+def test_people_are_read_as_written_and_unseen_joints_are_zero(tmp_path, write_openpose):
+    people = np.random.default_rng(0).uniform(0.1, 1, (3, 25, 3))
+    people[1, 4] = [33.0, 44.0, 0.0]
+    people[2, 5, 2] = 1.02
+    path = tmp_path / "a_keypoints.json"
+    write_openpose(path, people)
+    found = read_openpose(path)
+    assert found is not None
+    people[1, 4] = 0
+    people[2, 5, 2] = 1.0
+    np.testing.assert_array_equal(found, people)
+
+
+def test_no_file_and_nobody_are_told_apart(tmp_path, write_openpose):
+    assert read_openpose(tmp_path / "none_keypoints.json") is None
+    path = tmp_path / "a_keypoints.json"
+    write_openpose(path, np.zeros((0, 25, 3)))
+    found = read_openpose(path)
+    assert found is not None
+    assert found.shape == (0, 25, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "people: list missing"),
+        (json.dumps({"people": [{}]}), r"people\[0\]\.pose_keypoints_2d: expected 75 .*, found 0"),
+        (
+            json.dumps({"people": [{"pose_keypoints_2d": [0] * 54}]}),
+            r"expected 75 numbers \(BODY_25\), found 54",
+        ),
+        (json.dumps({"people": [{"pose_keypoints_2d": [[0]]}]}), "expected 75 numbers"),
+        (json.dumps({"people": [{"pose_keypoints_2d": ["x"] * 75}]}), "expected 75 numbers"),
+        (json.dumps({"people": [{"pose_keypoints_2d": [-1] * 75}]}), "a score is negative"),
+        (json.dumps({"people": [{"pose_keypoints_2d": [float("nan")] * 75}]}), "not finite"),
+    ],
+)
+def test_a_file_that_is_not_openposes_is_one_line_with_the_cure(tmp_path, content, message):
+    path = tmp_path / "a_keypoints.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_openpose(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
 
 
 def _person(rng: np.random.Generator, at: float = 0.0) -> np.ndarray:
