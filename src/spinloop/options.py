@@ -1,6 +1,6 @@
 """Options that several commands share, with their help.
 
-Only names, types and help: nothing here changes a result, so no stage of `dvc.yaml` depends on this module.
+Only names, types and help, which do not count as code (`pipeline.code`).
 Default values stand in the signatures of `spinloop.stages`.
 """
 

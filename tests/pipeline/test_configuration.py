@@ -42,7 +42,7 @@ MISTAKES: dict[str, tuple[Edit, str]] = {
     ),
     "a mixture of what is not fitted": (
         lambda values: values["train"]["mixture"][0].update(splits=["pw3d_test"]),
-        r"train\.mixture: pw3d_test: dvc\.yaml makes no fits of it; .*merge, fit_initial, collect_fits",
+        r"train\.mixture: pw3d_test: dvc\.yaml makes no fits of it; .*vars\.training and to merge",
     ),
     "a protocol that there is not": (
         lambda values: values["evaluate"]["splits"].update(pw3d_test="pw3d@9"),
@@ -126,6 +126,13 @@ def test_a_section_that_dvc_alone_reads_may_be_ones_own_and_may_not_be_missing(v
         check_values({"fitting": values["fitting"]}, params)
 
 
+def test_a_split_that_is_fitted_and_not_merged_is_named(values, params):
+    text = params.with_name("dvc.yaml").read_text()
+    params.with_name("dvc.yaml").write_text(text.replace("training: [h36m_train,", "training: [mine,"))
+    with pytest.raises(UserError, match=r"dvc\.yaml: vars\.training: mine: name it under merge, too"):
+        check_values(values, params)
+
+
 def test_what_no_stage_reads_any_more_may_go(values, params):
     params.with_name("dvc.yaml").write_text(
         "stages:\n  fit:\n    cmd: spinloop fit\n    params: [fitting, own.key]\n"
@@ -164,7 +171,7 @@ def test_both_doors_say_so_before_anything_runs(project, values, run, command):
 def test_reading_the_pipeline_does_not_load_pytorch():
     """Every job on a cluster reads it before its stage starts."""
     modules = ("configuration", "dag", "locks", "user_files")
-    program = "".join(f"import spinloop.{name}\n" for name in modules)
+    program = "".join(f"import spinloop.pipeline.{name}\n" for name in modules)
     program += "import sys\nprint([name for name in ('torch', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,7 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from spinloop.pipeline.configuration import check_project
-from spinloop.pipeline.dag import read_pipeline, read_state
+from spinloop.pipeline.dag import read_current_state, read_pipeline
 from spinloop.errors import UserError
 from spinloop.pipeline.locks import drop_locks_of_the_dead
 from spinloop.pipeline.user_files import leading_to, list_missing, missing_files, read_by
@@ -26,7 +26,7 @@ try:
     if workflow.is_main_process:
         drop_locks_of_the_dead(Path.cwd())
         check_project(Path())
-        STAGES, STALE = read_state(Path.cwd())
+        STAGES, STALE = read_current_state(Path.cwd())
         MISSING = missing_files(Path(), STAGES)
     else:
         STAGES, STALE, MISSING = read_pipeline(Path.cwd()), set(), []

@@ -89,15 +89,15 @@ def check_values(values: Mapping[str, Any], params: Path) -> None:
             another contradicts (of these too).
     """
     path = params.with_name("dvc.yaml")
-    stages = _stages(load_yaml(path)) if path.is_file() else None
-    read = SECTIONS.keys() - {"needs"} if stages is None else _sections_read(stages)
+    pipeline = load_yaml(path) if path.is_file() else None
+    read = SECTIONS.keys() - {"needs"} if pipeline is None else _sections_read(pipeline)
     if not read & SECTIONS.keys():
         return
     faults = [*_wrong_names(values, read, params)]
     for name in SECTIONS.keys() & values.keys():
         faults += _faults(parse_section, values, name, SECTIONS[name], params)
     if not faults and values.keys() >= {"sources", "evaluate", "train"}:
-        faults = [*_contradictions(Sections.of(values, params), stages or {})]
+        faults = [*_contradictions(Sections.of(values, params), pipeline or {})]
     if faults:
         raise UserError("; ".join(sorted(faults)))
 
@@ -128,10 +128,18 @@ def _stages(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     return {name: stage for name, stage in stages.items() if isinstance(stage, Mapping)}
 
 
-def _sections_read(stages: Mapping[str, Any]) -> set[str]:
+def _variables(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """What `dvc.yaml` defines under `vars`."""
+    return dict(
+        item for each in pipeline.get("vars") or () if isinstance(each, Mapping) for item in each.items()
+    )
+
+
+def _sections_read(pipeline: Mapping[str, Any]) -> set[str]:
     """What the stages list under `params`, and what stands elsewhere in them as `${section…}`."""
+    stages, variables = _stages(pipeline), _variables(pipeline)
     listed = [key for stage in stages.values() for key in (stage.get("do") or stage).get("params") or ()]
-    named = set(re.findall(r"\$\{(\w+)", repr(stages))) - {"item", "key"}
+    named = set(re.findall(r"\$\{(\w+)", repr(stages))) - {"item", "key"} - variables.keys()
     return named | {key.split(".")[0] for key in listed if isinstance(key, str)}
 
 
@@ -142,8 +150,9 @@ def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Ite
         yield f"{params}: {name}: section missing; copy it from the project's params.yaml"
 
 
-def _contradictions(sections: Sections, stages: Mapping[str, Any]) -> Iterator[str]:
-    yield from _of_training(sections, stages)
+def _contradictions(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[str]:
+    stages = _stages(pipeline)
+    yield from _of_training(sections, pipeline)
     yield from _of_tests(sections)
     yield from _of_dictionaries(sections)
     # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` looks at them.
@@ -152,17 +161,18 @@ def _contradictions(sections: Sections, stages: Mapping[str, Any]) -> Iterator[s
             yield f"params.yaml: needs.{name}: no such stage; correct its name"
 
 
-def _of_training(sections: Sections, stages: Mapping[str, Any]) -> Iterator[str]:
-    merged = stages.get("merge", {}).get("foreach")
-    merged = merged if isinstance(merged, Mapping | list) else sections.sources.root
+def _of_training(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[str]:
+    fitted = _variables(pipeline).get("training", sections.sources.root)
+    merged = _stages(pipeline).get("merge", {}).get("foreach")
+    for split in fitted if isinstance(merged, Mapping) else ():
+        if split not in merged:
+            yield f"dvc.yaml: vars.training: {split}: name it under merge, too"
     for split in sections.train.splits:
         if split not in sections.sources.root:
             yield f"params.yaml: train.mixture: {split}: no such source; add it to sources or take it out"
-        elif split not in merged:
-            yield (
-                f"params.yaml: train.mixture: {split}: dvc.yaml makes no fits of it; take it out, or add it "
-                "there to the lists of merge, fit_initial, collect_fits and train"
-            )
+        elif split not in fitted:
+            where = "take it out, or add it there to vars.training and to merge"
+            yield f"params.yaml: train.mixture: {split}: dvc.yaml makes no fits of it; {where}"
 
 
 def _of_tests(sections: Sections) -> Iterator[str]:

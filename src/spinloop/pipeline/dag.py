@@ -4,7 +4,10 @@ DVC alone decides what is stale, because it compares contents (data, code, param
 only decides what runs when and where. So both doors always agree, whatever the clocks of the files say.
 """
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ from spinloop.errors import UserError
 from spinloop.params.loader import NeedsParams, StageNeeds, load_section, load_yaml, parse_section
 from spinloop.pipeline.locks import respect_other_machines
 
+CODE_STAGE = "list_code"
+"""The stage that writes a digest of the code of every command."""
 DEFAULT_NEEDS = {"threads": 1, "mem_mb": 1000, "runtime": 60}
 
 
@@ -66,6 +71,19 @@ def read_state(root: Path) -> tuple[list[StageRule], set[str]]:
     """`read_pipeline` and `stale_stages` at once: reading the pipeline is what takes the time."""
     with _open(root) as repo:
         return _rules(repo), _stale(repo)
+
+
+def read_current_state(root: Path) -> tuple[list[StageRule], set[str]]:
+    """`read_state` after the stage that digests the code has run, if the code changed."""
+    rules, stale = read_state(root)
+    if CODE_STAGE not in stale:
+        return rules, stale
+    job = [sys.executable, "-m", "spinloop.pipeline.record", CODE_STAGE]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(job, cwd=root, env=environment, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise UserError(f"{CODE_STAGE}: failed; see above")
+    return read_state(root)
 
 
 def read_edges(root: Path) -> set[tuple[str, str]]:
@@ -204,7 +222,8 @@ def _as_rule(
     stage: PipelineStage, holds: dict[str, list[str]], needs: dict[str, int], priority: int
 ) -> StageRule:
     name = _name(stage)
-    read = [dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+    # A parameter file is an input only where a stage makes it: values, not bytes, of `params.yaml` count.
+    read = [d.def_path for d in stage.deps if d.def_path in holds or not isinstance(d, ParamsDependency)]
     outputs = [out.def_path for out in stage.outs]
     return StageRule(
         name=name,

@@ -23,7 +23,8 @@ def run(
         list[Path] | None,
         Option(
             help="Table of a test split that must share no image with this one; may be given several "
-            "times. The table itself is skipped."
+            "times. The table itself is skipped. Or a folder: the tables of `evaluate.splits` in it, if "
+            "`train.mixture` names this one."
         ),
     ] = None,
     page: Annotated[
@@ -37,7 +38,9 @@ def run(
     """
     from spinloop.files import atomic, write_json
     from spinloop.params.datasets import ValidateParams
+    from spinloop.params.evaluation import EvaluateParams
     from spinloop.params.loader import load_section
+    from spinloop.params.training import TrainParams
     from spinloop.progress import progress, say
     from spinloop.reporting.gallery import annotation_page, sample_records
     from spinloop.tables.records import ReadCounts, iterate_records
@@ -46,9 +49,14 @@ def run(
 
     if page is not None and raw is None:
         raise UserError("--page: the images are needed; give --raw, or leave --page out")
+    tests = [path for path in against or () if not path.is_dir()]
+    for folder in (path for path in against or () if path.is_dir()):
+        if table.stem in load_section(params, "train", TrainParams).splits:
+            splits = load_section(params, "evaluate", EvaluateParams).splits
+            tests += [folder / f"{split}.parquet" for split in splits]
     counts = ReadCounts()
     rows = progress(iterate_records(table), "validate", count_rows(table, _CURE))
-    validate_records(rows, raw, _images(against or [], table), counts)
+    validate_records(rows, raw, _images(tests, table), counts)
     stats = counts.stats()
     write_json(out, {"rows": stats["kept"], "found": stats["noted"], "examples": stats["examples"]})
     say(f"validate: {counts.summary()}")
