@@ -20,7 +20,7 @@ from spinloop.mirror.people import (
     sample_identity,
     sample_root,
 )
-from spinloop.mirror.photographs import LEAST_AREA_PX, Photograph, render_photographs, write_openpose
+from spinloop.mirror.photographs import LEAST_AREA_PX, RenderedPhotograph, render_photographs, write_openpose
 from spinloop.mirror.scene import ProjectedJoints, save_jpeg
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import CocoParams
@@ -172,7 +172,9 @@ def _sample_crowd(
     return crowd
 
 
-def _save_picture(photograph: Photograph, params: CocoParams, images: Path, openpose: Path) -> CocoPicture:
+def _save_picture(
+    photograph: RenderedPhotograph, params: CocoParams, images: Path, openpose: Path
+) -> CocoPicture:
     rng, scene = photograph.rng, photograph.scene
     # Ids are not row numbers, so that joining files by row fails.
     image_id = 7 * (photograph.number + 1)

@@ -16,7 +16,12 @@ from spinloop.datasets.matlab import mat5_bytes
 from spinloop.joints import LSP14, flip_permutation
 from spinloop.keypoints.noise import sample_annotation
 from spinloop.mirror.job import MirrorJob, truth_row
-from spinloop.mirror.photographs import Photograph, annotate_joints, render_photographs, write_openpose
+from spinloop.mirror.photographs import (
+    RenderedPhotograph,
+    annotate_joints,
+    render_photographs,
+    write_openpose,
+)
 from spinloop.mirror.scene import render_parts, save_jpeg
 from spinloop.params.mirror import LspetParams, LspParams
 from spinloop.tables.records import make_id
@@ -78,13 +83,15 @@ def _save_joints(root: Path, joints: Float[np.ndarray, "A B N"]) -> None:
     (root / "joints.mat").write_bytes(mat5_bytes({"joints": joints}))
 
 
-def _save_train(photograph: Photograph, params: LspParams, images: Path, openpose: Path) -> LspPicture:
+def _save_train(
+    photograph: RenderedPhotograph, params: LspParams, images: Path, openpose: Path
+) -> LspPicture:
     picture = _save_lsp(photograph, params, images, _TRAIN)
     write_openpose(openpose / f"im{photograph.number + 1:04d}_keypoints.json", photograph, params)
     return picture
 
 
-def _save_test(photograph: Photograph, params: LspParams, images: Path, masks: Path) -> LspPicture:
+def _save_test(photograph: RenderedPhotograph, params: LspParams, images: Path, masks: Path) -> LspPicture:
     picture = _save_lsp(photograph, params, images, _TEST)
     parts = render_parts(photograph.scene, photograph.bodies, 0)
     stem = f"im{photograph.number + 1:04d}"
@@ -93,7 +100,7 @@ def _save_test(photograph: Photograph, params: LspParams, images: Path, masks: P
     return picture
 
 
-def _save_lsp(photograph: Photograph, params: LspParams, images: Path, split: str) -> LspPicture:
+def _save_lsp(photograph: RenderedPhotograph, params: LspParams, images: Path, split: str) -> LspPicture:
     rng, name = photograph.rng, f"im{photograph.number + 1:04d}.jpg"
     save_jpeg(images / name, photograph.picture.image, params.picture, rng)
     joints, person = photograph.joints[0], photograph.scene.people[0]
@@ -103,7 +110,9 @@ def _save_lsp(photograph: Photograph, params: LspParams, images: Path, split: st
     return LspPicture(rows, truth_row(key, person, photograph.scene.camera))
 
 
-def _save_lspet(photograph: Photograph, params: LspetParams, images: Path, openpose: Path) -> LspPicture:
+def _save_lspet(
+    photograph: RenderedPhotograph, params: LspetParams, images: Path, openpose: Path
+) -> LspPicture:
     rng, name = photograph.rng, f"im{photograph.number + 1:05d}"
     _write_png(images / f"{name}.png", photograph.picture.image[..., ::-1])
     write_openpose(openpose / f"{name}_keypoints.json", photograph, params)

@@ -13,7 +13,7 @@ from spinloop.mirror.job import MirrorJob, truth_row
 from spinloop.mirror.people import CameraPerson
 from spinloop.mirror.photographs import (
     LEAST_AREA_PX,
-    Photograph,
+    RenderedPhotograph,
     annotate_joints,
     render_photographs,
     write_openpose,
@@ -67,7 +67,7 @@ def write_mpii(job: MirrorJob[MpiiParams], root: Path, openpose: Path) -> list[d
 
 
 def _save_picture(
-    photograph: Photograph, params: MpiiParams, images: Path, openpose: Path
+    photograph: RenderedPhotograph, params: MpiiParams, images: Path, openpose: Path
 ) -> list[MpiiPerson]:
     name = f"{7 * (photograph.number + 1):09d}"
     save_jpeg(images / f"{name}.jpg", photograph.picture.image, params.picture, photograph.rng)
@@ -82,7 +82,11 @@ def _save_picture(
 
 
 def _annotate(
-    params: MpiiParams, photograph: Photograph, image: str, person: CameraPerson, joints: ProjectedJoints
+    params: MpiiParams,
+    photograph: RenderedPhotograph,
+    image: str,
+    person: CameraPerson,
+    joints: ProjectedJoints,
 ) -> MpiiPerson:
     camera = photograph.scene.camera
     places, is_known = annotate_joints(photograph, joints, MPII16, params)

@@ -47,7 +47,7 @@ SampleCrowd = Callable[[P, int, BodySet, Mixture], Sequence[WorldPerson]]
 """People in the background of a picture, from the mirror's parameters and the picture's number."""
 
 
-class Photograph(NamedTuple):
+class RenderedPhotograph(NamedTuple):
     """A picture with its scene and the true joints."""
 
     number: int
@@ -120,7 +120,7 @@ def _render(
     bodies: BodySet,
     rng: np.random.Generator,
     crowd: Sequence[WorldPerson],
-) -> Photograph:
+) -> RenderedPhotograph:
     """One picture of one or two people and a crowd behind them; the camera aims at the first."""
     places = [np.zeros(2)]
     if rng.random() < params.second_person:
@@ -136,10 +136,10 @@ def _render(
     scene = sample_environment(rng, params.picture, camera, middle).scene(camera, [*people, *crowd])
     picture = render_scene(scene, bodies, rng)
     joints = tuple(project_joints(person, camera, picture) for person in scene.people)
-    return Photograph(number, scene, picture, joints, len(people), bodies, rng)
+    return RenderedPhotograph(number, scene, picture, joints, len(people), bodies, rng)
 
 
-def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> None:
+def write_openpose(path: Path, photograph: RenderedPhotograph, params: PhotosParams) -> None:
     """Write the detections of a picture in OpenPose's format."""
     people = [joints.openpose for joints in photograph.joints]
     detections = sample_detections(people, photograph.scene.camera.size, params.detector, photograph.rng)
@@ -147,7 +147,7 @@ def write_openpose(path: Path, photograph: Photograph, params: PhotosParams) -> 
 
 
 def annotate_joints(
-    photograph: Photograph, joints: ProjectedJoints, names: JointSet, params: LspetParams | MpiiParams
+    photograph: RenderedPhotograph, joints: ProjectedJoints, names: JointSet, params: LspetParams | MpiiParams
 ) -> tuple[Float[np.ndarray, "J 2"], Bool[np.ndarray, " J"]]:
     """Positions that an annotator marks (px), and which of them are annotated.
 
