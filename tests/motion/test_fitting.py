@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from spinloop.motion.clips import Frames, thin
-from spinloop.motion.mixture_fit import fill_unrecorded, fit_mixture
+from spinloop.motion.mixture_fit import Frames, fill_unrecorded, fit_mixture, subsample
 
 OPTIONS = {"frames_per_clip": 20, "floor_std_rad": 0.05, "unseen_std_rad": 0.2, "seed": 0}
 
@@ -18,7 +17,7 @@ def test_the_same_seed_gives_the_same_mixture(fitted, clips):
     assert again.log_likelihood == fitted.log_likelihood
 
 
-def test_a_mixture_of_two_kinds_foretells_better_than_one_gaussian(fitted):
+def test_a_mixture_of_two_kinds_has_two_log_likelihoods_and_one_of_a_single_gaussian(fitted):
     assert set(fitted.log_likelihood) == {"train", "held_out", "held_out_single"}
     assert fitted.log_likelihood["train"] > fitted.log_likelihood["held_out"]
 
@@ -39,11 +38,11 @@ def test_joints_that_hardly_any_clip_has_are_independent_and_of_the_named_width(
 
 
 def test_a_joint_that_some_clips_lack_is_filled_from_its_neighbours(clips):
-    frames = thin(clips, 50)
-    seen = np.arange(23) < 21
+    frames = subsample(clips, 50)
+    is_fitted = np.arange(23) < 21
     lacking = ~frames.is_recorded[:, 5]
     assert 0 < lacking.sum() < len(lacking)
-    filled = fill_unrecorded(frames, frames, seen, 0.02, np.random.default_rng(0))
+    filled = fill_unrecorded(frames, frames, is_fitted, 0.02, np.random.default_rng(0))
     # In the clips that have it, spine2 (rows 15–17) turns as spine1 (6–8) does.
     correlation = np.corrcoef(filled[lacking, 6], filled[lacking, 15])[0, 1]
     assert correlation > 0.9, correlation

@@ -26,7 +26,7 @@ def test_the_t_pose_is_plausible():
         ("left_hip", (-2.8, 0, 0)),
     ],
 )
-def test_what_nobody_can_do_is_not(joint, vector):
+def test_impossible_poses_are_not_plausible(joint, vector):
     assert not is_plausible(_pose(joint, vector)).any()
 
 
@@ -40,11 +40,11 @@ def test_what_nobody_can_do_is_not(joint, vector):
         ("right_shoulder", (0, 0, 1.5)),
     ],
 )
-def test_what_everybody_can_do_is(joint, vector):
+def test_ordinary_poses_are_plausible(joint, vector):
     assert is_plausible(_pose(joint, vector)).all()
 
 
-def test_mirror_images_are_judged_alike():
+def test_flipped_poses_are_as_plausible():
     poses = 0.5 * np.random.default_rng(0).normal(size=(200, 69))
     order = np.array(SMPL24_FLIP[1:]) - 1
     mirrored = (poses.reshape(-1, 23, 3)[:, order] * [1, -1, -1]).reshape(-1, 69)

@@ -111,13 +111,13 @@ def test_bvh_channels_turn_in_the_order_in_which_they_are_listed(tmp_path, name)
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("1 2 3 0 0 0 0 0 90\n", "", "2 frames promised, 1 found"),
+        ("1 2 3 0 0 0 0 0 90\n", "", "expected 2 frames, found 1"),
         ("0 0 0 0 0 90", "0 0 0 0 90", "line 20: expected 9 numbers, found 8"),
         ("0 0 0 0 0 90", "0 0 0 0 0 x", "line 20: could not convert"),
         ("0 0 0 0 0 90", "0 0 0 0 0 nan", "line 20: not a finite number"),
         ("Frames: 2", "Frame: 2", "expected Frames"),
         ("MOTION", "MOTIONS", "line 16: not expected in a BVH hierarchy"),
-        ("Frame Time: 0.04", "Frame Time: 0", "2 frames promised"),
+        ("Frame Time: 0.04", "Frame Time: 0", "expected 2 frames"),
     ],
 )
 def test_a_damaged_bvh_names_the_line(tmp_path, old, new, message):
@@ -221,7 +221,7 @@ def test_damaged_acclaim_files_name_the_line(tmp_path, asf, amc, message):
 
 def test_the_skeleton_is_that_of_the_same_subject(tmp_path):
     motion = _write(tmp_path, "02_01-walk.amc", AMC)
-    with pytest.raises(UserError, match=r"skeleton .* is not beside it"):
+    with pytest.raises(UserError, match=r"expected one skeleton"):
         skeleton_of(motion)
     only = _write(tmp_path, "other.asf", ASF)
     assert skeleton_of(motion) == only
@@ -298,7 +298,7 @@ def test_folders_are_read_in_the_order_of_names_whatever_the_listing(tmp_path):
 def test_a_folder_without_motion_or_none_at_all_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    with pytest.raises(UserError, match="holds no recorded motion"):
+    with pytest.raises(UserError, match="contains no recorded motion"):
         read_motion(tmp_path)
     with pytest.raises(UserError, match="no such file or folder"):
         read_motion(tmp_path / "absent")
@@ -309,5 +309,5 @@ def test_a_file_may_be_named_instead_of_its_folder(tmp_path):
         np.savez(tmp_path / f"{name}.npz", poses=np.zeros((2, 156)), mocap_framerate=60.0)
     assert [clip.name for clip in read_motion(tmp_path / "b.npz")] == ["b"]
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(UserError, match="holds no recorded motion"):
+    with pytest.raises(UserError, match="contains no recorded motion"):
         read_motion(tmp_path / "notes.txt")

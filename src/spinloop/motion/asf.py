@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from spinloop.errors import UserError
 from spinloop.motion.clips import Recording, numbers, read_lines
 
-# The CMU cameras' rate; the files do not say.
+# Frame rate of the CMU database; the files do not contain it.
 CMU_FPS = 120.0
 
 
@@ -33,7 +33,7 @@ def read_amc(path: Path, skeleton: Path, fps: float = CMU_FPS) -> Recording:
         fps: frames per second.
 
     Raises:
-        UserError: a file is malformed, or the motion names a bone that the skeleton lacks; the line is named.
+        UserError: a file is malformed, or the skeleton lacks a bone of the motion; the line is named.
     """
     bones, parents = _skeleton(skeleton)
     index = {bone.name: i for i, bone in enumerate(bones)}
@@ -44,8 +44,8 @@ def read_amc(path: Path, skeleton: Path, fps: float = CMU_FPS) -> Recording:
     frames = _frames(path, bones, index)
     rotations = np.empty((len(frames), len(bones), 3, 3))
     for i, bone in enumerate(bones):
-        turned = Rotation.from_euler("xyz", frames[:, i], degrees=True).as_matrix()
-        rotations[:, i] = bone.axis @ turned @ bone.axis.T
+        local = Rotation.from_euler("xyz", frames[:, i], degrees=True).as_matrix()
+        rotations[:, i] = bone.axis @ local @ bone.axis.T
     return Recording(tuple(bone.name for bone in bones), parents, rest, tips, rotations, fps)
 
 
@@ -53,7 +53,7 @@ def skeleton_of(path: Path) -> Path:
     """The ASF file beside an AMC file: `02.asf` or `02-walk.asf` for `02_01.amc`, or the only one.
 
     Raises:
-        UserError: there is none, or several that could be meant.
+        UserError: there is none, or there are several candidates.
     """
     beside = sorted(p for p in path.parent.iterdir() if re.search(r"\.asf(\.gz)?$", p.name, re.IGNORECASE))
     subject = re.match(r"\d+", path.name)
@@ -61,7 +61,7 @@ def skeleton_of(path: Path) -> Path:
     fitting = same or beside
     if len(fitting) != 1:
         found = ", ".join(p.name for p in fitting) or "none"
-        raise UserError(f"{path}: its skeleton (.asf) is not beside it (found: {found}); put it there")
+        raise UserError(f"{path}: expected one skeleton (.asf) beside it, found {found}; put it there")
     return fitting[0]
 
 
@@ -77,14 +77,14 @@ def _skeleton(path: Path) -> tuple[list[_Bone], tuple[int, ...]]:
         bones[bone.name] = bone
     parent_of: dict[str, str] = {}
     for block in _blocks(path, sections["hierarchy"]):
-        for number, (mother, *children) in block:
-            for name in (mother, *children):
+        for number, (parent, *children) in block:
+            for name in (parent, *children):
                 if name not in bones:
                     raise UserError(f"{path}: line {number + 1}: unknown bone {name}; restore the file")
-            parent_of |= dict.fromkeys(children, mother)
+            parent_of |= dict.fromkeys(children, parent)
     order = ["root"]
     for name in order:
-        order += [child for child, mother in parent_of.items() if mother == name]
+        order += [child for child, parent in parent_of.items() if parent == name]
     position = {name: i for i, name in enumerate(order)}
     parents = (-1, *(position[parent_of[name]] for name in order[1:]))
     return [bones[name] for name in order], parents
@@ -148,11 +148,11 @@ def _frames(path: Path, bones: list[_Bone], index: dict[str, int]) -> Float[np.n
             frames.append(np.zeros((len(bones), 3)))
             continue
         if words[0] not in index or not frames:
-            raise UserError(f"{path}: line {number + 1}: unknown bone {words[0]}; is this its skeleton?")
+            raise UserError(f"{path}: line {number + 1}: unknown bone {words[0]}; put its own .asf beside it")
         bone = index[words[0]]
         values = numbers(path, number, words[1:])
         if bone == 0:
-            values = values[3:]  # the root's place comes before its turn
+            values = values[3:]  # the root's position comes before its angles
         if len(values) != len(bones[bone].dof):
             expected = len(bones[bone].dof)
             raise UserError(

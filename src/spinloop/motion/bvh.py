@@ -1,5 +1,6 @@
 """Reader of Biovision BVH files."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def read_bvh(path: Path) -> Recording:
 
 
 def _hierarchy(path: Path, lines: list[str]) -> tuple[list[_Bone], np.ndarray, int]:
-    """Bones, their tips, and the line on which MOTION stands."""
+    """Bones, their tips, and the index of the line MOTION."""
     bones: list[_Bone] = []
     ends: dict[int, np.ndarray] = {}
     stack: list[int | None] = []  # open braces: the bone, or None for an end site
@@ -101,7 +102,7 @@ def _motion(path: Path, lines: list[str], start: int, width: int) -> tuple[np.nd
         (number, text.split()) for number, text in enumerate(lines) if number > start + 2 and text.strip()
     ]
     if len(rows) < n_frames or n_frames < 1 or seconds <= 0:
-        raise UserError(f"{path}: {n_frames} frames promised, {len(rows)} found; restore the file")
+        raise UserError(f"{path}: expected {n_frames} frames, found {len(rows)}; restore the file")
     values = [numbers(path, number, words) for number, words in rows[:n_frames]]
     short = next((i for i, row in enumerate(values) if len(row) != width), None)
     if short is not None:
@@ -112,13 +113,13 @@ def _motion(path: Path, lines: list[str], start: int, width: int) -> tuple[np.nd
     return np.array(values).reshape(n_frames, width), 1 / seconds
 
 
-def _rotations(bones: list[_Bone], frames: Float[np.ndarray, "F C"]):
+def _rotations(bones: list[_Bone], frames: Float[np.ndarray, "F C"]) -> Iterator[np.ndarray]:
     column = 0
     for bone in bones:
-        turns = [(i, name[0]) for i, name in enumerate(bone.channels) if name.endswith("rotation")]
-        if turns:
-            order = "".join(axis for _, axis in turns)
-            angles = frames[:, [column + i for i, _ in turns]]
+        angles_of = [(i, name[0]) for i, name in enumerate(bone.channels) if name.endswith("rotation")]
+        if angles_of:
+            order = "".join(axis for _, axis in angles_of)
+            angles = frames[:, [column + i for i, _ in angles_of]]
             # Capital letters: about the bone's own axes, in the order of the channels.
             yield Rotation.from_euler(order, angles, degrees=True).as_matrix().reshape(-1, 3, 3)
         else:

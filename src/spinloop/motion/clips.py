@@ -1,7 +1,4 @@
-"""Recorded clips as SMPL poses, and the mixed bag of frames that a distribution is learnt from.
-
-A recording on a skeleton of its own: what BVH and ASF/AMC files hold, before it becomes SMPL's angles.
-"""
+"""Clips of SMPL poses, recordings on a skeleton of their own, and helpers for text files of motion."""
 
 import gzip
 from collections.abc import Sequence
@@ -12,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.errors import UserError
-from spinloop.joints import SMPL24, SMPL24_FLIP
+from spinloop.joints import SMPL24
 
 
 class Clip(NamedTuple):
@@ -21,47 +18,18 @@ class Clip(NamedTuple):
     name: str
     fps: float
     poses: Float[np.ndarray, "F 72"]
-    """Axis-angle of the 24 joints, radians; a joint that the recording lacks is zero in all frames."""
+    """Axis-angle of the 24 joints, radians; zero in all frames for a joint that the recording lacks."""
 
 
 def recorded_joints(clip: Clip) -> Bool[np.ndarray, " 24"]:
-    """Joints that move in the clip; a skeleton without a joint leaves it at zero throughout."""
+    """Joints that the clip's skeleton has: those that are not zero in all frames."""
     return np.abs(clip.poses.reshape(-1, len(SMPL24), 3)).max(axis=(0, 2)) > 1e-6
 
 
-class Frames(NamedTuple):
-    """Body poses of many clips, unordered for the purpose of statistics."""
-
-    poses: Float[np.ndarray, "N 69"]
-    is_recorded: Bool[np.ndarray, "N 23"]
-    """False where the clip's skeleton lacks the joint."""
-
-
-def thin(clips: Sequence[Clip], frames_per_clip: int) -> Frames:
-    """At most `frames_per_clip` evenly spaced frames of each clip, so that long clips do not dominate."""
-    poses, recorded = [], []
-    for clip in clips:
-        n = min(frames_per_clip, len(clip.poses))
-        chosen = ((np.arange(n) + 0.5) * len(clip.poses) / n).astype(int)
-        poses.append(clip.poses[chosen, 3:].astype(np.float64))
-        recorded.append(np.repeat(recorded_joints(clip)[None, 1:], n, axis=0))
-    return Frames(np.concatenate(poses), np.concatenate(recorded))
-
-
-def with_mirror_images(frames: Frames) -> Frames:
-    """The frames and their mirror images: over all people, left and right are alike."""
-    order = np.array(SMPL24_FLIP[1:]) - 1
-    turned = frames.poses.reshape(-1, 23, 3)[:, order] * [1.0, -1.0, -1.0]
-    return Frames(
-        np.concatenate([frames.poses, turned.reshape(-1, 69)]),
-        np.concatenate([frames.is_recorded, frames.is_recorded[:, order]]),
-    )
-
-
 class Recording(NamedTuple):
-    """Rotations of a tree of bones over time.
+    """Rotations of a tree of bones over time, as BVH and ASF/AMC files hold them.
 
-    In the zero pose every rotation is the identity and bone j stands at `rest[j]`, in the recording's own
+    In the zero pose every rotation is the identity and bone j starts at `rest[j]`, in the recording's own
     axes and unit of length.
     """
 
@@ -71,16 +39,16 @@ class Recording(NamedTuple):
     rest: Float[np.ndarray, "J 3"]
     """Start of each bone in the zero pose."""
     tips: Float[np.ndarray, "J 3"]
-    """Its end: where its first child with a length starts, or its own end site."""
+    """End of each bone: the start of its first child with a length, or its own end site."""
     rotations: Float[np.ndarray, "F J 3 3"]
-    """Of each bone against its parent; the root's against the world."""
+    """Of each bone relative to its parent; the root's relative to the world."""
     fps: float
 
 
 def world_rotations(
     rotations: Float[np.ndarray, "F J 3 3"], parents: Sequence[int]
 ) -> Float[np.ndarray, "F J 3 3"]:
-    """Rotation of each bone against the world."""
+    """Rotation of each bone relative to the world."""
     world = np.empty_like(rotations)
     for bone, parent in enumerate(parents):
         world[:, bone] = rotations[:, bone] if parent < 0 else world[:, parent] @ rotations[:, bone]
@@ -88,10 +56,10 @@ def world_rotations(
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a text file, unpacked if its name ends in `.gz`.
+    """Lines of a text file, decompressed if its name ends in `.gz`.
 
     Raises:
-        UserError: the file is absent, not text, or its compression is damaged.
+        UserError: the file is absent, is not text, or its compression is damaged.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -103,12 +71,12 @@ def read_lines(path: Path) -> list[str]:
 
 
 def numbers(path: Path, line: int, words: Sequence[str]) -> list[float]:
-    """The words as numbers.
+    """Words of a line as numbers.
 
     Args:
-        path: named in the message.
-        line: counted from zero, named in the message.
-        words: to be read.
+        path: the file, for the message.
+        line: index of the line, for the message.
+        words: the words.
 
     Raises:
         UserError: a word is not a finite number.

@@ -1,9 +1,8 @@
-"""From recorded clips to the mixture of poses.
+"""Fitting the mixture of poses on recorded clips.
 
-Skeletons of recordings lack some of SMPL's joints (a spine joint, toes, collars, hands). Zero there does not
-mean that the joint never turns. A joint that enough frames have is filled in the others by a random draw
-given the joints that they do have; a joint that hardly any frame has becomes an independent Gaussian around
-zero of a width that the user names.
+Skeletons of recordings lack some of SMPL's joints (a spine joint, toes, collars, hands), whose angles are
+then zero. A joint that enough frames have is sampled in the others given the joints that they do have; any
+other joint becomes an independent Gaussian around zero with a given deviation.
 """
 
 from collections.abc import Sequence
@@ -13,19 +12,49 @@ import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.mixture import GaussianMixture
 
-from spinloop.motion.clips import Clip, Frames, thin, with_mirror_images
+from spinloop.joints import SMPL24_FLIP
+from spinloop.motion.clips import Clip, recorded_joints
 from spinloop.motion.mixture import N_ANGLES, Mixture
 
-# A joint that fewer frames have cannot be learnt from them.
+# Least share of frames that must have a joint for its angles to be fitted.
 _MIN_RECORDED_SHARE = 0.1
 
 
+class Frames(NamedTuple):
+    """Body poses of many clips, in no order."""
+
+    poses: Float[np.ndarray, "N 69"]
+    is_recorded: Bool[np.ndarray, "N 23"]
+    """False where the clip's skeleton lacks the joint."""
+
+
+def subsample(clips: Sequence[Clip], frames_per_clip: int) -> Frames:
+    """At most `frames_per_clip` evenly spaced frames of each clip, so that long clips do not dominate."""
+    poses, recorded = [], []
+    for clip in clips:
+        n = min(frames_per_clip, len(clip.poses))
+        chosen = ((np.arange(n) + 0.5) * len(clip.poses) / n).astype(int)
+        poses.append(clip.poses[chosen, 3:].astype(np.float64))
+        recorded.append(np.repeat(recorded_joints(clip)[None, 1:], n, axis=0))
+    return Frames(np.concatenate(poses), np.concatenate(recorded))
+
+
+def with_flipped(frames: Frames) -> Frames:
+    """The frames followed by their left-right flips, so that the distribution is symmetric."""
+    order = np.array(SMPL24_FLIP[1:]) - 1
+    flipped = frames.poses.reshape(-1, 23, 3)[:, order] * [1.0, -1.0, -1.0]
+    return Frames(
+        np.concatenate([frames.poses, flipped.reshape(-1, 69)]),
+        np.concatenate([frames.is_recorded, frames.is_recorded[:, order]]),
+    )
+
+
 class FittedMixture(NamedTuple):
-    """The mixture of all clips, and how well one of four fifths of them foretells the rest."""
+    """The mixture of all clips, and the log-likelihoods of one that is fitted on four fifths of them."""
 
     mixture: Mixture
     log_likelihood: dict[str, float]
-    """Nats per pose: `train`, `held_out`, and `held_out_single` of one Gaussian on the same clips."""
+    """Nats per pose: `train`, `held_out`, and `held_out_single` for a single Gaussian."""
 
 
 def fit_mixture(
@@ -36,16 +65,16 @@ def fit_mixture(
     unseen_std_rad: float,
     seed: int,
 ) -> FittedMixture:
-    """Fit the mixture on all clips, and a second one without a fifth of them to measure it.
+    """Fit the mixture on all clips, and a second one on four fifths of them for the held-out log-likelihood.
 
     Args:
         clips: recordings.
         n_components: number of Gaussians.
-        frames_per_clip: at most so many frames of each clip are used, and as many mirror images.
-        floor_std_rad: added in quadrature to every angle's deviation: the error of turning a recorded
-            skeleton into SMPL's angles (recorded knees are perfect hinges, people's are not).
+        frames_per_clip: at most so many frames of each clip are used, each also flipped.
+        floor_std_rad: added in quadrature to the deviation of every angle: the error of converting a recorded
+            skeleton to SMPL's angles (recorded knees are perfect hinges, people's are not).
         unseen_std_rad: deviation of the angles of joints that the recordings lack.
-        seed: of the split, of the draws and of the start of the fit.
+        seed: of the split, the sampled angles and the start of the fit.
 
     Source:
         SMPLify (Bogo et al. 2016), sec. 3.2, for the mixture over CMU motion.
@@ -54,19 +83,21 @@ def fit_mixture(
     is_held_out = np.zeros(len(clips), dtype=bool)
     is_held_out[rng.permutation(len(clips))[: len(clips) // 5]] = True
     train, test = (
-        with_mirror_images(
-            thin([clip for clip, out in zip(clips, is_held_out, strict=True) if out == side], frames_per_clip)
+        with_flipped(
+            subsample(
+                [clip for clip, out in zip(clips, is_held_out, strict=True) if out == side], frames_per_clip
+            )
         )
         for side in (False, True)
     )
     everything = Frames(*(np.concatenate(pair) for pair in zip(train, test, strict=True)))
-    seen = everything.is_recorded.mean(0) >= _MIN_RECORDED_SHARE
+    is_fitted = everything.is_recorded.mean(0) >= _MIN_RECORDED_SHARE
 
     def filled(frames: Frames, known_from: Frames) -> Float[np.ndarray, "N 69"]:
-        return fill_unrecorded(frames, known_from, seen, floor_std_rad, rng)
+        return fill_unrecorded(frames, known_from, is_fitted, floor_std_rad, rng)
 
     def fitted(poses: Float[np.ndarray, "N 69"], n: int) -> Mixture:
-        return _fit(poses, seen, n, floor_std_rad, unseen_std_rad, seed)
+        return _fit(poses, is_fitted, n, floor_std_rad, unseen_std_rad, seed)
 
     known, unknown = filled(train, train), filled(test, train)
     partial = fitted(known, n_components)
@@ -81,20 +112,21 @@ def fit_mixture(
 def fill_unrecorded(
     frames: Frames,
     known_from: Frames,
-    seen: Bool[np.ndarray, " 23"],
+    is_fitted: Bool[np.ndarray, " 23"],
     floor_std_rad: float,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "N 69"]:
-    """Poses with the joints that a frame lacks drawn given those that it has; joints not `seen` are zero.
+    """Poses whose missing joints are sampled given the joints that they have.
 
-    The draw is from one Gaussian over those frames of `known_from` that have all seen joints.
+    The distribution is one Gaussian over those frames of `known_from` that have all fitted joints. Joints
+    that are not fitted are zero.
 
     Raises:
-        ValueError: no frame of `known_from` has all seen joints.
+        ValueError: no frame of `known_from` has all fitted joints.
     """
-    shown = np.repeat(seen, 3)
-    poses, known = frames.poses * shown, np.repeat(frames.is_recorded | ~seen, 3, axis=1)
-    complete = known_from.poses[(known_from.is_recorded | ~seen).all(1)] * shown
+    mask = np.repeat(is_fitted, 3)
+    poses, known = frames.poses * mask, np.repeat(frames.is_recorded | ~is_fitted, 3, axis=1)
+    complete = known_from.poses[(known_from.is_recorded | ~is_fitted).all(1)] * mask
     if not len(complete):
         raise ValueError("no recording has all the joints that the others lack")
     mean = complete.mean(0)
@@ -113,13 +145,13 @@ def fill_unrecorded(
 
 def _fit(
     poses: Float[np.ndarray, "N 69"],
-    seen: Bool[np.ndarray, " 23"],
+    is_fitted: Bool[np.ndarray, " 23"],
     n_components: int,
     floor_std_rad: float,
     unseen_std_rad: float,
     seed: int,
 ) -> Mixture:
-    columns = np.flatnonzero(np.repeat(seen, 3))
+    columns = np.flatnonzero(np.repeat(is_fitted, 3))
     model: Any = GaussianMixture(
         n_components, reg_covar=floor_std_rad**2, random_state=seed, max_iter=500, tol=1e-3, n_init=2
     ).fit(poses[:, columns])

@@ -1,9 +1,4 @@
-"""Reader of AMASS files: SMPL-H or SMPL-X poses in npz.
-
-Many clips in one npz file, already in SMPL's angles.
-
-All recorded motion under a folder, whatever its format.
-"""
+"""Recorded motion in any format as SMPL poses: files of AMASS, bundles of clips in one npz, BVH, ASF/AMC."""
 
 from pathlib import Path
 
@@ -30,16 +25,14 @@ def is_amass(keys: set[str]) -> bool:
 
 
 def read_amass(path: Path, arrays: dict[str, np.ndarray]) -> Clip:
-    """The body's poses; hands are left at zero unless the file is plain SMPL.
-
-    AMASS stands its world on z; here it is turned to y up.
+    """The body's poses of an AMASS file, rotated from z up to y up; hands are zero unless the file is SMPL's.
 
     Args:
         path: the file, for the name of the clip and the messages.
         arrays: its content.
 
     Raises:
-        UserError: the poses have another width or are not finite.
+        UserError: the poses have the wrong width or are not finite.
     """
     poses = arrays["poses"]
     if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or not len(poses):
@@ -67,28 +60,28 @@ def read_bundle(path: Path, arrays: dict[str, np.ndarray]) -> list[Clip]:
     Args:
         path: the file, for the messages.
         arrays: `poses` (F, 72) of all clips, one after the other; for each clip `clip_name`, `clip_start`,
-            `clip_len` (frames) and `fps`; optionally `ok` (F,), false for rows to be left out.
+            `clip_len` (frames) and `fps`; optionally `ok` (F,), false for rows to leave out.
 
     Raises:
-        UserError: a key is missing, the shapes do not fit together, or a pose is not finite.
+        UserError: a key is missing, shapes do not match, or a pose is not finite.
     """
     for key in _NEEDED:
         if key not in arrays:
             raise UserError(f"{path}: {key}: missing; expected the keys {', '.join(_NEEDED)}")
     poses, starts, lengths = arrays["poses"], arrays["clip_start"], arrays["clip_len"]
-    fine = arrays.get("ok", np.ones(len(poses), dtype=bool)).astype(bool)
-    if poses.ndim != 2 or poses.shape[1] != 72 or fine.shape != poses.shape[:1]:
+    is_ok = arrays.get("ok", np.ones(len(poses), dtype=bool)).astype(bool)
+    if poses.ndim != 2 or poses.shape[1] != 72 or is_ok.shape != poses.shape[:1]:
         raise UserError(
-            f"{path}: poses: expected shape (F, 72) and ok (F,), found {poses.shape}, {fine.shape}"
+            f"{path}: poses: expected shape (F, 72) and ok (F,), found {poses.shape}, {is_ok.shape}"
         )
-    if not np.isfinite(poses[fine]).all():
+    if not np.isfinite(poses[is_ok]).all():
         raise UserError(f"{path}: poses: not all entries are finite numbers; restore the file")
     if len({len(arrays[key]) for key in _NEEDED[1:]}) != 1 or (starts + lengths).max(initial=0) > len(poses):
         raise UserError(f"{path}: clip_len: the clips do not fit into {len(poses)} poses; restore the file")
     clips = []
     for name, fps, start, length in zip(arrays["clip_name"], arrays["fps"], starts, lengths, strict=True):
         span = slice(int(start), int(start + length))
-        kept = poses[span][fine[span]].astype(np.float64)
+        kept = poses[span][is_ok[span]].astype(np.float64)
         if len(kept):
             clips.append(Clip(str(name), float(fps), kept))
     return clips
@@ -97,18 +90,18 @@ def read_bundle(path: Path, arrays: dict[str, np.ndarray]) -> list[Clip]:
 FORMATS = ".bvh, .amc with its .asf, AMASS .npz, or the npz of SMPL poses"
 
 
-def read_motion(place: Path) -> list[Clip]:
-    """Every clip of a file, or of all files under a folder in the order of their names.
+def read_motion(source: Path) -> list[Clip]:
+    """The clips of a file, or of all files under a folder in the order of their names.
 
     Raises:
         UserError: there is no such file or folder, it holds no motion, or a file is damaged.
     """
-    if not place.exists():
-        raise UserError(f"{place}: no such file or folder; name that of the recordings in prior.motion")
-    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder; correct prior.motion")
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
     clips = [clip for path in files if path.is_file() for clip in read_file(path)]
     if not clips:
-        raise UserError(f"{place}: holds no recorded motion; give {FORMATS}")
+        raise UserError(f"{source}: contains no recorded motion; give {FORMATS}")
     return clips
 
 
@@ -127,7 +120,7 @@ def read_file(path: Path) -> list[Clip]:
 
 
 def _read_npz(path: Path) -> list[Clip]:
-    # Other arrays of the file are not touched; some published ones are pickles.
+    # Other arrays are not read; some in published files are pickles.
     arrays = read_npz(path, "restore the file", {*AMASS_KEYS, *BUNDLE_KEYS})
     if "clip_start" in arrays:
         return read_bundle(path, arrays)

@@ -1,8 +1,8 @@
-"""From a recording's own skeleton to SMPL's 24 rotations.
+"""Retargeting of recordings from their own skeleton to SMPL's 24 rotations.
 
-Each SMPL joint takes the world rotation of one bone. Both skeletons have a zero pose in which all rotations
-are the identity, but not the same one (arms hang, legs are spread): the shortest turn from SMPL's bone to the
-recording's bone in the zero poses is put in between. What that cannot know is a bone's own twist there.
+Each SMPL joint takes the world rotation of one bone. The zero poses of the two skeletons differ (arms may
+hang, legs may be spread), so the shortest rotation from SMPL's bone to the recording's bone in the zero poses
+is applied first. The twist of a bone about its own axis between the zero poses stays unknown.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from spinloop.joints import SMPL24, SMPL_PARENTS
 from spinloop.motion.clips import Clip, Recording, world_rotations
 
 
-class _Dialect(NamedTuple):
-    """How a program names its bones, in lower case."""
+class _Naming(NamedTuple):
+    """Names that a program gives to bones, in lower case."""
 
     left: str
     right: str
@@ -27,7 +27,7 @@ class _Dialect(NamedTuple):
     """SMPL joint without its side → bone; `{s}` stands for the prefix of the side."""
 
 
-_CMU = _Dialect(
+_CMU = _Naming(
     "l",
     "r",
     {"pelvis": "root", "spine1": "lowerback", "spine2": "upperback", "spine3": "thorax", "neck": "lowerneck",
@@ -35,7 +35,7 @@ _CMU = _Dialect(
     {"hip": "{s}femur", "knee": "{s}tibia", "ankle": "{s}foot", "foot": "{s}toes", "collar": "{s}clavicle",
      "shoulder": "{s}humerus", "elbow": "{s}radius", "wrist": "{s}wrist"},
 )  # fmt: skip
-_MOTION_BUILDER = _Dialect(
+_MOTION_BUILDER = _Naming(
     "left",
     "right",
     {"pelvis": "hips", "spine1": "lowerback", "spine2": "spine", "spine3": "spine1", "neck": "neck",
@@ -43,7 +43,7 @@ _MOTION_BUILDER = _Dialect(
     {"hip": "{s}upleg", "knee": "{s}leg", "ankle": "{s}foot", "foot": "{s}toebase", "collar": "{s}shoulder",
      "shoulder": "{s}arm", "elbow": "{s}forearm", "wrist": "{s}hand"},
 )  # fmt: skip
-_MAX = _Dialect(
+_MAX = _Naming(
     "left",
     "right",
     {"pelvis": "hips", "spine1": "lowerback", "spine2": "chest", "spine3": "chest2", "neck": "lowerneck",
@@ -51,15 +51,15 @@ _MAX = _Dialect(
     {"hip": "{s}hip", "knee": "{s}knee", "ankle": "{s}ankle", "foot": "{s}toe", "collar": "{s}collar",
      "shoulder": "{s}shoulder", "elbow": "{s}elbow", "wrist": "{s}wrist"},
 )  # fmt: skip
-_DAZ = _Dialect(
+_DAZ = _Naming(
     "l",
     "r",
     {"pelvis": "hip", "spine1": "abdomen", "spine3": "chest", "neck": "neck", "head": "head"},
     {"hip": "{s}thigh", "knee": "{s}shin", "ankle": "{s}foot", "collar": "{s}collar", "shoulder": "{s}shldr",
      "elbow": "{s}forearm", "wrist": "{s}hand"},
 )  # fmt: skip
-_DIALECTS = (_CMU, _MOTION_BUILDER, _MAX, _DAZ)
-# A skeleton without one of these cannot tell a person's pose.
+_NAMINGS = (_CMU, _MOTION_BUILDER, _MAX, _DAZ)
+# Joints that every skeleton must have.
 _NEEDED = tuple(
     f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "shoulder", "elbow")
 )
@@ -69,18 +69,19 @@ _T_POSE = {
     "hip": (0.06, -1.0, 0.0), "knee": (0.06, -1.0, 0.0), "ankle": (0.1, -0.45, 1.0),
     "shoulder": (1.0, 0.0, 0.0), "elbow": (1.0, 0.0, 0.0),
 }  # fmt: skip
-# Nobody holds both arms out, legs straight, as nearly as this by chance.
+# Largest angle of any joint of a first frame that is taken for the T-pose.
 _T_POSE_WITHIN_RAD = 0.35
 
 
 def to_clip(recording: Recording, name: str, where: str) -> Clip:
     """The recording as SMPL poses, y up and facing +z in the zero pose.
 
-    Joints that the skeleton lacks stay at zero. A first frame in the T-pose is left out: programs put it
-    there to mark the zero pose.
+    Joints that the skeleton lacks are zero. A first frame in the T-pose is dropped: programs add it to mark
+    the zero pose.
 
     Args:
-        recording: bones in one of the dialects of CMU's motion: Acclaim, MotionBuilder, 3ds Max or Daz.
+        recording: bones named as in one of the releases of CMU's motion: Acclaim, MotionBuilder, 3ds Max or
+            Daz.
         name: of the clip.
         where: the file, for the message.
 
@@ -90,38 +91,38 @@ def to_clip(recording: Recording, name: str, where: str) -> Clip:
     bones = _bones(recording, where)
     upright = _axes(recording, bones)
     world = world_rotations(recording.rotations, recording.parents)
-    turned: list[np.ndarray] = []
+    rotated: list[np.ndarray] = []
     for joint, parent in enumerate(SMPL_PARENTS):
         if SMPL24[joint] in bones:
             own = upright.T @ world[:, bones[SMPL24[joint]]] @ upright
-            turned.append(own @ _correction(recording, bones, SMPL24[joint], upright))
+            rotated.append(own @ _correction(recording, bones, SMPL24[joint], upright))
         else:
-            turned.append(turned[parent])
+            rotated.append(rotated[parent])
     poses = np.zeros((len(world), 24, 3))
     for joint, parent in enumerate(SMPL_PARENTS):
         if SMPL24[joint] in bones:
-            local = turned[joint] if parent < 0 else turned[parent].transpose(0, 2, 1) @ turned[joint]
+            local = rotated[joint] if parent < 0 else rotated[parent].transpose(0, 2, 1) @ rotated[joint]
             poses[:, joint] = Rotation.from_matrix(local).as_rotvec()
     first = int(len(poses) > 1 and np.linalg.norm(poses[0, 1:], axis=1).max() < _T_POSE_WITHIN_RAD)
     return Clip(name, recording.fps, poses[first:].reshape(-1, 72))
 
 
 def _bones(recording: Recording, where: str) -> dict[str, int]:
-    """SMPL joint → bone, in the dialect that names most joints."""
+    """SMPL joint → bone, by the naming that matches most joints."""
     index = {name.lower(): i for i, name in enumerate(recording.names)}
-    found = max((_spelled(dialect, index) for dialect in _DIALECTS), key=len)
+    found = max((_matches(naming, index) for naming in _NAMINGS), key=len)
     missing = [joint for joint in ("pelvis", *_NEEDED) if joint not in found]
     if missing:
         raise UserError(
-            f"{where}: no bone for {missing[0]} in a known naming; rename the bones as CMU's ASF does"
+            f"{where}: no bone for {missing[0]} in a known naming; name the bones as CMU's ASF files do"
         )
     return found
 
 
-def _spelled(dialect: _Dialect, index: dict[str, int]) -> dict[str, int]:
-    names = dict(dialect.middle)
-    for side, prefix in (("left", dialect.left), ("right", dialect.right)):
-        names |= {f"{side}_{joint}": bone.format(s=prefix) for joint, bone in dialect.sides.items()}
+def _matches(naming: _Naming, index: dict[str, int]) -> dict[str, int]:
+    names = dict(naming.middle)
+    for side, prefix in (("left", naming.left), ("right", naming.right)):
+        names |= {f"{side}_{joint}": bone.format(s=prefix) for joint, bone in naming.sides.items()}
     return {joint: index[bone] for joint, bone in names.items() if bone in index}
 
 
@@ -144,9 +145,9 @@ def _nearest_axis(vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
 def _correction(
     recording: Recording, bones: dict[str, int], joint: str, upright: Float[np.ndarray, "3 3"]
 ) -> Float[np.ndarray, "3 3"]:
-    """The shortest turn from SMPL's bone to the recording's bone, both in the zero pose, in SMPL's axes."""
+    """The shortest rotation from SMPL's bone to the recording's, both in the zero pose, in SMPL's axes."""
     side, _, part = joint.partition("_")
-    # The hand stands in line with the forearm; toes point straight ahead in both zero poses.
+    # The hand is in line with the forearm; toes point straight ahead in both zero poses.
     above = {"wrist": "elbow"}.get(part, part)
     if side not in ("left", "right") or above not in _T_POSE:
         return np.eye(3)
@@ -156,10 +157,10 @@ def _correction(
     tip = recording.tips[bone] if end is None else recording.rest[end]
     target = upright.T @ (tip - recording.rest[bone])
     source = np.array(_T_POSE[above]) * [1 if side == "left" else -1, 1, 1]
-    return _shortest_turn(source / np.linalg.norm(source), target / np.linalg.norm(target))
+    return _shortest_rotation(source / np.linalg.norm(source), target / np.linalg.norm(target))
 
 
-def _shortest_turn(
+def _shortest_rotation(
     source: Float[np.ndarray, " 3"], target: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "3 3"]:
     axis, cosine = np.cross(source, target), float(source @ target)
