@@ -1,4 +1,4 @@
-"""An experiment trains each variant with each seed once, and goes on where it stopped."""
+"""An experiment trains each variant with each seed once, and resumes after a stop."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from spinloop.errors import UserError
 from spinloop.files import read_json
 from spinloop.params.evaluation import Experiment
-from spinloop.stages import _trial, experiment
+from spinloop.pipeline import experiments
+from spinloop.stages import experiment
 
 REPOSITORY = Path(__file__).parents[2]
 PLAN = {
@@ -35,7 +36,8 @@ def world(tmp_path) -> dict[str, Path]:
     (tmp_path / "data/crops").mkdir(parents=True)
     for split in ("coco_train", "pw3d_test"):
         (tmp_path / f"data/crops/{split}.h5").write_bytes(split.encode())
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
     _write(tmp_path / "plan.yaml", PLAN)
     names = {"out": "out", "data": "data", "params": "params.yaml"}
     return {option: tmp_path / name for option, name in names.items()}
@@ -47,15 +49,15 @@ def _write(path: Path, plan: dict[str, Any]) -> None:
 
 @pytest.fixture
 def trained(monkeypatch) -> list[dict[str, Any]]:
-    """The parameters of every training, which takes no time here."""
+    """The parameters of every trial; nothing is trained here."""
     seen: list[dict[str, Any]] = []
 
     def run_trial(values: dict[str, Any], plan: Experiment, *_: object) -> dict[str, float]:
         seen.append(values)
         error = 60.0 + values["train"]["seed"] + 5 * (not values["settings"]["experiment"]["loop"])
-        return dict.fromkeys(_trial.metric_names(plan), error)
+        return dict.fromkeys(experiments.metric_names(plan), error)
 
-    monkeypatch.setattr(_trial, "run_trial", run_trial)
+    monkeypatch.setattr(experiments, "run_trial", run_trial)
     return seen
 
 
@@ -69,7 +71,7 @@ def test_every_variant_is_trained_with_every_seed(world, trained, tmp_path):
     results = read_json(tmp_path / "out/results.json")
     names = ["initial fits of coco_train", "final fits of coco_train", "network on pw3d_test"]
     assert results["adaptive/3"]["metrics"] == dict.fromkeys(names, 63.0)
-    table = (tmp_path / "out/table.md").read_text()
+    table = " ".join((tmp_path / "out/table.md").read_text().split())
     assert "| adaptive | 2 |" in table
     assert "-5.0 [-5.0, -5.0]" in table
     assert "* plan: `" in table
@@ -111,3 +113,21 @@ def test_a_bad_plan_is_refused_before_anything_is_trained(world, trained, tmp_pa
     with pytest.raises(UserError, match=message):
         experiment.run(tmp_path / "plan.yaml", **world)
     assert trained == []
+
+
+def test_files_are_those_of_the_stages():
+    """`dvc.yaml` names every input; only the folder of the data may be another one."""
+    files = experiments.StageFiles(REPOSITORY / "dvc.yaml", Path("elsewhere"))
+    values = {"fit_initial": {"start": "lifted"}}
+    parts = files.of("collect_fits", values, item="coco_train")
+    assert parts["part"] == Path("elsewhere/fits/parts/coco_train/lifted")
+    given = files.of("train", values, key="experiment")
+    assert given["crops"] == Path("elsewhere/crops")
+    assert given["out"] == Path("elsewhere/experiment.pt")
+    given = files.of("evaluate", values, setting="experiment", split="pw3d_test")
+    assert given["annotations"] == Path("elsewhere/annotations/pw3d_test.parquet")
+    assert given["body_female"] == Path("elsewhere/body/female.npz")
+    with pytest.raises(UserError, match=r"\$\{fit_initial\.start\}: no such parameter"):
+        files.of("collect_fits", {}, item="coco_train")
+    with pytest.raises(UserError, match=r"dvc\.yaml: stages\.fit_all: missing"):
+        files.of("fit_all", values)
