@@ -61,7 +61,7 @@ def test_more_shape_directions_are_cut_to_ten(body_path, tmp_path, random_body):
         ({"J_regressor": np.zeros((24, 6890))}, "J_regressor: row 0 sums to 0.000, not 1"),
         ({"weights": np.ones((6890, 24))}, "weights: rows must be non-negative and sum to one"),
         ({"kintree_table": np.zeros((2, 24), int)}, "kintree_table: not SMPL's tree"),
-        ({"f": np.full((6888, 3), 6890)}, "f: a triangle names a vertex outside"),
+        ({"f": np.full((6888, 3), 6890)}, "f: a triangle has a vertex outside"),
         ({"part_labels": np.zeros(6888, np.uint8)}, "part_labels: expected 1–6"),
         ({"part_labels": np.ones(7, np.uint8)}, "part_labels: expected shape"),
         ({"gender": "robot"}, "gender: expected one of neutral, female, male, found 'robot'"),

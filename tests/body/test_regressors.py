@@ -61,7 +61,7 @@ def test_a_wrong_array_is_one_line(body, tmp_path, array, message):
 
 
 def test_absent_truncated_and_pickled_files_are_one_line(tmp_path):
-    with pytest.raises(UserError, match="no such file; SPIN's data archive"):
+    with pytest.raises(UserError, match="no such file; take it from SPIN's data archive"):
         load_array(tmp_path / "J.npy")
     path = _save(tmp_path, np.zeros((9, 6890)))
     path.write_bytes(path.read_bytes()[:1000])

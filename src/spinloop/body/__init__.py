@@ -1,1 +1,1 @@
-"""The body: its files, its forward pass, its joints, and the free body that needs no licence."""
+"""An SMPL-format body: its files, forward pass, joints and poses."""

@@ -1,8 +1,7 @@
-"""The body file: the arrays of one SMPL-format body, with the regressors and labels that this project adds.
+"""The body file: the arrays of one SMPL-format body, with SPIN's regressors and part labels.
 
-Keys, shapes and axes are those of SMPL's own file, so that a real SMPL file and the free body are one format:
-metres, y up, the body faces +z, its left hand points to +x; the root's parent is −1 (or 2³²−1, its unsigned
-form).
+Keys, shapes and axes are those of SMPL's own files, for real SMPL and the free body alike: metres, y up, the
+body faces +z, its left arm points to +x; the root's parent is −1 (or 2³²−1, its unsigned form).
 """
 
 from dataclasses import dataclass, fields
@@ -27,18 +26,18 @@ _FIX = "remake it with `spinloop prepare_body` or `spinloop convert-body`"
 
 @dataclass(frozen=True)
 class BodyFile:
-    """One body as plain arrays; the names are the keys of the file. V = 6890 vertices, F faces."""
+    """One body as arrays, named by the keys of the file. V = 6890 vertices, F faces."""
 
     v_template: Float[np.ndarray, "V 3"]
     """Mean shape in the T-pose, metres."""
     shapedirs: Float[np.ndarray, "V 3 10"]
-    """Metres that a vertex moves per standard deviation of each shape coefficient."""
+    """Displacement of each vertex per unit of each shape coefficient, metres."""
     posedirs: Float[np.ndarray, "V 3 207"]
-    """Metres that a vertex moves per entry of (rotation − identity) of joints 1–23, row by row."""
+    """Displacement of each vertex per entry of (rotation − identity) of joints 1–23, row by row, metres."""
     J_regressor: Float[np.ndarray, "24 V"]
     """Joints of the T-pose from its vertices."""
     weights: Float[np.ndarray, "V 24"]
-    """Share of each joint in a vertex's motion; rows sum to one."""
+    """Skinning weights; rows sum to one."""
     kintree_table: Int[np.ndarray, "2 24"]
     """First row the parents, second row the joints."""
     f: Int[np.ndarray, "F 3"]
@@ -62,8 +61,8 @@ def load_body(path: Path) -> BodyFile:
     """Read a body file and check it.
 
     Raises:
-        UserError: the file is absent, truncated, or an array in it is missing, of the wrong shape, not finite
-            or not what its name promises; the key is named.
+        UserError: the file is absent or damaged, or an array is missing, has the wrong shape, is not finite
+            or is otherwise invalid; the key is named.
     """
     wanted = [field.name for field in fields(BodyFile)]
     arrays = read_npz(path, _FIX, wanted)
@@ -74,17 +73,17 @@ def load_body(path: Path) -> BodyFile:
 
 
 def save_body(path: Path, body: BodyFile) -> None:
-    """Write a body file, atomically; the same arrays give the same bytes."""
+    """Write a body file, atomically and with reproducible bytes."""
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **{field.name: getattr(body, field.name) for field in fields(body)})
 
 
 def check_body(path: Path, arrays: dict[str, np.ndarray]) -> BodyFile:
-    """Arrays of a body file in the types of `BodyFile`, after every check that needs no second file.
+    """Checked arrays of a body file, in the types of `BodyFile`.
 
     Args:
-        path: named in the message.
-        arrays: by key; more than ten shape directions are cut to ten.
+        path: the file, for the message.
+        arrays: by key; of more than ten shape directions the first ten are kept.
 
     Raises:
         UserError: see `load_body`.
@@ -132,7 +131,7 @@ def _shape_directions(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 def _regressor(path: Path, arrays: dict[str, np.ndarray], key: str, n_rows: int) -> np.ndarray:
     rows = _floats(path, arrays, key, (n_rows, N_VERTICES))
-    # Published regressors sum to one within 4e-4; a transposed or shifted file does not come near.
+    # Rows of published regressors sum to one within 4e-4, those of a transposed or shifted file do not.
     if np.abs(rows.sum(1) - 1).max() > 1e-2:
         worst = int(np.abs(rows.sum(1) - 1).argmax())
         raise UserError(f"{path}: {key}: row {worst} sums to {rows[worst].sum():.3f}, not 1; {_FIX}")
@@ -152,7 +151,7 @@ def _faces(path: Path, faces: np.ndarray) -> np.ndarray:
     if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
         raise UserError(f"{path}: f: expected whole numbers of shape (F, 3), found {faces.shape}; {_FIX}")
     if faces.min() < 0 or faces.max() >= N_VERTICES:
-        raise UserError(f"{path}: f: a triangle names a vertex outside 0–{N_VERTICES - 1}; {_FIX}")
+        raise UserError(f"{path}: f: a triangle has a vertex outside 0–{N_VERTICES - 1}; {_FIX}")
     return faces.astype(np.int32)
 
 

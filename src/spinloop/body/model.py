@@ -28,7 +28,7 @@ class BodyOutput(NamedTuple):
     joints24: Float[Tensor, "B 24 3"]
     """`joints.SMPL24`, from the kinematic chain."""
     joints49: Float[Tensor, "B 49 3"]
-    """`joints.MODEL49`: chain, single vertices and regressed joints, as the network and the fit use them."""
+    """`joints.MODEL49`: joints of the chain, single vertices and regressed joints."""
 
 
 class BodyModel(nn.Module):
@@ -75,9 +75,9 @@ class BodyModel(nn.Module):
         """Posed vertices and joints.
 
         Args:
-            pose: axis-angle (B, 72) in radians, six numbers a joint (B, 144), or matrices (B, 24, 3, 3);
-                zero axis-angle is the T-pose.
-            betas: shape coefficients, standard deviations; zero is the mean body.
+            pose: axis-angle (B, 72) in radians, zero in the T-pose; 6D rotations (B, 144); or matrices
+                (B, 24, 3, 3).
+            betas: shape coefficients, in standard deviations; zero is the mean body.
 
         Returns:
             Metres.

@@ -1,7 +1,7 @@
-"""The regressors and part labels that SPIN publishes beside SMPL, as a user has them on disk.
+"""Readers of the joint regressors and part labels that SPIN publishes for SMPL.
 
-Rows are told apart by where they put a joint on the body's T-pose, so that a file with another order of rows
-(other projects publish some) is found before it spoils a number.
+The order of a regressor's rows is checked by the positions of its joints in the T-pose, because other
+projects publish such files with another order.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from spinloop.errors import UserError
 from spinloop.files import read_npy
 from spinloop.joints import EXTRA9, H36M17, SMPL24
 
-_SOURCE = "SPIN's data archive (data.tar.gz) has it"
-# The published regressors put joints of the midline within a centimetre of it, hips some ten away.
+_FIX = "take it from SPIN's data archive (data.tar.gz)"
+# Joints of the midline lie within 1 cm of it with the published regressors, hips about 10 cm away.
 _MIDLINE_M = 0.03
 _LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-# Joints of the midline, from below upwards in the T-pose; those within one group may stand in any order.
+# Joints of the midline, upwards in the T-pose; the order within a group is not checked.
 _HEIGHTS = {
     EXTRA9: (("extra_pelvis_mpii",), ("extra_spine_h36m",), ("extra_thorax_mpii", "extra_neck_lsp"),
              ("extra_jaw_h36m",), ("extra_head_h36m", "extra_head_top_lsp")),
@@ -42,22 +42,22 @@ def load_regressor(
         joints: `joints.SMPL24` of the T-pose, metres.
 
     Raises:
-        UserError: the file is absent or no array, or has another shape, rows that do not sum to one, or
-            another order of rows.
+        UserError: the file is absent or not an array, or it has another shape, rows that do not sum to one,
+            or another order of rows.
     """
     matrix = load_array(path)
     expected = (len(rows), len(template))
     if matrix.shape != expected or not np.isfinite(matrix).all():
-        raise UserError(f"{path}: expected numbers of shape {expected}, found {matrix.shape}; {_SOURCE}")
+        raise UserError(f"{path}: expected numbers of shape {expected}, found {matrix.shape}; {_FIX}")
     sums = np.abs(matrix.sum(1) - 1)
     if sums.max() > 1e-2:
-        raise UserError(f"{path}: row {int(sums.argmax())} does not sum to 1; {_SOURCE}")
+        raise UserError(f"{path}: row {int(sums.argmax())} does not sum to 1; {_FIX}")
     _check_order(path, rows, matrix @ template, joints)
     return matrix.astype(np.float32)
 
 
 def load_part_labels(texture: Path, cube: Path, n_faces: int) -> UInt8[np.ndarray, " F"]:
-    """Part of each face, 1–6, from the two files by which SPIN colours and reads it.
+    """Part of each face, 1–6, from SPIN's texture and its table of colours.
 
     Args:
         texture: `vertex_texture.npy`, (1, F, 2, 2, 2, 3): one colour for each face.
@@ -65,22 +65,20 @@ def load_part_labels(texture: Path, cube: Path, n_faces: int) -> UInt8[np.ndarra
         n_faces: of the body.
 
     Raises:
-        UserError: a file is absent, has another shape, or a face has a colour without a part.
+        UserError: a file is absent or has another shape, or a face has a colour without a part.
     """
     colors, parts = load_array(texture), load_array(cube)
     if colors.shape != (1, n_faces, 2, 2, 2, 3):
-        raise UserError(
-            f"{texture}: expected shape (1, {n_faces}, 2, 2, 2, 3), found {colors.shape}; {_SOURCE}"
-        )
+        raise UserError(f"{texture}: expected shape (1, {n_faces}, 2, 2, 2, 3), found {colors.shape}; {_FIX}")
     if parts.ndim != 3:
-        raise UserError(f"{cube}: expected three axes, found shape {parts.shape}; {_SOURCE}")
-    # As the published code: colours are float32, cut to hundredths.
+        raise UserError(f"{cube}: expected three axes, found shape {parts.shape}; {_FIX}")
+    # As in the published code: colours are float32, truncated to hundredths.
     cells = np.floor(100 * colors[0, :, 0, 0, 0].astype(np.float32)).astype(int)
     if (cells < 0).any() or (cells >= parts.shape).any():
-        raise UserError(f"{texture}: a colour outside {cube.name}; {_SOURCE}")
+        raise UserError(f"{texture}: a colour outside {cube.name}; {_FIX}")
     labels = parts[tuple(cells.T)]
     if not np.isin(labels, range(1, 7)).all():
-        raise UserError(f"{cube}: a face without one of the parts 1–6; {_SOURCE}")
+        raise UserError(f"{cube}: a face without one of the parts 1–6; {_FIX}")
     return labels.astype(np.uint8)
 
 
@@ -88,44 +86,44 @@ def load_array(path: Path) -> np.ndarray:
     """An `.npy` file of numbers.
 
     Raises:
-        UserError: the file is absent, truncated, or holds something else.
+        UserError: the file is absent or damaged, or contains something else.
     """
-    array = read_npy(path, _SOURCE)
+    array = read_npy(path, _FIX)
     if array.dtype.kind not in "fiu":
-        raise UserError(f"{path}: not an array of numbers; {_SOURCE}")
+        raise UserError(f"{path}: not an array of numbers; {_FIX}")
     return array
 
 
 def _check_order(
-    path: Path, rows: Sequence[str], placed: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
+    path: Path, rows: Sequence[str], positions: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
 ) -> None:
-    fault = _misplaced_limb(rows, placed, joints) or _misplaced_midline(rows, placed, joints)
+    fault = _mispositions_limb(rows, positions, joints) or _mispositions_midline(rows, positions, joints)
     if fault:
-        raise UserError(f"{path}: {fault}: another order of rows than SPIN's; use SPIN's file")
+        raise UserError(f"{path}: {fault}, another order of rows than SPIN's; use SPIN's file")
 
 
-def _misplaced_limb(
-    rows: Sequence[str], placed: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
+def _mispositions_limb(
+    rows: Sequence[str], positions: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
 ) -> str | None:
     limbs = [name for name in SMPL24 if name.endswith(_LIMBS)]
     places = joints[[SMPL24.index(name) for name in limbs]]
-    for number, (name, place) in enumerate(zip(rows, placed, strict=True)):
+    for number, (name, place) in enumerate(zip(rows, positions, strict=True)):
         nearest = limbs[int(np.linalg.norm(places - place, axis=1).argmin())]
         if (plain := name.removeprefix("extra_")) in limbs and nearest != plain:
             return f"row {number} should be the {plain} but lies at the {nearest}"
     return None
 
 
-def _misplaced_midline(
-    rows: Sequence[str], placed: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
+def _mispositions_midline(
+    rows: Sequence[str], positions: Float[np.ndarray, "R 3"], joints: Float[np.ndarray, "24 3"]
 ) -> str | None:
     middle = joints[SMPL24.index("pelvis"), 0]
     groups = [[rows.index(name) for name in group] for group in _HEIGHTS[tuple(rows)]]
     for row in (row for group in groups for row in group):
-        if abs(placed[row, 0] - middle) > _MIDLINE_M:
+        if abs(positions[row, 0] - middle) > _MIDLINE_M:
             return f"row {row} should be the {rows[row]} but lies beside the midline"
     for below, above in pairwise(groups):
         for low, high in product(below, above):
-            if placed[low, 1] >= placed[high, 1]:
+            if positions[low, 1] >= positions[high, 1]:
                 return f"row {high} should be the {rows[high]} but lies below the {rows[low]}"
     return None

@@ -26,12 +26,11 @@ def pose_to_matrices(pose: Float[Tensor, "B ..."]) -> Float[Tensor, "B J 3 3"]:
     """Rotation matrices of a pose in any of its forms.
 
     Args:
-        pose: axis-angle in radians (B, 72) or (B, 24, 3); six numbers as networks regress them (B, 144) or
-            (B, 24, 6); or matrices (B, 24, 3, 3), which are returned as they are. Zero axis-angle is the
-            T-pose.
+        pose: axis-angle in radians (B, 72) or (B, 24, 3), zero in the T-pose; 6D rotations (B, 144) or
+            (B, 24, 6); or matrices (B, 24, 3, 3), which are returned as they are.
 
     Raises:
-        ValueError: the shape is none of these.
+        ValueError: the pose has another shape.
     """
     shape = tuple(pose.shape[1:])
     if shape == (24, 3, 3):
@@ -106,11 +105,11 @@ def from_rest(posed: Transforms, joints: Float[Tensor, "B J 3"]) -> Transforms:
 def blend_skin(
     points: Float[Tensor, "B V 3"], weights: Float[Tensor, "V J"], motions: Transforms
 ) -> Float[Tensor, "B V 3"]:
-    """Points moved by the weighted mean of the joints' motions.
+    """Points after the weighted mean of the joints' motions.
 
     Args:
         points: T-pose with shape and pose blend shapes, metres.
-        weights: share of each joint in a point's motion; rows sum to one.
+        weights: skinning weights; rows sum to one.
         motions: from the T-pose to the posed body (see `from_rest`).
 
     Source:

@@ -20,7 +20,10 @@ def project(
     focal_px: float = FOCAL_PX,
     center_px: float = CENTER_PX,
 ) -> Float[Tensor, "*B N 2"]:
-    """Pinhole projection of body points moved by a translation.
+    """Pinhole projection of translated points.
+
+    Solvers (`fitting.problems`) and the renderer (`rendering.raycast`) need the inverse depth as well, which
+    rounds differently; they have their own.
 
     Args:
         points: metres, camera axes (x right, y down, z away).

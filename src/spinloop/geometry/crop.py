@@ -1,13 +1,9 @@
-"""The numbers of SPIN's camera over a crop; apart, so that reading a dataset need not load torch.
-
-Source:
-    SPIN's `constants.py`.
-
-The square crop of a person: its affine map, its pixels.
+"""The square crop of a person: constants of its camera, its affine map, its pixels. Needs no torch.
 
 A box is a center (px of the original image) and a scale (side of the square in units of 200 px, as in MPII).
-Sub-pixel throughout: the affine map takes a point to a point. The published code's integer rounding is a
-different function, kept apart for compatibility.
+Maps are sub-pixel, unlike SPIN's, which round.
+
+Source: SPIN's `constants.py` for the camera.
 """
 
 import cv2
@@ -17,12 +13,11 @@ from jaxtyping import Float, UInt8
 FOCAL_PX = 5000.0
 """Focal length of the crop's camera, the same on both axes."""
 CROP_PX = 224.0
-"""Side of the crop in which keypoints and cameras are described, whatever size the network sees."""
+"""Side of the frame in which keypoints and cameras are given, whatever the network's input size."""
 CENTER_PX = CROP_PX / 2
 """Principal point, the same on both axes."""
-
-
 BOX_UNIT_PX = 200.0
+"""Side of a box of scale 1."""
 
 
 def crop_affine(
@@ -34,9 +29,9 @@ def crop_affine(
     """Affine map from pixels of the original image to pixels of the crop.
 
     Args:
-        center: middle of the box, px of the original image; it maps to the crop's middle.
+        center: middle of the box, px of the original image; it maps to the middle of the crop.
         scale: side of the box / 200 px.
-        rotation_deg: turns the picture counter-clockwise as seen (x right, y down) for positive values.
+        rotation_deg: of the picture; positive values are counter-clockwise (x right, y down).
         size_px: side of the crop.
 
     Source:
@@ -44,9 +39,9 @@ def crop_affine(
     """
     zoom = size_px / (BOX_UNIT_PX * scale)
     angle = -np.deg2rad(rotation_deg)
-    turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shift = size_px / 2 - turn @ np.asarray(center, dtype=np.float64)
-    return np.concatenate([turn, shift[:, None]], axis=1)
+    linear = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shift = size_px / 2 - linear @ np.asarray(center, dtype=np.float64)
+    return np.concatenate([linear, shift[:, None]], axis=1)
 
 
 def transform_points(
@@ -72,7 +67,7 @@ def crop_keypoints(
 
 
 def invert_affine(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
-    """The map back."""
+    """The inverse map."""
     inverse = np.linalg.inv(affine[:, :2])
     return np.concatenate([inverse, -inverse @ affine[:, 2:]], axis=1)
 
@@ -80,9 +75,9 @@ def invert_affine(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
 def warp(
     image: UInt8[np.ndarray, "H W 3"], affine: Float[np.ndarray, "2 3"], size_px: int
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Pixels of the crop; black outside the image.
+    """Pixels of the crop, by bilinear interpolation; black outside the image.
 
-    Bilinear; an image that shrinks by more than two is first averaged down, so that nothing aliases.
+    An image that shrinks by more than two is first reduced by area averaging, to avoid aliasing.
     """
     zoom = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     shrink = int(0.5 / zoom) if zoom < 0.5 else 1
@@ -91,7 +86,7 @@ def warp(
         ratio = np.array([image.shape[1] / width, image.shape[0] / height])
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         affine = np.concatenate([affine[:, :2] * ratio, affine[:, 2:]], axis=1)
-    # cv2 puts pixel centres at whole numbers; ours lie at halves.
+    # In cv2 pixel centers lie at whole numbers, here at halves.
     shifted = affine.copy()
     shifted[:, 2] += 0.5 * affine[:, :2].sum(1) - 0.5
     return cv2.warpAffine(image, shifted, (size_px, size_px), flags=cv2.INTER_LINEAR)

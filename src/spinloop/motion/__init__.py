@@ -1,4 +1,4 @@
-"""Recorded human motion, and the distribution of poses learnt from it.
+"""Recorded human motion, and the mixture of poses that is fitted on it.
 
 A body pose is the 69 axis-angle numbers of SMPL's joints 1–23 (radians, no root).
 """
