@@ -20,7 +20,7 @@ import networkx
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
-from spinloop.params.loader import lay_over, load_yaml
+from spinloop.params.loader import load_yaml, overlay
 from spinloop.pipeline.dag import StageRule, read_edges, read_pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +84,7 @@ def paper_pipeline() -> tuple[list[StageRule], set[tuple[str, str]], dict]:
         (root / ".dvc/config").write_text("[core]\n    no_scm = true\n")
         shutil.copy(ROOT / "dvc.yaml", root)
         values = load_yaml(ROOT / "params.yaml")
-        lay_over(values, load_yaml(ROOT / "params/paper.yaml"), Path("params/paper.yaml"))
+        overlay(values, load_yaml(ROOT / "params/paper.yaml"), Path("params/paper.yaml"))
         with (root / "params.yaml").open("w") as stream:
             YAML().dump(values, stream)
         return read_pipeline(root), read_edges(root), values

@@ -1,6 +1,6 @@
-"""What a person watches while a stage works through many rows.
+"""Messages and progress of a running command, on standard error.
 
-On a terminal a bar; elsewhere (a log, a pipe) a plain line now and then.
+On a terminal progress is a bar; in a log or a pipe it is a line every 15 seconds.
 """
 
 import time
@@ -14,64 +14,66 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
 _SECONDS_BETWEEN_LINES = 15.0
-_UNCUT = 10_000
-
-
-def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """The same items, counted for the person who watches (standard error).
-
-    Args:
-        items: anything to iterate over.
-        description: what is done with them.
-        total: how many there are, if known.
-    """
-    return _watched(items, description, total, Pace(""), lambda _: 1)
+_PIPE_WIDTH = 10_000
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What is said of the speed."""
+class Throughput:
+    """How the speed of a loop over rows is reported."""
 
     unit: str
-    """What is counted in a second."""
+    """What is counted per second."""
     n_each: int = 1
-    """How many of them a row has."""
+    """How many units a row has."""
     n_before: int = 0
-    """Rows that were done before the clock started."""
+    """Rows that were done before this run."""
     note: Callable[[], str] = str
-    """Further words, asked for when they are shown."""
+    """Further text, computed for each message."""
 
-    def words(self, n_done: int, seconds: float) -> str:
-        """The speed, and the note."""
+    def describe(self, n_done: int, seconds: float) -> str:
+        """The speed after `n_done` rows, and the note."""
         speed = f"{(n_done - self.n_before) * self.n_each / max(seconds, 1e-9):.3g} {self.unit}/s"
         return ", ".join(filter(None, [speed if self.unit else "", self.note()]))
 
 
-def rate(items: Iterable[S], description: str, total: int, pace: Pace | str) -> Iterator[S]:
-    """The same items, their rows counted with how many pass in a second.
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items and report how many are done.
 
     Args:
-        items: batches of rows.
-        description: what is done with them.
-        total: how many rows there are.
-        pace: what is said of the speed; a text is what a row is called.
+        items: anything to iterate over.
+        description: name of the work.
+        total: number of items, if known.
     """
-    return _watched(items, description, total, Pace(pace) if isinstance(pace, str) else pace, len)
+    return _report(items, description, total, Throughput(""), lambda _: 1)
+
+
+def rate(batches: Iterable[S], description: str, total: int, throughput: Throughput | str) -> Iterator[S]:
+    """Yield the batches; report how many rows are done, and how many per second.
+
+    Args:
+        batches: batches of rows.
+        description: name of the work.
+        total: number of rows.
+        throughput: how the speed is reported, or just the name of a row.
+    """
+    if isinstance(throughput, str):
+        throughput = Throughput(throughput)
+    return _report(batches, description, total, throughput, len)
 
 
 def table_console() -> Console:
-    """Standard output for tables: as wide as the terminal; in a pipe so wide that nothing is cut."""
+    """Standard output for tables: as wide as the terminal, and without a limit in a pipe."""
     console = Console()
-    return console if console.is_terminal else Console(width=_UNCUT)
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
 
 
 def say(message: str) -> None:
-    """One line for the person who watches."""
+    """Print one line for the user."""
     Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True)
 
 
-def _watched(
-    items: Iterable[T], description: str, total: int | None, pace: Pace, size: Callable[[T], int]
+def _report(
+    items: Iterable[T], description: str, total: int | None, throughput: Throughput, size: Callable[[T], int]
 ) -> Iterator[T]:
     console = Console(stderr=True, highlight=False)
     columns = (
@@ -81,8 +83,8 @@ def _watched(
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    started = spoken = time.monotonic()
-    done = pace.n_before
+    started = reported = time.monotonic()
+    done = throughput.n_before
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total, completed=done, speed="")
         for item in items:
@@ -90,15 +92,15 @@ def _watched(
             done += size(item)
             now = time.monotonic()
             if console.is_terminal:
-                bar.update(task, completed=done, speed=pace.words(done, now - started))
-            elif now - spoken > _SECONDS_BETWEEN_LINES:
-                spoken = now
-                left = _so_far(done, total, (now - started) / max(done - pace.n_before, 1))
-                say(f"{description}: {left} {pace.words(done, now - started)}".rstrip())
+                bar.update(task, completed=done, speed=throughput.describe(done, now - started))
+            elif now - reported > _SECONDS_BETWEEN_LINES:
+                reported = now
+                state = _state(done, total, (now - started) / max(done - throughput.n_before, 1))
+                say(f"{description}: {state} {throughput.describe(done, now - started)}".rstrip())
 
 
-def _so_far(done: int, total: int | None, seconds_each: float) -> str:
-    """How much is done, and how long the rest will take if it goes on like this."""
+def _state(done: int, total: int | None, seconds_each: float) -> str:
+    """Number of rows done, and the estimated time for the rest."""
     if total is None or done == 0:
         return f"{done} done"
     return f"{done} of {total}, about {(total - done) * seconds_each:.0f} s left"

@@ -1,4 +1,4 @@
-"""Sections of the parameter file: what is accepted, and what each fault is told as."""
+"""Sections of the parameter file: what is accepted, and the message of each fault."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_all_faults_are_named_at_once(write):
         load_section(write("solver: {step_size: 1.0, extra: 2}\n"), "solver", Solver)
 
 
-def test_an_absent_file_names_the_cure(tmp_path):
+def test_an_absent_file_names_the_fix(tmp_path):
     with pytest.raises(UserError, match="--params"):
         load_section(tmp_path / "params.yaml", "solver", Solver)
 

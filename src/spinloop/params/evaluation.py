@@ -1,7 +1,4 @@
-"""Sections `evaluate` and `report`: how errors are measured and what the report shows.
-
-The plan of an experiment: trainings that differ in a few values, each with several seeds.
-"""
+"""Sections `evaluate` and `report`, and the plan of an experiment with variants and seeds."""
 
 from typing import Annotated, Any, TypedDict
 
@@ -12,7 +9,7 @@ from spinloop.params.loader import Count, Section, Share
 
 
 class Bootstrap(TypedDict):
-    """How intervals are made, see `evaluation.summaries`."""
+    """Arguments of a bootstrap interval, see `evaluation.summaries`."""
 
     confidence: float
     n_resamples: int
@@ -20,20 +17,20 @@ class Bootstrap(TypedDict):
 
 
 class EvaluateParams(Section):
-    """Measuring of predictions and fits."""
+    """Measurement of predictions and fits (section `evaluate`)."""
 
     splits: dict[str, str]
     """Test split → name and version of its protocol, see `docs/protocols.md`."""
     dictionaries: dict[str, str]
     """Training split whose true bodies are known (a mirror) → protocol by which its fits are measured."""
     batch_size: Count
-    """People at once; changes nothing but time and memory, beyond rounding."""
+    """People per batch; results differ by rounding only."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    """Probability that the reported intervals hold."""
+    """Confidence of the reported intervals."""
     bootstrap_resamples: Count
-    """Draws of the bootstrap behind the intervals."""
+    """Number of bootstrap resamples."""
     bootstrap_seed: Annotated[int, Field(ge=0)]
-    """Seed of those draws."""
+    """Seed of the resamples."""
 
     def protocol_of(self, split: str) -> str:
         """The protocol of a test split.
@@ -53,12 +50,12 @@ class EvaluateParams(Section):
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """All that every measurement depends on, besides its protocol."""
+        """Parameters that every measurement depends on, besides its protocol."""
         return self.model_dump(exclude={"splits", "dictionaries"})
 
     @property
     def bootstrap(self) -> "Bootstrap":
-        """The keyword arguments of every interval."""
+        """Keyword arguments of every interval."""
         return {
             "confidence": self.confidence,
             "n_resamples": self.bootstrap_resamples,
@@ -76,37 +73,37 @@ def _named(protocols: dict[str, str], key: str, split: str) -> str:
 
 
 class ReportParams(Section):
-    """Choices of the report."""
+    """What the report shows (section `report`)."""
 
     tile_px: Annotated[int, Field(ge=64)]
     """Side of each picture of a person."""
     fit_quantiles: list[Share]
-    """People shown before and after training, by the rank of their fit's change: 0 is the greatest
-    improvement, 1 the greatest loss."""
+    """People shown before and after training, by the quantile of their fit's change: 0 improved most, 1
+    worsened most."""
     prediction_quantiles: list[Share]
-    """Test images shown, by the rank of the last setting's error: 0 is the least error, 1 the worst."""
+    """Test images shown, by the quantile of the last setting's error: 0 is the least, 1 the largest."""
     step_quantiles: list[Share]
-    """Test images on which one step of the loop is shown, by the rank of the change from network to fit."""
+    """Test images on which one step of the loop is shown, by the quantile of the change by the fit."""
     viewer_quantiles: list[Share]
-    """People of the first test split in the 3D viewer, by the rank of the last setting's error."""
+    """People of the first test split in the 3D viewer, by the quantile of the last setting's error."""
     n_worst: Count
     """Worst predictions shown of each test split."""
 
 
 class Experiment(Section):
-    """A file of its own, beside the results."""
+    """The plan of an experiment, a file of its own."""
 
     description: str
-    """What is to be found out."""
+    """The question."""
     base: dict[str, Any]
-    """Values laid over params.yaml in all trainings."""
+    """Values that replace those of params.yaml in all trainings."""
     variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    """Values laid over those, by the name of the variant; each has the setting `experiment`."""
+    """Values that replace those, by variant; each variant has the setting `experiment`."""
     baseline: str
     """The variant that the others are compared with."""
     seeds: Annotated[list[int], Field(min_length=1)]
-    """Every variant is trained with each of them (`train.seed`)."""
+    """Values of `train.seed`; every variant is trained with each."""
     train_splits: Annotated[list[str], Field(min_length=1)]
-    """Splits of the mixture whose fits are measured, since their truth is known."""
+    """Training splits with known truth, whose fits are measured."""
     test_splits: Annotated[list[str], Field(min_length=1)]
-    """Where the networks are measured."""
+    """Test splits on which the networks are measured."""

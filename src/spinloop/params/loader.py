@@ -1,15 +1,12 @@
-"""Reading sections of `params.yaml` into strict, frozen models.
+"""Sections of `params.yaml`: strict, frozen models, how they are read, and presets over them.
 
-Values laid over those of a parameter file.
-
-How a stage uses the machine, and what it asks of a cluster.
+Also the sections `runtime` and `needs`, which say how stages use a machine or a cluster.
 """
 
 import copy
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -27,7 +24,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
-    """A section of `params.yaml`: unknown, missing and mistyped keys are errors; nothing changes it."""
+    """Base of all sections: unknown, missing and mistyped keys are errors; values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
@@ -42,15 +39,15 @@ def load_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is absent, is not YAML, or is not a mapping.
     """
     try:
-        # Stages read many sections of one file, and parsing it takes as long as the rest of their start.
+        # Stages read many sections of one file, and parsing takes as long as the rest of their start.
         value = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run from the project's folder or give --params") from None
+        raise UserError(f"{path}: no such file; run in the project's folder or give --params") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(f"{path}: line {line}: not valid YAML ({error.problem}); mend it") from None
+        raise UserError(f"{path}: line {line}: not valid YAML ({error.problem}); fix it") from None
     except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); fix it") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
@@ -62,16 +59,16 @@ def _parse(text: str) -> Any:
 
 
 def require_choice(path: Path, key: str, name: str, option: str) -> None:
-    """See that a word of the command line is a key of a section.
+    """Check that a value of the command line is a key of a section.
 
     Args:
         path: the parameter file.
-        key: the section, whose keys are names that a user chooses.
-        name: one of them.
-        option: where it was given, for the message.
+        key: the section, whose keys are names that users choose.
+        name: the value.
+        option: its option, for the message.
 
     Raises:
-        UserError: the section has no such key; those that it has are listed.
+        UserError: the section has no such key; the message lists those that it has.
     """
     known = load_yaml(path).get(key)
     if isinstance(known, Mapping) and name not in known:
@@ -85,23 +82,23 @@ def load_section(path: Path, key: str, model: type[S]) -> S:
     Args:
         path: the parameter file.
         key: the section, dots for a nested one (`settings.loop`).
-        model: what the section must look like.
+        model: class of the section.
 
     Raises:
-        UserError: the section is absent, or a key in it is unknown, missing or of the wrong type; every
-            fault is named with its full key.
+        UserError: the section is absent, or keys in it are unknown, missing or of the wrong type; the message
+            names each with its full key.
     """
     return parse_section(load_yaml(path), key, model, path)
 
 
 def parse_section(values: Mapping[str, Any], key: str, model: type[S], source: Path | str) -> S:
-    """One section of values that are read already.
+    """Check one section of the values of a whole parameter file.
 
     Args:
-        values: of a whole parameter file.
+        values: the parameter file.
         key: as in `load_section`.
-        model: what the section must look like.
-        source: where the values come from, for the message.
+        model: class of the section.
+        source: file of the values, for messages.
 
     Raises:
         UserError: as in `load_section`.
@@ -122,7 +119,7 @@ def _describe(key: str, value: Any, fault: Any) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     where = ".".join([key, *_keys(value, fault)])
     if kind.startswith("union_tag"):
-        # The key whose value chooses among several models; pydantic hands it over in quotation marks.
+        # The key whose value chooses among several models, which pydantic puts in quotation marks.
         where += "." + context["discriminator"].strip("'")
     if kind == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
@@ -139,7 +136,7 @@ def _describe(key: str, value: Any, fault: Any) -> str:
 
 
 def _keys(value: Any, fault: Any) -> Iterator[str]:
-    """The keys that lead to a fault, without what pydantic adds to them (the choice of a union, `[key]`)."""
+    """Keys from the section to a fault, without those that pydantic adds (member of a union, `[key]`)."""
     for part in fault["loc"]:
         if part in value if isinstance(value, Mapping) else isinstance(value, list):
             value = value[part]
@@ -148,19 +145,19 @@ def _keys(value: Any, fault: Any) -> Iterator[str]:
         yield str(fault["loc"][-1])
 
 
-# Sections whose keys are names that a user chooses.
+# Sections whose keys are names that users choose.
 _OPEN = ("raw", "sources", "settings", "needs")
 
 
 def read_preset(path: Path, project: Path) -> dict[str, Any]:
-    """Parse a file of wanted values.
+    """Parse a preset.
 
     Args:
         path: any part of a parameter file.
-        project: the folder whose `params` holds the presets that come with the project.
+        project: folder of the project, whose `params` holds its presets.
 
     Raises:
-        UserError: there is no such file (the presets are listed), or it is no YAML mapping.
+        UserError: there is no such file (the message lists the presets), or it is not a YAML mapping.
     """
     if not path.is_file():
         presets = ", ".join(str(preset) for preset in sorted((project / "params").glob("*.yaml")))
@@ -170,46 +167,45 @@ def read_preset(path: Path, project: Path) -> dict[str, Any]:
     return load_yaml(path)
 
 
-def lay_over(values: MutableMapping[str, Any], wanted: Mapping[str, Any], source: Path) -> int:
-    """Replace values by wanted ones, in place; sections go into each other.
+def overlay(values: MutableMapping[str, Any], preset: Mapping[str, Any], source: Path) -> int:
+    """Replace values by those of a preset, in place.
 
-    A list replaces a whole list, and `{}` a whole section.
-
-    A section that stands in several places (a YAML alias) changes only where it is named.
+    Sections are merged; a list replaces the whole list, and `{}` the whole section. A section that YAML
+    aliases share is changed only where the preset names it.
 
     Args:
-        values: of a whole parameter file.
-        wanted: any part of one.
-        source: where the wanted values come from, for the message.
+        values: a whole parameter file.
+        preset: any part of one.
+        source: file of the preset, for messages.
 
     Returns:
-        How many values changed.
+        Number of values that changed.
 
     Raises:
-        UserError: a wanted key is not among the values.
+        UserError: a key of the preset is not among the values.
     """
     counts = Counter(id(section) for section in _sections(values))
     shared = {key for key, count in counts.items() if count > 1}
-    return _lay(values, wanted, (), source, shared)
+    return _overlay(values, preset, (), source, shared)
 
 
-def _lay(
+def _overlay(
     values: MutableMapping[str, Any],
-    wanted: Mapping[str, Any],
-    at: tuple[str, ...],
+    preset: Mapping[str, Any],
+    parents: tuple[str, ...],
     source: Path,
     shared: set[int],
 ) -> int:
     n_changed = 0
-    for key, value in wanted.items():
-        where = ".".join([*at, key])
-        if key not in values and not (at and at[0] in _OPEN):
-            raise UserError(f"{source}: {where}: params.yaml has no such key; correct its spelling")
+    for key, value in preset.items():
+        if key not in values and not (parents and parents[0] in _OPEN):
+            full_key = ".".join([*parents, key])
+            raise UserError(f"{source}: {full_key}: params.yaml has no such key; correct its spelling")
         old = values.get(key)
         if isinstance(value, Mapping) and value and isinstance(old, MutableMapping):
             if id(old) in shared:
-                old = values[key] = _separate(old)
-            n_changed += _lay(old, value, (*at, key), source, shared)
+                old = values[key] = _unaliased(old)
+            n_changed += _overlay(old, value, (*parents, key), source, shared)
         elif key not in values or old != value:
             values[key] = value
             n_changed += 1
@@ -217,16 +213,16 @@ def _lay(
 
 
 def _sections(values: MutableMapping[str, Any]) -> Iterator[MutableMapping[str, Any]]:
-    """All sections below, each as often as it is named."""
+    """All sections below, as often as they occur."""
     for value in values.values():
         if isinstance(value, MutableMapping):
             yield value
             yield from _sections(value)
 
 
-def _separate(section: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A section of its own, with the same values and comments, to which no alias refers."""
-    own = deepcopy(section)
+def _unaliased(section: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A copy of a section and its comments, without anchors."""
+    own = copy.deepcopy(section)
     for part in (own, *_sections(own)):
         if isinstance(part, CommentedMap):
             part.yaml_set_anchor(None)
@@ -237,26 +233,26 @@ class RuntimeParams(Section):
     """Section `runtime`."""
 
     threads: Count
-    """Threads of the numerical libraries in each stage; sums are split by it, so last bits depend on it."""
+    """Threads of the numerical libraries in each stage; the last bits of sums depend on it."""
 
 
 class StageNeeds(Section):
-    """What one stage needs; what is not named here stays as it is elsewhere."""
+    """Resources of one stage; those left out are as in `dvc.yaml`."""
 
     threads: Count | None = None
     """Processor cores."""
     mem_mb: Count | None = None
     """Memory."""
     runtime: Count | None = None
-    """Minutes; a cluster ends the job after them."""
+    """Time limit, minutes; a cluster ends the job after it."""
     gpu: Annotated[int, Field(ge=0)] | None = None
-    """GPUs; 0 takes from one stage what all of its name have."""
+    """GPUs; 0 for a stage without those that all stages of its name have."""
 
 
 class NeedsParams(RootModel[dict[str, StageNeeds]]):
-    """Section `needs`: what a stage needs in place of its `meta` in dvc.yaml; nothing becomes stale by it.
+    """Section `needs`: resources in place of a stage's `meta` in dvc.yaml; no stage becomes stale by it.
 
-    A key is a stage's name, without what stands behind its `@` (then it holds for all of them) or with it.
+    A key is the name of a stage, or the part before its `@`, which stands for all stages of that name.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)

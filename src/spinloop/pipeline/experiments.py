@@ -27,7 +27,7 @@ from spinloop.files import atomic, read_json, sha256_of, write_json
 from spinloop.fitting.offline import join_parts, part_files
 from spinloop.params.evaluation import EvaluateParams, Experiment
 from spinloop.params.fitting import PosingParams
-from spinloop.params.loader import lay_over, load_yaml, parse_section
+from spinloop.params.loader import load_yaml, overlay, parse_section
 from spinloop.progress import say
 from spinloop.reporting.differences import Trial, seeds_markdown
 from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting
@@ -206,7 +206,7 @@ def _trial_values(
     """The parameters of one trial."""
     own = copy.deepcopy(values)
     for wanted in (experiment.base, experiment.variants[variant], {"train": {"seed": seed}}):
-        lay_over(own, wanted, plan)
+        overlay(own, wanted, plan)
     return own
 
 

@@ -34,7 +34,7 @@ def run(
     from ruamel.yaml import YAML
 
     from spinloop.files import atomic
-    from spinloop.params.loader import lay_over, load_yaml, read_preset
+    from spinloop.params.loader import load_yaml, overlay, read_preset
     from spinloop.pipeline.configuration import check_values
     from spinloop.progress import say
 
@@ -45,7 +45,7 @@ def run(
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.Representer = _Representer
     values = yaml.load(params.read_text(encoding="utf-8"))
-    n_changed = lay_over(values, wanted, preset)
+    n_changed = overlay(values, wanted, preset)
     with atomic(params) as temporary:
         with temporary.open("w", encoding="utf-8") as stream:
             yaml.dump(values, stream)

@@ -18,7 +18,7 @@ from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams, PosingParams
 from spinloop.params.loader import parse_section
 from spinloop.params.training import MonitorParams, NetworkParams, SettingParams, TrainParams
-from spinloop.progress import Pace, rate, say
+from spinloop.progress import Throughput, rate, say
 from spinloop.regression.hmr import Hmr, load_mean, mean_from_prior
 from spinloop.regression.weights import load_imagenet, load_initial_network, save_network
 from spinloop.tables.fits import ORIGINS, FitStore
@@ -222,8 +222,10 @@ def _train_with_progress(run: TrainingRun, description: str) -> None:
     if run.context.processes.is_first:
         if n_resumed:
             say(f"{description}: resumes after step {n_resumed}")
-        pace = Pace("images", params.batch_size, n_resumed, lambda: _describe_fits(history.latest))
-        steps = rate(steps, description, params.n_steps, pace)
+        throughput = Throughput(
+            "images", params.batch_size, n_resumed, lambda: _describe_fits(history.latest)
+        )
+        steps = rate(steps, description, params.n_steps, throughput)
     for _step in steps:
         pass
 
