@@ -1,9 +1,9 @@
-"""How fast and how well bodies are fitted: Levenberg-Marquardt against the published procedure.
+"""Speed and quality of fits: Levenberg-Marquardt against the published procedure.
 
 The published procedure is Adam, 100 + 100 steps, through all vertices of smplx's body; both fit the same
-keypoints from the same start in one process. People are drawn from the prior, seen with noise and missing
-joints; the start is the truth with noise on every angle, as a network's estimate has it. The objective in the
-table is the paper's for every row: an anchor has a say in the fit, none in the number.
+keypoints from the same start in one process. People are sampled from the prior, their keypoints have noise
+and gaps, and the start is the truth with noise on every angle. The objective in the table is the paper's in
+every row: it does not contain the anchor's term.
 
     python benchmarks/fitting.py --body data/body/neutral.npz --prior data/prior/mixture.npz
 """
@@ -37,7 +37,7 @@ JOINTS14 = [N_OPENPOSE + joint for joint in COMMON24_TO_J14]
 
 
 class People(NamedTuple):
-    """Known bodies, what is seen of them, and where a fit starts."""
+    """Known bodies, their keypoints, and where a fit starts."""
 
     truth: BodyState
     joints: torch.Tensor
@@ -70,13 +70,13 @@ def main() -> None:
     prior = load_mixture(options.prior)
     for name, body in (("free body", load_body(options.body)), ("random body", random_body(options.body))):
         for noise in options.noise:
-            people = draw_people(Fitter(body, prior, params), prior, max(options.batch), noise)
+            people = sample_people(Fitter(body, prior, params), prior, max(options.batch), noise)
             print(f"\n{name}, start off by {noise} rad, {options.threads} threads")
             print("solver                   batch   fits/s  ratio   mean obj  median    p95   3D mm  peak MB")
             adam = published(body, prior, params, options.adam_steps)
             slow = measure("adam, meshes", adam, people, options.adam_batch, None, clock)
             for batch in options.batch:
-                for row, update in ways(options.steps, options.anchor_weight):
+                for row, update in lm_settings(options.steps, options.anchor_weight):
                     lm = Fitter(body, prior, params.model_copy(update=update))
                     measure(row, lm.fit, people, batch, slow, clock)
             fitter = Fitter(body, prior, params)
@@ -91,11 +91,14 @@ def main() -> None:
                 )
 
 
-def ways(steps: list[int], anchor_weight: float) -> list[tuple[str, dict[str, Any]]]:
-    """Names and parameters of the fits from a start; the one with fewest steps is anchored as well."""
+def lm_settings(steps: list[int], anchor_weights: list[float]) -> list[tuple[str, dict[str, Any]]]:
+    """Names and parameters of the fits from a start; the first number of steps also with each anchor."""
     plain = [(f"lm, {n} steps", {"n_iterations": n, "anchor": "none"}) for n in steps]
-    anchor = {"n_iterations": steps[0], "anchor": "fixed", "anchor_weight": anchor_weight}
-    return [*plain, (f"lm, {steps[0]} steps, anchor {anchor_weight:.0f}", anchor)]
+    anchored = {"n_iterations": steps[0], "anchor": "fixed"}
+    return plain + [
+        (f"lm, {steps[0]} steps, anchor {weight:.0f}", anchored | {"anchor_weight": weight})
+        for weight in anchor_weights
+    ]
 
 
 def published(
@@ -144,8 +147,8 @@ def measure(
     return rate
 
 
-def draw_people(fitter: Fitter, prior: Mixture, n: int, noise: float) -> People:
-    """Random people before random cameras, seeded."""
+def sample_people(fitter: Fitter, prior: Mixture, n: int, noise: float) -> People:
+    """Random people and cameras; the seed is fixed."""
     rng = np.random.default_rng(0)
     yaw, tilt = rng.uniform(-180, 180, (n, 1)), rng.normal(0, 10, (n, 1))
     flip = Rotation.from_euler("x", 180, degrees=True)
@@ -158,9 +161,9 @@ def draw_people(fitter: Fitter, prior: Mixture, n: int, noise: float) -> People:
     confidence = np.concatenate([rng.uniform(0.4, 1, (n, 25)), np.ones((n, 24))], axis=1)
     confidence[rng.random((n, 49)) < 0.15] = 0
     seen = torch.cat([pixels, torch.tensor(confidence)[..., None].float()], dim=-1)
-    shaken = truth.pose + noise * torch.tensor(rng.standard_normal((n, 72))).float()
+    noisy = truth.pose + noise * torch.tensor(rng.standard_normal((n, 72))).float()
     moved = truth.translation + torch.tensor([0.02, 0.02, 1.0])
-    return People(truth, joints, seen, BodyState(shaken, torch.zeros(n, 10), moved))
+    return People(truth, joints, seen, BodyState(noisy, torch.zeros(n, 10), moved))
 
 
 def random_body(like: Path) -> BodyFile:
@@ -180,7 +183,7 @@ def _options() -> Any:
     parser.add_argument("--cpu-time", action="store_true", help="count processor time, for a busy machine")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 64, 1024])
     parser.add_argument("--steps", type=int, nargs="+", default=[3, 5])
-    parser.add_argument("--anchor-weight", type=float, default=100.0, help="px² per rad²")
+    parser.add_argument("--anchor-weight", type=float, nargs="+", default=[100.0], help="px² per rad²")
     parser.add_argument("--noise", type=float, nargs="+", default=[0.1, 0.25])
     parser.add_argument("--adam-steps", type=int, default=100)
     parser.add_argument("--adam-batch", type=int, default=64)

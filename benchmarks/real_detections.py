@@ -1,7 +1,7 @@
-"""How good fits to real detections are: single views of a real person against triangulated joints.
+"""3D error of fits to real detections: single views of a real person against triangulated joints.
 
-Every view is fitted alone, from every start and with both solvers. MPJPE has the hips' middle as root, and
-turns each fit by the direction in which its crop lies, because the crop's camera looks there.
+Every view is fitted alone, from each start and with each solver. For MPJPE the root is the middle of the
+hips, and each fit is rotated by the direction of its crop, since the crop's camera looks there.
 
     python benchmarks/real_detections.py --data FOLDER --body data/body/neutral.npz \
         --prior data/prior/mixture.npz --lifter models/lifter.pt
@@ -43,8 +43,8 @@ class Views(NamedTuple):
     """(N, 49, 3), pixels of the crops."""
     truth: np.ndarray
     """(N, 12, 3), `LIMB12`, metres, camera axes."""
-    toward: Rotation
-    """From the axes of each crop's camera to those of the picture's."""
+    from_crop: Rotation
+    """From the axes of each crop's camera to those of the image's."""
 
 
 def main() -> None:
@@ -96,9 +96,9 @@ def report(
     """Print the row of some bodies."""
     error = fitter.reprojection(fitter.place(state, views.keypoints), views.keypoints).mean(-1)
     found = joints[:, _LIMBS].double().numpy()
-    turned = np.stack([view.apply(points) for view, points in zip(views.toward, found, strict=True)])
-    turned, truth = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (turned, views.truth))
-    direct = 1e3 * np.linalg.norm(turned - truth, axis=-1).mean(-1)
+    rotated = np.stack([each.apply(points) for each, points in zip(views.from_crop, found, strict=True)])
+    rotated, truth = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (rotated, views.truth))
+    direct = 1e3 * np.linalg.norm(rotated - truth, axis=-1).mean(-1)
     aligned = 1e3 * np.linalg.norm(procrustes_align(found, truth) - truth, axis=-1).mean(-1)
     print(
         f"{start:8s} {solver:18s} {error.mean():11.2f} {direct.mean():9.1f} {aligned.mean():12.1f} "
@@ -108,7 +108,7 @@ def report(
 
 
 def read_views(path: Path) -> Views:
-    """Detections in pixels of each person's crop, and what they are compared with."""
+    """Detections in pixels of each person's crop, and the triangulated joints."""
     with np.load(path, allow_pickle=False) as file:
         detected, joints, matrices = file["kp25"].astype(float), file["S"].astype(float), file["K"]
         names = [_name(str(name)) for name in file["S_names"]]
@@ -119,12 +119,12 @@ def read_views(path: Path) -> Views:
     keypoints = crop_keypoints(both, centers, scales).astype(np.float32)
     homogeneous = np.concatenate([centers, np.ones((len(centers), 1))], axis=1)
     rays = np.linalg.solve(matrices, homogeneous[..., None])[..., 0]
-    toward = Rotation.concatenate([_turn(ray / np.linalg.norm(ray)) for ray in rays])
-    return Views(torch.from_numpy(keypoints), joints[:, list(index_map(names, LIMB12))], toward)
+    from_crop = Rotation.concatenate([_toward(ray / np.linalg.norm(ray)) for ray in rays])
+    return Views(torch.from_numpy(keypoints), joints[:, list(index_map(names, LIMB12))], from_crop)
 
 
-def _turn(ray: np.ndarray) -> Rotation:
-    """The shortest turn that takes the optical axis to a ray."""
+def _toward(ray: np.ndarray) -> Rotation:
+    """The smallest rotation that takes the optical axis to a ray."""
     axis = np.cross([0.0, 0.0, 1.0], ray)
     angle = np.arctan2(np.linalg.norm(axis), ray[2])
     return Rotation.from_rotvec(axis / max(np.linalg.norm(axis), 1e-12) * angle)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spinloop.joints import OPENPOSE25
+from spinloop.joints import MODEL49, N_OPENPOSE, OPENPOSE25
 from spinloop.keypoints.detections import openpose_json
 from spinloop.keypoints.noise import (
     OPENPOSE_SIGMA,
@@ -9,8 +9,10 @@ from spinloop.keypoints.noise import (
     person_size,
     sample_detection,
     sample_detections,
+    sample_keypoints,
 )
-from spinloop.params.mirror import DetectorParams
+from spinloop.params.fitting import LifterKeypointsParams
+from spinloop.params.mirror import DetectorParams, Range
 
 SIZE = (400, 300)
 PERFECT = {
@@ -111,3 +113,58 @@ def test_real_openpose_files_have_the_same_fields(shared_data, person):
     assert set(ours) == set(real)
     assert ours["version"] == real["version"]
     assert set(ours["people"][0]) == set(real["people"][0])
+
+
+_EXACT_PX, _NOISE_PX = Range(low=0.0, high=0.0), Range(low=1.0, high=4.0)
+
+
+def file_params(noise_px: Range = _EXACT_PX, **changes: float) -> LifterKeypointsParams:
+    """No mistakes but those given."""
+    nothing = dict.fromkeys(
+        ("outlier", "swap", "only_openpose", "only_annotated", "miss", "lost_limb", "cut_off"), 0.0
+    )
+    return LifterKeypointsParams(noise_px=noise_px, loose_noise=3.0, **(nothing | changes))
+
+
+@pytest.fixture
+def crops() -> np.ndarray:
+    """True joints of 300 people in their crops."""
+    return np.random.default_rng(0).uniform(20, 200, (300, 49, 2))
+
+
+def test_kinds_of_people_come_in_their_shares(crops):
+    shares = {"only_openpose": 0.3, "only_annotated": 0.3, "miss": 0.3, "lost_limb": 0.1, "cut_off": 0.2}
+    keypoints = sample_keypoints(crops, file_params(_NOISE_PX, **shares), np.random.default_rng(1))
+    has_openpose = (keypoints[:, :N_OPENPOSE, 2] > 0).any(1)
+    has_annotated = (keypoints[:, N_OPENPOSE:, 2] > 0).any(1)
+    assert (has_openpose & ~has_annotated).mean() == pytest.approx(0.3, abs=0.1)
+    assert (has_annotated & ~has_openpose).mean() == pytest.approx(0.3, abs=0.1)
+    assert set(np.unique(keypoints[:, N_OPENPOSE:, 2])) <= {0.0, 1.0}
+    assert (keypoints[keypoints[..., 2] == 0] == 0).all()
+
+
+def test_keypoints_without_mistakes_are_the_truth(crops):
+    keypoints = sample_keypoints(crops, file_params(), np.random.default_rng(1))
+    known = keypoints[..., 2] > 0
+    assert known[:, :N_OPENPOSE].all()
+    np.testing.assert_allclose(keypoints[known][:, :2], crops[known], atol=1e-4)
+
+
+def test_swapped_arms_of_keypoints_change_sides_and_nothing_else(crops):
+    keypoints = sample_keypoints(crops, file_params(swap=1.0), np.random.default_rng(1))
+    left, right = MODEL49.index("op_left_wrist"), MODEL49.index("op_right_wrist")
+    np.testing.assert_allclose(keypoints[:, left, :2], crops[:, right], atol=1e-4)
+    nose = MODEL49.index("op_nose")
+    np.testing.assert_allclose(keypoints[:, nose, :2], crops[:, nose], atol=1e-4)
+
+
+def test_whole_limbs_are_lost_and_borders_cut_people_off(crops):
+    keypoints = sample_keypoints(crops, file_params(_NOISE_PX, lost_limb=0.5), np.random.default_rng(1))
+    arm = [MODEL49.index(f"op_left_{name}") for name in ("shoulder", "elbow", "wrist")]
+    known = keypoints[:, arm, 2] > 0
+    assert (known.all(1) | ~known.any(1)).all()
+    assert 0.4 < known.all(1).mean() < 0.6
+    cut_off = sample_keypoints(crops, file_params(_NOISE_PX, cut_off=1.0), np.random.default_rng(1))
+    gone = cut_off[:, :N_OPENPOSE, 2] == 0
+    assert gone.any(1).mean() > 0.9
+    assert not gone.all(1).any()

@@ -1,8 +1,16 @@
-"""The lifter's training: it learns, it is repeatable, and a stopped one resumes bit for bit."""
+"""The lifter's training: its people, that it learns, is repeatable, and resumes bit for bit."""
 
 import copy
 
+import numpy as np
+import pytest
 import torch
+
+from spinloop.body.joints_only import JointsOnly
+from spinloop.geometry.camera import project
+from spinloop.geometry.rotations import axis_angle_to_matrix
+from spinloop.lifting.training import sample_people
+from spinloop.params.mirror import Range
 
 
 def _weights(training):
@@ -47,3 +55,35 @@ def test_held_out_people_are_not_those_to_train_on(training):
     assert not torch.equal(first, training.batch(1, 0, 8).inputs)
     assert not torch.equal(first, training.batch(0, 1, 8).inputs)
     assert torch.equal(first, training.batch(0, 0, 8).inputs)
+
+
+@pytest.fixture(scope="module")
+def skeleton(golden) -> JointsOnly:
+    return JointsOnly(golden.body)
+
+
+@pytest.fixture(scope="module")
+def people(skeleton, still, lifter_params):
+    return sample_people(skeleton, still, lifter_params.people, 300, np.random.default_rng(0))
+
+
+def test_a_far_camera_is_the_crops_own(skeleton, still, lifter_params):
+    far = lifter_params.people.model_copy(update={"distance_m": Range(low=500.0, high=500.0)})
+    distant = sample_people(skeleton, still, far, 20, np.random.default_rng(0))
+    # The crop's 5000 px camera stands some 50 m away; that little perspective is all that is left.
+    error = (project(distant.joints, distant.state.translation) - distant.pixels).norm(dim=-1)
+    assert error.max() < 3.0
+    assert error.mean() < 0.6
+
+
+def test_people_fill_the_crop(people):
+    extent = (people.pixels.amax(1) - people.pixels.amin(1)).amax(-1)
+    torch.testing.assert_close(extent, torch.full_like(extent, 224 / 1.2))
+
+
+def test_people_stand_upright_in_the_image_and_face_every_direction(people):
+    """The body's own up (y) points up in the image (−y) for all but the rolled ones; the facing is even."""
+    root = axis_angle_to_matrix(people.state.pose[:, :3])
+    up, ahead = root[:, :, 1], root[:, :, 2]
+    assert (up[:, 1] < -0.5).float().mean() > 0.9
+    assert 0.4 < (ahead[:, 2] < 0).float().mean() < 0.6

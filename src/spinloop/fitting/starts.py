@@ -12,6 +12,7 @@ from spinloop.body.files import BodyFile
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.fitting.smplify import Fitter
+from spinloop.fitting.user_keypoints import PeopleToFit, read_start
 from spinloop.lifting.network import lift, load_lifter
 from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import FitInitialParams, FittingParams
@@ -47,6 +48,21 @@ class FittingSetup(NamedTuple):
         """A fitter with some of the parameters of `fitting` replaced."""
         return Fitter(self.body, self.prior, self.fitting.model_copy(update=update), self.device)
 
+    def with_solver(self, solver: str) -> "FittingSetup":
+        """The same with another solver."""
+        return self._replace(fitting=self.fitting.model_copy(update={"solver": solver}))
+
+    def with_iterations(self, n_iterations: int) -> "FittingSetup":
+        """The same with a number of iterations for every start and stage."""
+        changed = {"n_iterations": n_iterations}
+        stages = [stage.model_copy(update=changed) for stage in self.fitting.mean_start.stages]
+        mean_start = self.fitting.mean_start.model_copy(update={"stages": stages})
+        lifted_start = self.offline.lifted_start.model_copy(update=changed)
+        return self._replace(
+            fitting=self.fitting.model_copy(update=changed | {"mean_start": mean_start}),
+            offline=self.offline.model_copy(update={"lifted_start": lifted_start}),
+        )
+
 
 def start_named(name: str, setup: FittingSetup, lifter: Path | None) -> Start:
     """One of the starts that need nothing but keypoints.
@@ -79,6 +95,33 @@ def start_from(state: BodyState, setup: FittingSetup) -> Start:
     """A start from given bodies; an adaptive anchor is left out, since these bodies were not measured."""
     fitter = setup.fitter(anchor="none") if setup.fitting.anchor == "adaptive" else setup.fitter()
     return Start(fitter, lambda _: state, lambda keypoints: fitter.fit(state, keypoints))
+
+
+def choose_start(start: str, people: PeopleToFit, setup: FittingSetup, lifter: Path | None) -> Start:
+    """The start that a user asks for.
+
+    Args:
+        start: one of `STARTS`, a file as of `read_start`, or empty: the start in the people's own file, else
+            the mean pose.
+        people: who is fitted.
+        setup: body, prior and parameters.
+        lifter: file of the lifter; needed for `lifted`.
+
+    Raises:
+        UserError: there is no such file, or Adam has no start near enough.
+    """
+    given = people.start if start == "" else None
+    if start not in ("", *STARTS):
+        if not Path(start).is_file():
+            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
+        given = read_start(Path(start), len(people.ids))
+    if given is not None:
+        return start_from(given, setup)
+    if start != "lifted" and setup.fitting.solver == "adam":
+        raise UserError(
+            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
+        )
+    return start_named(start or "mean", setup, lifter)
 
 
 def _lifted_settings(setup: FittingSetup) -> dict[str, Any]:

@@ -20,10 +20,7 @@ from spinloop.geometry.camera import estimate_translation
 from spinloop.geometry.crop import CENTER_PX, CROP_PX
 from spinloop.geometry.procrustes import procrustes_align
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_rot6d
-from spinloop.joints import (
-    COMMON24_TO_J14,
-    N_OPENPOSE,
-)
+from spinloop.joints import COMMON24_TO_J14, N_OPENPOSE
 from spinloop.keypoints.noise import sample_keypoints
 from spinloop.lifting.network import Lifted, Lifter, encode_camera, encode_keypoints, frame_of
 from spinloop.motion.mixture import Mixture

@@ -73,8 +73,8 @@ def run(
     from spinloop.body.model import make_body_model
     from spinloop.body.smpl import load_fittable_body, require_regressed_joints
     from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
-    from spinloop.fitting.starts import STARTS, FittingSetup, require_device, start_from, start_named
-    from spinloop.fitting.user_keypoints import read_people, read_start
+    from spinloop.fitting.starts import FittingSetup, choose_start, require_device
+    from spinloop.fitting.user_keypoints import read_people
     from spinloop.fitting.user_results import save_fits, save_overlays
     from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
     from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
@@ -92,26 +92,12 @@ def run(
     mixture = load_mixture(PACKAGED_MIXTURE if prior is None else prior)
     fitting = load_section(params, "fitting", FittingParams)
     offline = load_section(params, "fit_initial", FitInitialParams)
-    if solver:
-        fitting = fitting.model_copy(update={"solver": solver})
-    if iterations:
-        changed = {"n_iterations": iterations}
-        stages = [stage.model_copy(update=changed) for stage in fitting.mean_start.stages]
-        mean_start = fitting.mean_start.model_copy(update={"stages": stages})
-        fitting = fitting.model_copy(update=changed | {"mean_start": mean_start})
-        lifted_start = offline.lifted_start.model_copy(update=changed)
-        offline = offline.model_copy(update={"lifted_start": lifted_start})
     setup = FittingSetup(found.body, mixture, fitting, offline, device)
-    given = people.start if start == "" else None
-    if start not in ("", *STARTS):
-        if not Path(start).is_file():
-            raise UserError(f"--start {start}: no such file; give {', '.join(STARTS)} or an npz with a pose")
-        given = read_start(Path(start), n)
-    if given is None and start != "lifted" and fitting.solver == "adam":
-        raise UserError(
-            "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
-        )
-    chosen = start_named(start or "mean", setup, lifter) if given is None else start_from(given, setup)
+    if solver:
+        setup = setup.with_solver(solver)
+    if iterations:
+        setup = setup.with_iterations(iterations)
+    chosen = choose_start(start, people, setup, lifter)
 
     began = time.perf_counter()
     result = chosen.fit(observed)
