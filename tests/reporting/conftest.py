@@ -14,9 +14,10 @@ from spinloop.reporting.breakdowns import OcclusionErrors
 from spinloop.reporting.differences import Comparison, PairedDifference, comparable_pairs
 from spinloop.reporting.figures import FigureSheets, Sheet, Tile, TileRow
 from spinloop.reporting.fits import FitCounts
+from spinloop.reporting.inputs import ReportInputs, describe_recipe, lineage_table
 from spinloop.reporting.page import Report
 from spinloop.reporting.results import SplitInfo, TrainingResults
-from spinloop.reporting.sections import ReportInputs, build_report, describe_recipe, lineage_table
+from spinloop.reporting.sections import build_report
 from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson
 
 

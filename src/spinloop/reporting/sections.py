@@ -1,16 +1,10 @@
 """The sections of the report, built from the results, and their fixed texts."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from spinloop.datasets.raw_files import Summary
-from spinloop.files import sha256_of
-from spinloop.reporting.benchmarks import BENCHMARKS, Published, benchmark_table, gap_table
+from spinloop.reporting.benchmarks import BENCHMARKS, benchmark_table, gap_table
 from spinloop.reporting.breakdowns import (
-    OcclusionErrors,
     breakdown_tables,
     joint_charts,
     occlusion_charts,
@@ -18,14 +12,11 @@ from spinloop.reporting.breakdowns import (
 )
 from spinloop.reporting.charts import LineChart, Series, points_of
 from spinloop.reporting.differences import (
-    Comparison,
     comparison_sentences,
     comparisons_table,
     differences_chart,
 )
-from spinloop.reporting.figures import FigureSheets
 from spinloop.reporting.fits import (
-    FitCounts,
     counts_table,
     dictionary_charts,
     dictionary_sentence,
@@ -33,10 +24,10 @@ from spinloop.reporting.fits import (
     refits_table,
     starts_table,
 )
+from spinloop.reporting.inputs import ReportInputs
 from spinloop.reporting.page import Report, ReportSection
-from spinloop.reporting.results import SplitInfo, TrainingResults
+from spinloop.reporting.results import TrainingResults
 from spinloop.reporting.tables import Table, TableColumn, TableRow
-from spinloop.reporting.viewer import Viewer
 
 _METRICS = (
     "PA-MPJPE: mean distance of 14 joints after Procrustes alignment (scale, rotation, translation) of each "
@@ -75,44 +66,6 @@ _TRAINING_CHARTS = (
     ("valid", "Fits good enough to supervise", "share of the batch", True),
     ("stored_error", "Reprojection error of the dictionary", "error, px²", False),
 )
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """Everything that the report is built from."""
-
-    trainings: Sequence[TrainingResults]
-    """Figures of one training are of the last."""
-    trains: Sequence[SplitInfo]
-    """Training splits whose fits were measured."""
-    tests: Sequence[SplitInfo]
-    """Test splits."""
-    starts: Mapping[str, Mapping[str, Any]]
-    """Training split → its offline fits by start."""
-    refits: Mapping[str, Mapping[str, Any]]
-    """Test split → its fits from every start."""
-    comparisons: Sequence[Comparison]
-    """Pairs of trainings, compared over the same people."""
-    confidence: float
-    """Of the intervals of these comparisons, in (0, 1)."""
-    occlusion: Mapping[str, OcclusionErrors]
-    """Test split → errors of visible and hidden joints."""
-    recipe: str
-    """What the trainings have in common."""
-    published: Published
-    statistics: Mapping[str, Mapping[str, Any]]
-    """Name of a stage and split → what it read and kept."""
-    statistics_lineage: str
-    statuses: Mapping[str, FitCounts]
-    """Training split → how its offline fits ended."""
-    origins: Mapping[str, FitCounts]
-    """Training split → which stage made its best fits after the last training in the loop."""
-    figures: FigureSheets
-    viewer: Viewer | None
-    lineage: Table
-    """What the report was made from."""
-    is_free_body: bool
-    """Whether the body is the free one, not SMPL."""
 
 
 def build_report(inputs: ReportInputs) -> Report:
@@ -241,40 +194,6 @@ def statistics_table(statistics: Mapping[str, Mapping[str, Any]], lineage: str) 
     return Table("data", "What was read and what was kept", columns, tuple(rows), lineage=lineage)
 
 
-def lineage_table(
-    files: Sequence[Path],
-    protocols: Sequence[str],
-    sections: Mapping[str, Any],
-    datasets: Mapping[str, Summary],
-) -> Table:
-    """Protocols, parameters, raw data and inputs behind the numbers, by content.
-
-    Args:
-        files: what the report was made from.
-        protocols: names and versions.
-        sections: name of a parameter section → its values.
-        datasets: names of raw data → summaries of their lists of files.
-    """
-    rows = [TableRow(("protocol", protocol, "")) for protocol in protocols]
-    for name, listed in datasets.items():
-        size = f"{name}: {listed.files} files, {listed.bytes} bytes"
-        rows.append(TableRow(("raw data", size, listed.sha256)))
-    for name, values in sections.items():
-        content = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
-        rows.append(TableRow((f"params: {name}", "", sha256_of(content))))
-    rows += [TableRow(("input", path.as_posix(), sha256_of(path))) for path in sorted(set(files))]
-    return Table(
-        "lineage",
-        "What these numbers were made from",
-        (
-            TableColumn("kind", "Kind"),
-            TableColumn("name", "Name"),
-            TableColumn("sha256", "SHA-256, first 16 digits"),
-        ),
-        tuple(rows),
-    )
-
-
 def describe_trainings(trainings: Sequence[TrainingResults]) -> list[str]:
     """What each training does, one sentence each."""
     fits = {
@@ -289,19 +208,3 @@ def describe_trainings(trainings: Sequence[TrainingResults]) -> list[str]:
         f"{each.label[0].upper()}{each.label[1:]}: {fits[each.loop]}; {depth[each.use_3d]}."
         for each in trainings
     ]
-
-
-def describe_recipe(network: Mapping[str, Any], train: Mapping[str, Any]) -> str:
-    """What the trainings have in common.
-
-    Args:
-        network: section `network` of the parameters.
-        train: section `train` of the parameters.
-    """
-    return (
-        f"All trainings share the network ({network['backbone']}, width {network['width']}, images of "
-        f"{network['image_px']} px), its initial weights, the order and augmentation of the images and "
-        f"{train['n_steps']:,} steps of {train['batch_size']} images; they differ as follows. "
-        "The paper's network is a ResNet-50 on images of 224 px, trained much longer on the six real "
-        "datasets."
-    )

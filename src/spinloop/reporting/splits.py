@@ -62,9 +62,17 @@ class FittedSplit:
     crops: Path
 
 
-class ResultFolders(NamedTuple):
-    """Folders of the files that hold people."""
+class ReportFolders(NamedTuple):
+    """Folders that the report is read from."""
 
+    metrics: Path
+    """Metrics of `evaluate`; in `fits`, `starts` and `dictionary` those of fits."""
+    training: Path
+    """Training curves."""
+    dictionary: Path
+    """Quality of the dictionaries by step."""
+    statistics: Path
+    """Statistics of earlier stages, each file named after its stage and split."""
     predictions: Path
     """`evaluate`'s predictions, and each person's error from `evaluate_fits`."""
     test_fits: Path
@@ -75,7 +83,7 @@ class ResultFolders(NamedTuple):
 
 
 def load_evaluated(
-    split: SplitInfo, trainings: Sequence[TrainingResults], folders: ResultFolders
+    split: SplitInfo, trainings: Sequence[TrainingResults], folders: ReportFolders
 ) -> EvaluatedSplit | None:
     """Read predictions and fits of a test split; None if there are no predictions."""
     paths = {each.name: folders.predictions / split.key / f"{each.name}.h5" for each in trainings}
@@ -94,7 +102,7 @@ def load_evaluated(
 
 
 def load_fitted(
-    split: SplitInfo, trainings: Sequence[TrainingResults], folders: ResultFolders
+    split: SplitInfo, trainings: Sequence[TrainingResults], folders: ReportFolders
 ) -> FittedSplit | None:
     """Read the fits of a training split before and after a training; None if a file is absent.
 
