@@ -21,7 +21,7 @@ N_POSE_FEATURES = (N_JOINTS - 1) * 9
 PART_NAMES = ("left_arm", "right_arm", "head", "left_leg", "right_leg", "torso")
 GENDERS = ("neutral", "female", "male")
 
-_FIX = "remake it with `spinloop prepare_body` or `spinloop convert-body`"
+_FIX = "remake it with `spinloop prepare_body` or `spinloop convert_body`"
 
 
 @dataclass(frozen=True)
