@@ -21,9 +21,7 @@ def test_the_documentation_has_the_sets_of_users_files_in_their_order(repository
         for line in (repository / "docs/conventions.md").read_text().splitlines()
         if line.startswith("|") and line.split("|")[1].strip().isdecimal()
     ]
-    protocol = [
-        f"{name} ({row})" for name, row in zip(joints.PROTOCOL17, joints.H36M_TO_J17, strict=True)
-    ]
+    protocol = [f"{name} ({row})" for name, row in zip(joints.PROTOCOL17, joints.H36M_TO_J17, strict=True)]
     columns = [[str(number) for number in range(25)], SMPL24, OPENPOSE25, COMMON24, H36M17, protocol]
     for found, expected in zip(zip(*rows, strict=True), columns, strict=True):
         assert [cell for cell in found if cell] == list(expected)

@@ -108,7 +108,7 @@ def test_presence_is_that_of_the_video(video):
 
 def test_a_frame_after_the_end_is_one_line(video):
     for read in (read_size, read_image):
-        with pytest.raises(UserError, match=r"walk\.\w+: 12 frames, but frame 13 is asked for; download"):
+        with pytest.raises(UserError, match=r"walk\.\w+: 12 frames, but frame 13 is wanted; download"):
             read(video / "000013.jpg")
 
 

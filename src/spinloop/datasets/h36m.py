@@ -32,6 +32,7 @@ from spinloop.tables.records import (
     Record,
     bounding_square,
     common_joints,
+    finite_rows,
     make_id,
     root_relative_joints,
 )
@@ -160,14 +161,14 @@ class _Frames:
         self.n_poses = len(joints)
         self.indices = range(0, len(joints), source.every)
         joints = joints[:: source.every]
-        self.is_finite = np.isfinite(joints).all((1, 2))
+        self.is_finite = finite_rows(joints)
         # Frames that are not finite are left out afterwards.
         with np.errstate(invalid="ignore"):
             self.joints_3d = root_relative_joints(joints / 1000, _NAMES, "pelvis_mpii")
         self.keypoints = None
         if source.has_2d:
             pixels = self._read_pixels()[:: source.every]
-            self.is_finite &= np.isfinite(pixels).all((1, 2))
+            self.is_finite &= finite_rows(pixels)
             self.keypoints = common_joints(pixels, np.ones(pixels.shape[:2], dtype=bool), _NAMES)
         self.bodies = None if source.mosh is None else _MoshBodies.find(raw / source.mosh, recording)
         self._video_frames, self._video_size = None, (0, 0)

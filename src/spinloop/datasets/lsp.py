@@ -53,7 +53,7 @@ def read_lsp(
         raise UserError(f"{path}: joints: {found}; {_FIX}")
     places = joints[first:last, :, :2]
     images = [f"images/im{number:04d}.jpg" for number in range(first + 1, first + 1 + len(places))]
-    is_annotated = np.isfinite(places).all(axis=-1)
+    is_annotated = np.isfinite(places[..., 0]) & np.isfinite(places[..., 1])
     yield from _read_people(raw, split, images, places, is_annotated, source, is_official, counts)
 
 
@@ -79,7 +79,7 @@ def read_lspet(
             f"{raw}: {len(joints)} people in joints.mat, but {len(images)} images (*.png); {_FIX}"
         )
     places = joints[..., :2]
-    is_annotated = np.isfinite(places).all(axis=-1)
+    is_annotated = np.isfinite(places[..., 0]) & np.isfinite(places[..., 1])
     if not is_official:
         is_annotated &= joints[..., 2] > 0
     yield from _read_people(raw, split, images, places, is_annotated, source, is_official, counts)

@@ -26,6 +26,7 @@ from spinloop.tables.records import (
     Record,
     bounding_square,
     common_joints,
+    finite_rows,
     make_id,
     root_relative_joints,
 )
@@ -96,8 +97,8 @@ def read_mpi_inf_3dhp(
     n_whole = 0
     for recording, joints, pixels in _recordings(raw, source):
         pictures = _Pictures(raw, split, recording, source, len(joints))
-        is_finite = np.isfinite(joints).all((1, 2)) & np.isfinite(pixels).all((1, 2))
-        is_inside = ((pixels >= 0) & (pixels < pictures.size[::-1])).all((1, 2))
+        is_finite = finite_rows(joints, pixels)
+        is_inside = np.all((pixels >= 0) & (pixels < pictures.size[::-1]), axis=(1, 2))
         title = recording.title
         for index in range(len(joints)):
             image = pictures.image(index)

@@ -21,6 +21,7 @@ from spinloop.tables.records import (
     Record,
     bounding_square,
     common_joints,
+    finite_rows,
     make_id,
     root_relative_joints,
 )
@@ -117,5 +118,4 @@ def _load(path: Path, name: str, skeleton: str) -> _Sequence:
             numbers = file.numbers("activity_annotation", (n_frames, 1))[:, 0]
             known = {float(number): name for number, name in enumerate(ACTIVITIES, 1)}
             activities = [known.get(float(number)) for number in numbers]
-    is_finite = np.isfinite(pixels).all((1, 2)) & np.isfinite(joints).all((1, 2))
-    return _Sequence(name, pixels, joints, is_valid, is_finite, activities)
+    return _Sequence(name, pixels, joints, is_valid, finite_rows(pixels, joints), activities)

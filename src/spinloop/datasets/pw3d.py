@@ -19,7 +19,7 @@ from spinloop.joints import COMMON24, OPENPOSE18, JointSet, index_map
 from spinloop.params.datasets import Pw3dSource
 from spinloop.pickles import load_pickle
 from spinloop.tables.images import read_size_or_none
-from spinloop.tables.records import ReadCounts, Record, bounding_square, common_joints, make_id
+from spinloop.tables.records import ReadCounts, Record, bounding_square, common_joints, finite_rows, make_id
 
 # The file's own 2D joints that annotators mark too; its neck is OpenPose's and is not theirs.
 _SHARED: JointSet = tuple(name for name in OPENPOSE18 if name in COMMON24)
@@ -40,7 +40,7 @@ def read_pw3d(
         source: subset and box.
         is_official: each sequence person by person, as the published preprocessing writes it.
         counts: what is left out: `camera_pose_invalid`, `not_finite`, `no_visible_joint`,
-            `empty_box`, `unreadable_image`; notes sequences whose folder has more or fewer images than the
+            `empty_box`, `unreadable_image`; flags sequences whose folder has more or fewer images than the
             file has frames (`frame_count_differs`).
 
     Raises:
@@ -112,9 +112,8 @@ class _Annotations(NamedTuple):
 
 
 def _annotations(person: _Person, cameras: Float[np.ndarray, "F 4 4"]) -> _Annotations:
-    is_finite = np.isfinite(cameras).all((1, 2)) & np.isfinite(person.joints).all((1, 2))
-    is_finite &= np.isfinite(person.poses).all(axis=1)
-    is_visible = (person.joints[..., 2] > 0).any(axis=1)
+    is_finite = finite_rows(cameras, person.joints, person.poses)
+    is_visible: Bool[np.ndarray, " F"] = np.any(person.joints[..., 2] > 0, axis=1)
     is_used = person.is_valid & is_finite & is_visible
     poses = person.poses.copy()
     if is_used.any():

@@ -100,12 +100,12 @@ class PhotosSource(_Source):
     """Detected joints of arms and legs that a person needs to be kept."""
 
 
-class _JointRowsSource(_DetectedSource):
+class _JointsSource(_DetectedSource):
     min_limb_joints: Annotated[int, Field(ge=1, le=12)]
     """Annotated joints of arms and legs that a person needs to be kept."""
 
 
-class LspSource(_JointRowsSource):
+class LspSource(_JointsSource):
     """Leeds Sports Pose: the training half of the original images, or the test half."""
 
     reader: Literal["lsp"]
@@ -116,14 +116,14 @@ class LspSource(_JointRowsSource):
     """Folder of UPi-S1h below `raw`, for masks and part masks; null for none."""
 
 
-class LspetSource(_JointRowsSource):
+class LspetSource(_JointsSource):
     """Leeds Sports Pose extended, in high resolution."""
 
     reader: Literal["lspet"]
     """Format of the dataset."""
 
 
-class MpiiSource(_JointRowsSource):
+class MpiiSource(_JointsSource):
     """MPII Human Pose, training set; `box_factor` is used only for rows whose own box is empty."""
 
     reader: Literal["mpii"]

@@ -1,9 +1,9 @@
-"""Packed crops: every person's image region, small, as JPEG in one HDF5 file.
+"""Packed crops: every person's image region as JPEG in one HDF5 file, which is all that training reads.
 
-Training never opens the original images again. The region is the person's box times a margin, upright,
-resized so that the box is `size_px` wide; `affine` maps pixels of the original image to pixels of the packed
-one (sub-pixel, `geometry.crop`), so any crop of the original is a warp of the packed image. Annotated masks
-lie beside it as their files' own bytes, at the original's resolution.
+The region is the person's box times a margin, upright, resized so that the box is `size_px` wide; `affine`
+maps pixels of the original image to pixels of the packed one (sub-pixel, `geometry.crop`), so any crop of the
+original is a warp of the packed image. Annotated masks are beside it as their files' own bytes, at the
+original's resolution.
 """
 
 import os

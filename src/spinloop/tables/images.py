@@ -109,8 +109,8 @@ def _open(path: Path) -> Image.Image:
         raise UnreadableImage(f"{path}: {error}") from None
 
 
-# FFmpeg prints what it thinks of a damaged file, where a user error says it in one line. OpenCV reads this
-# variable once, when it first opens or writes a video.
+# FFmpeg would print about a damaged file, which a user error says in one line. OpenCV reads this variable
+# once, when it first opens or writes a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 SUFFIXES = (".avi", ".mp4")
 _FIX = "download the video again"
@@ -139,7 +139,7 @@ def split_frame(path: Path) -> tuple[Path, int] | None:
 
 
 class Video:
-    """An open video; frames are asked for in rising order, or it starts again from the first."""
+    """An open video; reading an earlier frame than the last starts again from the first."""
 
     def __init__(self, path: Path) -> None:
         """Open it.
@@ -166,9 +166,7 @@ class Video:
             UserError: it is too short.
         """
         if index >= self.n_frames:
-            raise UserError(
-                f"{self.path}: {self.n_frames} frames, but frame {index + 1} is asked for; {_FIX}"
-            )
+            raise UserError(f"{self.path}: {self.n_frames} frames, but frame {index + 1} is wanted; {_FIX}")
 
     def read(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
         """RGB pixels of a frame.

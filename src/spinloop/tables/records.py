@@ -160,6 +160,11 @@ def root_relative_joints(
     return common
 
 
+def finite_rows(*arrays: Float[np.ndarray, "N ..."]) -> Bool[np.ndarray, " N"]:
+    """True where all numbers of a row of all arrays are finite."""
+    return np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
+
+
 @lru_cache
 def _places(names: JointSet) -> tuple[int, ...]:
     return index_map(COMMON24, names)

@@ -1,7 +1,4 @@
-"""Is a table of annotated people plausible? What the schema cannot see.
-
-Findings are counted and named; some make a table unfit for use, others are for a person to look at.
-"""
+"""Findings about a table of annotated people that its schema cannot see: images, sides, duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,10 +9,11 @@ from jaxtyping import Float
 
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import COMMON24, flip_permutation
-from spinloop.tables.images import UnreadableImage, is_present, read_size
+from spinloop.tables.images import is_present, read_size_or_none
 from spinloop.tables.records import ReadCounts, Record
 
-# A person seen from the side has hips and shoulders near each other; only clear cases are judged.
+# In units of the box's side. Hips and shoulders of a person seen from the side are near each other; only
+# distances above the first are judged.
 _CLEAR = 0.1
 _SAME_PERSON = 0.02
 _MARGIN = 0.05
@@ -32,13 +30,13 @@ FATAL = (
 def validate_records(
     records: Iterable[Record], raw: Path | None, others: set[str], counts: ReadCounts
 ) -> None:
-    """Look at every person; `counts` notes what was found.
+    """Check every person and flag what is found.
 
     Args:
         records: the table, those of one image after each other.
-        raw: the dataset's folder, to see whether the images are there; None to leave that out.
+        raw: the dataset's folder, in which images and masks are looked for; None to leave that out.
         others: image paths of splits that must share none with this one.
-        counts: notes `image_absent`, `image_unreadable`, `image_size_differs`, `image_in_another_split`,
+        counts: flags `image_absent`, `image_unreadable`, `image_size_differs`, `image_in_another_split`,
             `mask_absent`, `mask_unreadable`, `mask_size_differs`,
             `joints_outside_image`, `joints_outside_box`, `box_outside_image`,
             `shoulders_against_hips`, `sides_swapped_in_3d`, `person_twice`; and per sequence with a folder
@@ -77,7 +75,7 @@ class _Sequences:
             self._places[image.parent.as_posix()].add((record.sequence, image.suffix))
 
     def findings(self, raw: Path) -> Iterator[str]:
-        """Sequences whose folder has another number of images, in words."""
+        """Sequences whose folder has another number of images than frames."""
         for folder, holds in sorted(self._places.items()):
             if len(holds) != 1:
                 continue
@@ -108,12 +106,10 @@ def _image_findings(record: Record, path: Path, what: str) -> Iterator[str]:
     if not is_present(path):
         yield f"{what}_absent"
         return
-    try:
-        size = read_size(path)
-    except UnreadableImage:
+    size = read_size_or_none(path)
+    if size is None:
         yield f"{what}_unreadable"
-        return
-    if size != (record.image_height, record.image_width):
+    elif size != (record.image_height, record.image_width):
         yield f"{what}_size_differs"
 
 
@@ -123,16 +119,16 @@ def _joint_findings(
     half: float,
     size: np.ndarray,
 ) -> Iterator[str]:
-    seen = keypoints[keypoints[:, 2] > 0, :2]
+    places = keypoints[keypoints[:, 2] > 0, :2]
     slack = _MARGIN * 2 * half
-    if ((seen < -slack) | (seen > size + slack)).any():
+    if ((places < -slack) | (places > size + slack)).any():
         yield "joints_outside_image"
-    if (np.abs(seen - center) > half + slack).any():
+    if (np.abs(places - center) > half + slack).any():
         yield "joints_outside_box"
     pairs = [(_LEFT_SHOULDER, _RIGHT_SHOULDER), (_LEFT_HIP, _RIGHT_HIP)]
     if all(keypoints[[left, right], 2].min() > 0 for left, right in pairs):
         shoulders, hips = (keypoints[left, 0] - keypoints[right, 0] for left, right in pairs)
-        # A body may twist by less than a quarter turn, so both are never clearly opposed.
+        # A body twists by less than 90°, so the two are never clearly opposed.
         if min(abs(shoulders), abs(hips)) > _CLEAR * 2 * half and shoulders * hips < 0:
             yield "shoulders_against_hips"
 
@@ -147,10 +143,10 @@ def _misfit(keypoints: Float[np.ndarray, "24 3"], joints: Float[np.ndarray, "24 
     common = (keypoints[:, 2] > 0) & (joints[:, 3] > 0)
     if common.sum() < 4:
         return 0.0
-    flat = keypoints[common, :2] - keypoints[common, :2].mean(0)
-    deep = joints[common, :2] - joints[common, :2].mean(0)
-    zoom = float((flat * deep).sum() / max(float((deep * deep).sum()), 1e-12))
-    return float(np.sqrt(((flat - zoom * deep) ** 2).sum(1).mean()))
+    pixels = keypoints[common, :2] - keypoints[common, :2].mean(0)
+    metres = joints[common, :2] - joints[common, :2].mean(0)
+    scale = float((pixels * metres).sum() / max(float((metres * metres).sum()), 1e-12))
+    return float(np.sqrt(((pixels - scale * metres) ** 2).sum(1).mean()))
 
 
 def _is_same(record: Record, other: Record) -> bool:
