@@ -165,7 +165,7 @@ def dictionary_table(snapshots: Snapshots, errors: FitErrors) -> pd.DataFrame:
     """Quality of the dictionary over training: one row per snapshot.
 
     Means, medians and shares are over the people with a fit at the first snapshot: all rows are of the same
-    people; `n_with_fit` counts everybody.
+    people; `n_with_fit` counts all people.
     """
     first = snapshots.has_fit[0]
     pa, mpjpe = errors.pa_mpjpe_mm[:, first], errors.mpjpe_mm[:, first]

@@ -151,7 +151,7 @@ def score_predictions(
 
     Args:
         protocol: what is compared, and how.
-        predictions: predictions of everybody in `reference`, in the same order.
+        predictions: predictions of the people of `reference`, in the same order.
         reference: the truth.
         batch_size: people posed at once.
 

@@ -51,7 +51,7 @@ def evaluate_split(
     engine: Engine,
     params: EvaluateParams,
 ) -> SplitEvaluation:
-    """Run a trained network on everybody of a split with a packed crop, and score it.
+    """Run a trained network on all people of a split with a packed crop, and score it.
 
     Args:
         network: weights.
@@ -67,15 +67,15 @@ def evaluate_split(
     """
     model, sizes = load_network(network)
     bodies = make_body_models(body_files, engine)
-    everybody = load_records(annotations)
+    people = load_records(annotations)
     with CropReader(crops) as reader:
-        records = everybody.iloc[rows_of(everybody["id"].tolist(), reader.ids, annotations)]
+        records = people.iloc[rows_of(people["id"].tolist(), reader.ids, annotations)]
         predictions = predict(model, bodies[NEUTRAL], reader, records, sizes.image_px, params.batch_size)
         reference = Reference(annotations, records, bodies, body_files[NEUTRAL], reader)
         scores = score_predictions(protocol, predictions, reference, params.batch_size)
     metrics = summarize(scores, records, **params.bootstrap)
     metrics["lineage"] = lineage(params.numbers, weights=network, annotations=annotations, crops=crops)
-    metrics["n_without_crop"] = len(everybody) - len(records)
+    metrics["n_without_crop"] = len(people) - len(records)
     return SplitEvaluation(predictions, scores, metrics)
 
 
