@@ -1,7 +1,10 @@
 """One environment, written in several files."""
 
+import ast
 import re
+import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +19,45 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["dev"]]
 ADDED = [Requirement(text) for name in ("s3", "slurm", "services") for text in EXTRAS[name]]
+
+# Dependencies that no module of the package imports, and what needs them.
+NOT_IMPORTED = {
+    "dvc-ssh": "DVC's remotes over SSH",
+    "snakemake": "one of the two runners",
+    "tensorboard": "torch.utils.tensorboard",
+}
+
+
+@cache
+def distributions_imported(folder: str) -> frozenset[frozenset[str]]:
+    """For every module from elsewhere that a folder imports, the distributions that may provide it."""
+    names: set[str] = set()
+    for path in (REPOSITORY / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(str(node.module).split(".")[0])
+    own = {"spinloop", *(path.stem for path in (REPOSITORY / folder).glob("*.py"))}
+    provided = metadata.packages_distributions()
+    elsewhere = names - own - sys.stdlib_module_names
+    return frozenset(frozenset(map(canonicalize_name, provided.get(name, [name]))) for name in elsewhere)
+
+
+def declared(*extras: str) -> set[str]:
+    texts = PROJECT["dependencies"] + [text for extra in extras for text in EXTRAS[extra]]
+    return {canonicalize_name(Requirement(text).name) for text in texts}
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("src", []), ("tests", EXTRAS), ("benchmarks", ["dev"])])
+def test_every_import_is_a_declared_dependency(folder, extras):
+    missing = [sorted(names) for names in distributions_imported(folder) if not names & declared(*extras)]
+    assert not missing
+
+
+def test_every_dependency_is_imported_or_its_use_is_known():
+    imported = frozenset().union(*distributions_imported("src"))
+    assert declared() - imported == set(NOT_IMPORTED)
 
 
 def locked(name: str = "requirements.lock") -> dict[str, str]:
