@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from spinloop.errors import UserError
+from spinloop.joints import SMPL24, SMPL24_FLIP
 from spinloop.motion.mixture import Mixture, is_plausible, load_mixture, save_mixture
 
 
@@ -70,7 +71,7 @@ def test_the_shipped_mixture_is_a_mixture_of_human_poses(shipped):
     assert np.abs(hands).max() == 0
 
 
-def test_the_shipped_mixture_foretells_real_poses_better_than_shuffled_ones(shipped, shared_data):
+def test_the_shipped_mixture_gives_real_poses_a_higher_likelihood_than_shuffled_ones(shipped, shared_data):
     archive = np.load(shared_data / "mocap_cmu" / "cmu_smpl_poses.npz")
     poses = archive["poses"][archive["ok"]][::37, 3:].astype(float)
     shuffled = np.random.default_rng(0).permuted(poses, axis=0)
@@ -143,3 +144,55 @@ def test_smplifys_pickle_is_read_and_anything_else_in_one_refused(small_mixture,
     path.write_bytes(pickle.dumps([1], protocol=2))
     with pytest.raises(UserError, match="expected a dictionary, found list"):
         load_mixture(path)
+
+
+def _pose(joint, vector):
+    pose = np.zeros((23, 3))
+    pose[SMPL24.index(joint) - 1] = vector
+    return pose.reshape(1, 69)
+
+
+def test_the_t_pose_is_plausible():
+    assert is_plausible(np.zeros((1, 69))).all()
+
+
+@pytest.mark.parametrize(
+    ("joint", "vector"),
+    [
+        ("left_knee", (-0.5, 0, 0)),
+        ("right_knee", (0, 0.6, 0)),
+        ("left_elbow", (0, 0.5, 0)),
+        ("right_elbow", (0, -0.5, 0)),
+        ("head", (0, 2.0, 0)),
+        ("left_hip", (-2.8, 0, 0)),
+    ],
+)
+def test_impossible_poses_are_not_plausible(joint, vector):
+    assert not is_plausible(_pose(joint, vector)).any()
+
+
+@pytest.mark.parametrize(
+    ("joint", "vector"),
+    [
+        ("left_knee", (2.2, 0.1, 0)),
+        ("left_elbow", (0, -2.2, 0.6)),
+        ("right_elbow", (0, 2.2, -0.6)),
+        ("left_hip", (-1.9, 0, 0)),
+        ("right_shoulder", (0, 0, 1.5)),
+    ],
+)
+def test_ordinary_poses_are_plausible(joint, vector):
+    assert is_plausible(_pose(joint, vector)).all()
+
+
+def test_flipped_poses_are_as_plausible():
+    poses = 0.5 * np.random.default_rng(0).normal(size=(200, 69))
+    order = np.array(SMPL24_FLIP[1:]) - 1
+    mirrored = (poses.reshape(-1, 23, 3)[:, order] * [1, -1, -1]).reshape(-1, 69)
+    np.testing.assert_array_equal(is_plausible(poses), is_plausible(mirrored))
+
+
+def test_nearly_all_recorded_poses_are_plausible(shared_data):
+    archive = np.load(shared_data / "mocap_cmu" / "cmu_smpl_poses.npz")
+    share = is_plausible(archive["poses"][archive["ok"], 3:].astype(float)).mean()
+    assert share > 0.85, share

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from spinloop.motion.mixture_fit import Frames, fill_unrecorded, fit_mixture, subsample
+from spinloop.motion.clips import Clip
+from spinloop.motion.mixture_fit import Frames, fill_unrecorded, fit_mixture, subsample, with_flipped
 
 OPTIONS = {"frames_per_clip": 20, "floor_std_rad": 0.05, "unseen_std_rad": 0.2, "seed": 0}
 
@@ -54,3 +55,30 @@ def test_filling_without_a_complete_frame_says_so():
     frames = Frames(np.ones((4, 69)), np.array([[True] * 22 + [False], [False] + [True] * 22] * 2))
     with pytest.raises(ValueError, match="no recording has all the joints"):
         fill_unrecorded(frames, frames, np.ones(23, dtype=bool), 0.1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("length", [1, 7, 60, 61, 1000])
+def test_subsampling_takes_evenly_spaced_frames_and_no_more_than_asked(length):
+    poses = np.repeat(np.arange(1.0, length + 1)[:, None], 72, axis=1)
+    frames = subsample([Clip("a", 30.0, poses)], 60).poses[:, 0]
+    assert len(frames) == min(60, length)
+    if length > 1:
+        steps = np.diff(frames)
+        assert steps.min() >= 1
+        assert steps.max() - steps.min() <= 1
+
+
+def test_a_long_clip_weighs_no_more_than_a_short_one():
+    clips = [Clip("long", 30.0, np.ones((9000, 72))), Clip("short", 30.0, 2 * np.ones((50, 72)))]
+    frames = subsample(clips, 40)
+    assert (frames.poses[:, 0] == 1).sum() == (frames.poses[:, 0] == 2).sum() == 40
+
+
+def test_flipping_twice_gives_the_frames(clips):
+    frames = subsample(clips, 10)
+    once = with_flipped(frames)
+    n = len(frames.poses)
+    twice = with_flipped(type(once)(once.poses[n:], once.is_recorded[n:]))
+    np.testing.assert_array_equal(once.poses[:n], frames.poses)
+    np.testing.assert_array_equal(twice.poses[n:], frames.poses)
+    np.testing.assert_array_equal(twice.is_recorded[n:], frames.is_recorded)
