@@ -1,9 +1,9 @@
-# Two commands show and prove it all: `make demo` and `make test`. `make help` lists the rest.
+# `make demo` runs the pipeline, `make test` the tests. `make help` lists the other targets.
 
 PYTHON ?= python3.11
 ENV := .venv
 STAMP := $(ENV)/.installed
-# The stages' commands are found on PATH; libraries inside the tools need no more threads than the stages get.
+# The commands of the stages are found on PATH.
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help setup browser demo test test-fast test-services check format report status lock clean
@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP) ## make the environment in .venv (does nothing when it is there)
+setup: $(STAMP) ## make the environment in .venv, if it is not up to date
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)
@@ -19,41 +19,41 @@ $(STAMP): requirements.lock pyproject.toml
 	python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(STAMP) ## run the whole pipeline on two cores and say where the report is
+demo: $(STAMP) ## run the whole pipeline on two cores
 	snakemake --cores 2
 	@echo "The report: $(CURDIR)/reports/index.html (tables alone: reports/evaluation.md)"
 
-browser: ## install Chromium for the test of the report's page, where there is apt and none yet
+browser: ## install Chromium for the test of the report's page, if there is apt
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } || \
 		echo "No Chromium: the test of the page in a browser will be skipped."
 
-test: $(STAMP) browser ## run all tests, two at a time
+test: $(STAMP) browser ## run all tests in two processes
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
 
-test-fast: $(STAMP) ## run the tests without those that take long
+test-fast: $(STAMP) ## run the tests except the slow ones
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -m "not slow"
 
-test-services: $(STAMP) ## run the pipeline's tests with Slurm, sshd and an S3 server; installs them where they lack (root)
+test-services: $(STAMP) ## run the tests with Slurm, sshd and an S3 server, which it installs (root)
 	(command -v slurmctld && command -v sshd) >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm openssh-server openssh-client; }
 	python -m pip install --quiet --no-deps --requirement requirements-services.lock
 	OMP_NUM_THREADS=1 pytest tests/pipeline/services
 
-check: $(STAMP) ## format, lint, types, floors
+check: $(STAMP) ## check format, lint, types, layers of imports
 	ruff format --check .
 	ruff check .
 	snakefmt --check Snakefile workflow
 	basedpyright --level error
 	lint-imports
 
-format: $(STAMP) ## put the code in its format
+format: $(STAMP) ## format the code
 	ruff format .
 	snakefmt Snakefile workflow
 
-report: $(STAMP) ## bring the report up to date, and all that it needs
+report: $(STAMP) ## update the report and what it needs
 	snakemake --cores 2 --until report
 
-status: $(STAMP) ## say which stages are fresh, stale or running, their sizes, the last metrics
+status: $(STAMP) ## list the stages as fresh, stale or running, their sizes, the last metrics
 	spinloop status
 
 lock: $(STAMP) ## write requirements.lock from the environment
@@ -61,6 +61,6 @@ lock: $(STAMP) ## write requirements.lock from the environment
 	python -m pip freeze --all --exclude-editable --exclude pip | sed -E 's/\+cpu$$//' | LC_ALL=C sort -f >> $(ENV)/lock
 	mv $(ENV)/lock requirements.lock
 
-clean: ## remove what tools leave behind; data, models, caches of DVC and the environment stay
+clean: ## remove temporary files of tools; data, models, DVC's cache and the environment stay
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .snakemake logs build
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
