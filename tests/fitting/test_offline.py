@@ -1,4 +1,4 @@
-"""Fits of a split: the right rows, the right frame, resumed without a difference."""
+"""Fits of a split: the right rows, the right frame, resumed without differences."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_statuses_and_errors_of_a_batch(fitter, table, rules):
     assert STATUSES[rejected[0]] in ("rejected_reprojection", "shape_out_of_range")
 
 
-def test_a_stopped_run_goes_on_and_gives_the_same_fits(fitter, table, rules, tmp_path):
+def test_a_stopped_run_resumes_and_gives_the_same_fits(fitter, table, rules, tmp_path):
     calls = []
 
     def fit(batch):

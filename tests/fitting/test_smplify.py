@@ -17,7 +17,7 @@ def _flat(result):
     return torch.cat(parts, dim=1)
 
 
-def _nobody(n):
+def _no_fits(n):
     zeros = (torch.zeros(n, width) for width in (72, 10, 3))
     return StoredFit(BodyState(*zeros), torch.full((n,), torch.inf), torch.zeros(n, dtype=torch.bool))
 
@@ -79,7 +79,7 @@ def test_a_body_is_recovered_from_its_own_joints(golden, prior, params, truth, s
 
 @pytest.mark.parametrize("camera", ["free", "staged"])
 @pytest.mark.parametrize("solver", ["lm", "adam"])
-def test_a_broken_person_disturbs_nobody(golden, prior, params, crowd, solver, camera):
+def test_a_broken_person_disturbs_no_fits(golden, prior, params, crowd, solver, camera):
     fitter = Fitter(golden.body, prior, params.model_copy(update={"solver": solver, "camera": camera}))
     begin, keypoints = crowd
     broken_start = BodyState(*(part.clone() for part in begin))
@@ -96,7 +96,7 @@ def test_a_broken_person_disturbs_nobody(golden, prior, params, crowd, solver, c
     torch.testing.assert_close(_flat(result)[whole], _flat(clean)[whole], atol=1e-4, rtol=1e-4)
 
 
-def test_broken_people_disturb_nobody_from_the_mean_pose(golden, prior, params, crowd):
+def test_broken_people_disturb_no_one_from_the_mean_pose(golden, prior, params, crowd):
     """In double precision: from so far away, single rounding errors grow to differences that can be seen."""
     fitter = Fitter(golden.body, prior, params, dtype=torch.float64)
     keypoints = crowd[1].clone()
@@ -144,7 +144,7 @@ def test_inputs_are_left_untouched(fitter, crowd):
     assert all(torch.equal(a, b) for a, b in zip((*begin, keypoints), copies, strict=True))
 
 
-def test_a_strong_anchor_keeps_the_pose_and_none_lets_it_go(golden, prior, params, crowd):
+def test_a_strong_anchor_keeps_the_pose_and_none_lets_it_move(golden, prior, params, crowd):
     begin, keypoints = crowd
     moved = {}
     for weight in (0.0, 100.0, 1e7):
@@ -154,7 +154,7 @@ def test_a_strong_anchor_keeps_the_pose_and_none_lets_it_go(golden, prior, param
     assert moved[1e7] < 0.01 < moved[100.0] < moved[0.0]
 
 
-def test_an_adaptive_anchor_holds_each_joint_by_its_weight(golden, prior, params, crowd):
+def test_an_adaptive_anchor_ties_each_joint_by_its_weight(golden, prior, params, crowd):
     begin, keypoints = crowd
     weight = torch.zeros(24)
     weight[16:18] = 1e7
@@ -186,7 +186,7 @@ def test_place_finds_the_best_translation(fitter, crowd):
 def test_only_a_strictly_better_fit_replaces_a_known_one(fitter, crowd):
     begin, keypoints = crowd
     result = fitter.fit(begin, keypoints)
-    first = keep_better(fitter, _nobody(12), result, keypoints)
+    first = keep_better(fitter, _no_fits(12), result, keypoints)
     assert first.is_new.all()
     known = StoredFit(first.state, first.error, first.is_known)
     again = keep_better(fitter, known, result, keypoints)
@@ -202,7 +202,7 @@ def test_a_person_of_whom_nothing_is_seen_gets_no_fit(fitter, crowd):
     begin, keypoints = crowd
     hidden = keypoints.clone()
     hidden[3, :, 2] = 0
-    kept = keep_better(fitter, _nobody(12), fitter.fit(begin, hidden), hidden)
+    kept = keep_better(fitter, _no_fits(12), fitter.fit(begin, hidden), hidden)
     assert kept.is_new.tolist() == kept.is_known.tolist() == [i != 3 for i in range(12)]
     assert torch.isinf(kept.error[3])
     assert (kept.state.pose[3] == 0).all()

@@ -33,8 +33,8 @@ def _stages_of(params, n_iterations):
 
 
 @pytest.fixture(scope="module")
-def spoilt(crowd):
-    """Keypoints of twelve people, each spoilt in a way of its own; the last one is whole."""
+def damaged(crowd):
+    """Keypoints of twelve people, each damaged in its own way; the last one is whole."""
     keypoints = crowd[1].clone()
     keypoints[11, :, 2] = 0.9
     for row, names in enumerate(_SUBSETS.values()):
@@ -55,25 +55,25 @@ def fitters(golden, prior, params):
 
 
 @pytest.mark.parametrize("solver", ["lm", "adam"])
-def test_any_subset_of_joints_gives_finite_fits(fitters, crowd, spoilt, solver):
-    result = fitters[solver].fit(crowd[0], spoilt)
+def test_any_subset_of_joints_gives_finite_fits(fitters, crowd, damaged, solver):
+    result = fitters[solver].fit(crowd[0], damaged)
     assert torch.isfinite(_flat(result)).all()
-    hidden = spoilt[..., 2] == 0
+    hidden = damaged[..., 2] == 0
     assert (result.reprojection[hidden] == 0).all()
 
 
-def test_any_subset_of_joints_gives_finite_fits_from_the_mean_pose(fitters, spoilt):
-    assert torch.isfinite(_flat(fitters["lm"].fit_from_mean(spoilt))).all()
+def test_any_subset_of_joints_gives_finite_fits_from_the_mean_pose(fitters, damaged):
+    assert torch.isfinite(_flat(fitters["lm"].fit_from_mean(damaged))).all()
 
 
-def test_what_is_not_seen_has_no_say(fitters, crowd, spoilt):
+def test_keypoints_without_confidence_do_not_count(fitters, crowd, damaged):
     """Neither where hidden joints are nor that they are no numbers changes a bit."""
-    elsewhere, broken = spoilt.clone(), spoilt.clone()
-    hidden = spoilt[..., 2] == 0
+    elsewhere, broken = damaged.clone(), damaged.clone()
+    hidden = damaged[..., 2] == 0
     elsewhere[..., :2][hidden] = -1e6
     broken[..., :2][hidden] = torch.nan
     for fit in (lambda seen: fitters["lm"].fit(crowd[0], seen), fitters["lm"].fit_from_mean):
-        expected = _flat(fit(spoilt))
+        expected = _flat(fit(damaged))
         assert torch.equal(_flat(fit(elsewhere)), expected)
         assert torch.equal(_flat(fit(broken)), expected)
 

@@ -73,7 +73,7 @@ def test_a_finished_sample_is_left_where_it_is(starts):
     assert (short.iterations[short.converged] < 40).any()
 
 
-def test_a_start_without_a_value_stays_and_disturbs_nobody(starts):
+def test_a_start_without_a_value_stays_and_disturbs_no_fits(starts):
     a = torch.zeros(9, dtype=torch.float64)
     a[3] = float("nan")
     found = minimize(Rosenbrock(a), starts, 10, 1e-3, 1e-6)

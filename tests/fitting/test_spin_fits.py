@@ -136,7 +136,7 @@ def test_absent_truncated_and_incomplete_files_are_named(tmp_path):
 
 
 def test_the_import_keeps_fits_by_id(pixels, golden, prior, params, tmp_path, monkeypatch):
-    """The whole stage on the golden body: whoever has no valid fit has none in the store."""
+    """The whole stage on the golden body: people without a valid fit have none in the store."""
     from spinloop.stages import import_official_fits as stage
 
     people, keypoints = pixels

@@ -122,7 +122,7 @@ def person():
 
 @pytest.fixture
 def folders(tmp_path, person):
-    """Two photographs: one with two people and one who is all zeros, one with nobody."""
+    """Two photographs: one with two people and one who is all zeros, one without people."""
     _write_openpose(tmp_path / "op/a_keypoints.json", [person, person - (250, 50, 0), np.zeros((25, 3))])
     _write_openpose(tmp_path / "op/day/b_keypoints.json", [])
     for name in ("a.jpg", "day/b.png"):

@@ -1,4 +1,4 @@
-"""What `spinloop fit` writes: arrays under their names, bodies drawn in the right place."""
+"""What `spinloop fit` writes: arrays under their names, bodies rendered in the right place."""
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ def ball(golden):
     )
 
 
-def test_a_body_is_drawn_where_the_crops_camera_sees_it(ball, tmp_path):
+def test_a_body_is_rendered_where_the_crops_camera_sees_it(ball, tmp_path):
     photograph, box = tmp_path / "a.png", Box(np.array([350.0, 225.0]), 1.5)
     cv2.imwrite(str(photograph), np.full((400, 500, 3), 90, np.uint8))
     joints = np.random.default_rng(0).uniform((300, 100), (400, 350), (49, 2))

@@ -84,13 +84,13 @@ def test_lifted_keypoints_are_fitted(world, tmp_path, solver):
         assert set(fits["status"]) <= set(STATUSES)
 
 
-def test_openpose_folders_are_fitted_and_drawn(world, openpose, tmp_path):
+def test_openpose_folders_are_fitted_and_rendered(world, openpose, tmp_path):
     fit.run(**_inputs(world), **openpose, out=tmp_path / "fits.npz", iterations=1)
     with np.load(tmp_path / "fits.npz") as fits:
         assert fits["ids"].tolist() == ["a#0", "a#1"]
-    drawn = cv2.imread(str(tmp_path / "fits_overlays/a.jpg"))
-    assert drawn.shape == (300, 300, 3)
-    assert np.abs(drawn.astype(int) - 90).max() > 60
+    picture = cv2.imread(str(tmp_path / "fits_overlays/a.jpg"))
+    assert picture.shape == (300, 300, 3)
+    assert np.abs(picture.astype(int) - 90).max() > 60
 
 
 def test_openpose_alone_is_fitted_with_a_body_of_smpls_own_format(world, golden, openpose, tmp_path):
@@ -108,7 +108,7 @@ def test_openpose_alone_is_fitted_with_a_body_of_smpls_own_format(world, golden,
         fit.run(**inputs, params=world / "params.yaml", keypoints=world / "own.npz", out=out)
 
 
-def test_people_who_cannot_be_fitted_are_told_apart(world, tmp_path):
+def test_people_who_cannot_be_fitted_have_their_statuses(world, tmp_path):
     with np.load(world / "own.npz") as own:
         keypoints = own["keypoints"].copy()
     keypoints[0, :, 2] = 0
@@ -120,7 +120,7 @@ def test_people_who_cannot_be_fitted_are_told_apart(world, tmp_path):
     with np.load(tmp_path / "fits.npz") as fits:
         few = "too_few_joints"
         assert fits["status"][:4].tolist() == [few, few, "outside_crop", few]
-        # Random points are nobody's joints, and it says so.
+        # Random points are no one's joints.
         assert fits["status"][4] in ("rejected_reprojection", "shape_out_of_range")
         assert all(np.isfinite(fits[key]).all() for key in PROMISED - {"ids", "status"})
 

@@ -18,7 +18,7 @@ def _fit_part(world, shard, out, **more):
     fit_initial.run(**_inputs(world), keypoints=keypoints, out=out, shard=shard, state=state, **more)
 
 
-def test_parts_join_to_everybody_and_leave_no_state(world, tmp_path):
+def test_parts_join_to_the_whole_split_and_leave_no_state(world, tmp_path):
     parts = [tmp_path / "0.h5", tmp_path / "1.h5"]
     for shard, out in enumerate(parts):
         _fit_part(world, shard, out)
@@ -29,7 +29,7 @@ def test_parts_join_to_everybody_and_leave_no_state(world, tmp_path):
     assert not any((world / ".state").rglob("*.h5"))
 
 
-def test_a_stopped_part_goes_on_and_gives_the_same_file(world, tmp_path, monkeypatch):
+def test_a_stopped_part_resumes_and_gives_the_same_file(world, tmp_path, monkeypatch):
     _fit_part(world, 1, tmp_path / "1.h5")
     whole = (tmp_path / "1.h5").read_bytes()
     real, calls = offline.fit_batch, []

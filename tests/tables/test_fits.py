@@ -157,8 +157,8 @@ def test_state_dict_round_trips_and_is_a_copy():
 
 
 def test_unknown_people_and_broken_files_are_named(tmp_path):
-    with pytest.raises(UserError, match="nobody#1"):
-        FitStore(IDS).get(["nobody#1"])
+    with pytest.raises(UserError, match="unknown#1"):
+        FitStore(IDS).get(["unknown#1"])
     (tmp_path / "no.h5").write_bytes(b"not a store")
     with pytest.raises(UserError, match=r"no\.h5: not a store"):
         FitStore.open(tmp_path / "no.h5")

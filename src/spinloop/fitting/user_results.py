@@ -20,10 +20,13 @@ from spinloop.tables.records import Box
 
 _ORANGE: Color = (0.95, 0.45, 0.2)
 _JOINT_COLOR: Color8 = (255, 220, 0)
-# Good fits, then those that should not be used; for other statuses only the joints are drawn.
-_COLORS: dict[str, Color] = dict.fromkeys(("converged", "max_iterations"), SKY_BLUE) | dict.fromkeys(
-    ("rejected_reprojection", "shape_out_of_range"), _ORANGE
-)
+# Good fits, then those that should not be used; for other statuses only the joints are shown.
+_COLORS = {
+    "converged": SKY_BLUE,
+    "max_iterations": SKY_BLUE,
+    "rejected_reprojection": _ORANGE,
+    "shape_out_of_range": _ORANGE,
+}
 
 
 def save_fits(
@@ -59,7 +62,7 @@ def save_overlays(
         people: their keypoints and photographs.
         model: the body that was fitted.
         state: the fits, on the CPU.
-        status: positions in `STATUSES`; they decide the color of a body, and whether it is drawn.
+        status: positions in `STATUSES`; they decide the color of a body, and whether it is shown.
 
     Returns:
         How many pictures were written.

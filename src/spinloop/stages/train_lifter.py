@@ -44,4 +44,4 @@ def run(
     save_lifter(out, training.network, lifter.network)
     write_json(metrics, {"n": lifter.n_held_out, "n_steps": lifter.n_steps, **errors})
     checkpoint.remove()
-    say(f"train_lifter: {lifter.n_steps} steps; PA-MPJPE of unseen people {errors['pa_mpjpe_mm']:.0f} mm")
+    say(f"train_lifter: {lifter.n_steps} steps; PA-MPJPE of held-out people {errors['pa_mpjpe_mm']:.0f} mm")
