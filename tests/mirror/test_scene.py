@@ -6,7 +6,6 @@ from scipy.spatial.transform import Rotation
 from spinloop.joints import MODEL49
 from spinloop.mirror.background import Occluder
 from spinloop.mirror.camera import look_at
-from spinloop.mirror.clothes import Outfit
 from spinloop.mirror.people import Identity, PersonState, place_person, to_camera_axes
 from spinloop.mirror.scene import (
     BACKGROUND,
@@ -18,11 +17,11 @@ from spinloop.mirror.scene import (
     render_scene,
     sample_environment,
 )
-from spinloop.mirror.textures import plain
+from spinloop.mirror.textures import Outfit, plain
 from spinloop.params.loader import load_section
 from spinloop.params.mirror import CocoParams
+from spinloop.rendering.pictures import Light
 from spinloop.rendering.raycast import render
-from spinloop.rendering.shading import Light
 
 SIZE = (160, 128)
 RED, GREEN, BLUE = np.eye(3)

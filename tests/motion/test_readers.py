@@ -8,10 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
 from spinloop.joints import SMPL24
-from spinloop.motion.asf import read_amc, skeleton_of
-from spinloop.motion.bvh import read_bvh
 from spinloop.motion.clips import world_rotations
 from spinloop.motion.readers import read_amass, read_file, read_motion
+from spinloop.motion.recordings import read_amc, read_bvh, skeleton_of
 
 # (raw file, clip of the independent conversion, its first frame here); 120 Hz here, 15 Hz there.
 CONVERTED = [

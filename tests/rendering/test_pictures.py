@@ -8,8 +8,8 @@ from spinloop.rendering.pictures import (
     overlay,
     overlay_in_box,
     overlay_on_crop,
+    shaded,
 )
-from spinloop.rendering.shading import shaded
 
 CAMERA = (90.0, (32.0, 24.0))
 

@@ -15,10 +15,9 @@ from spinloop.reporting.differences import Comparison, PairedDifference, compara
 from spinloop.reporting.figures import FigureSheets, Sheet, Tile, TileRow
 from spinloop.reporting.fits import FitCounts
 from spinloop.reporting.inputs import ReportInputs, describe_recipe, lineage_table
-from spinloop.reporting.page import Report
+from spinloop.reporting.page import MeshLayer, Report, Viewer, ViewerPerson
 from spinloop.reporting.results import SplitInfo, TrainingResults
 from spinloop.reporting.sections import build_report
-from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson
 
 
 def _interval(name: str, mean: float, half: float) -> dict[str, float]:

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from spinloop.reporting.page import html_page
+from spinloop.reporting.page import MeshLayer, Viewer, ViewerPerson, html_page
 from spinloop.reporting.sections import build_report
-from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson
 
 pytestmark = pytest.mark.slow
 BROWSER = next(

@@ -8,12 +8,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
-from spinloop.reporting.gallery import (
-    annotation_page,
-    draw_annotation,
-    draw_parts,
-    sample_records,
-)
+from spinloop.reporting.gallery import annotation_page, draw_annotation, draw_parts, sample_records
 from spinloop.stages import validate
 from spinloop.tables.records import Record, save_records
 

@@ -9,13 +9,7 @@ from spinloop.tables.fits import StoredFit
 from spinloop.training.batches import Annotations3d
 from spinloop.training.distributed import ProcessGroup
 from spinloop.training.loop import generator_of, train
-from spinloop.training.step import (
-    FREE_FIT_EVERY,
-    AnchorWeights,
-    fit_target,
-    prefer_annotated,
-    train_step,
-)
+from spinloop.training.step import FREE_FIT_EVERY, AnchorWeights, fit_target, prefer_annotated, train_step
 
 
 def _fit(errors: list[float], is_known: list[bool], betas: torch.Tensor) -> StoredFit:

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel, Engine, make_body_model
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.clothes import BodyMeasures, Outfit, sample_outfit
+from spinloop.mirror.textures import BodyMeasures, Outfit, sample_outfit
 from spinloop.motion.mixture import Mixture
 from spinloop.params.mirror import PeopleParams
 

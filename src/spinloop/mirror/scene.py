@@ -19,12 +19,12 @@ from spinloop.mirror.background import (
     sample_occluder,
 )
 from spinloop.mirror.camera import Camera
-from spinloop.mirror.clothes import paint_body
 from spinloop.mirror.people import BodySet, CameraPerson, WorldPerson, to_camera_axes
+from spinloop.mirror.textures import paint_body
 from spinloop.params.mirror import PictureParams
 from spinloop.rendering.masks import part_labels
+from spinloop.rendering.pictures import Light, downsample, interpolate, lambert, vertex_normals
 from spinloop.rendering.raycast import render
-from spinloop.rendering.shading import Light, downsample, interpolate, lambert, vertex_normals
 from spinloop.tables.images import encode_jpeg
 
 # Rays per pixel along each axis.

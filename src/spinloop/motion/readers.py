@@ -7,9 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
 from spinloop.files import read_npz
-from spinloop.motion.asf import read_amc, skeleton_of
-from spinloop.motion.bvh import read_bvh
 from spinloop.motion.clips import Clip
+from spinloop.motion.recordings import read_amc, read_bvh, skeleton_of
 from spinloop.motion.retarget import to_clip
 
 # Root and 21 body joints, then fingers (SMPL-H) or face and fingers (SMPL-X); SMPL alone ends with two hands.

@@ -11,9 +11,8 @@ from jaxtyping import Float, Int, UInt8
 from spinloop.body.files import BodyFile
 from spinloop.body.model import BodyModel
 from spinloop.joints import N_OPENPOSE, SMPL24, VERTEX_JOINTS
-from spinloop.rendering.pictures import Color8, contact_sheet, draw_joints, label
+from spinloop.rendering.pictures import Color8, contact_sheet, draw_joints, label, shade
 from spinloop.rendering.raycast import Buffers, project_points, render
-from spinloop.rendering.shading import shade
 
 # A distant camera with a long lens: rays are nearly parallel.
 _DISTANCE_M = 20.0

@@ -19,6 +19,7 @@ from spinloop.reporting.breakdowns import OcclusionErrors, occlusion_errors
 from spinloop.reporting.differences import Comparison, compare_trainings
 from spinloop.reporting.figures import FigureSheets, figure_sheets
 from spinloop.reporting.fits import FitCounts, origin_counts, status_counts
+from spinloop.reporting.page import Viewer, make_viewer
 from spinloop.reporting.results import (
     SplitInfo,
     TrainingResults,
@@ -31,7 +32,6 @@ from spinloop.reporting.results import (
 )
 from spinloop.reporting.splits import ReportFolders, load_evaluated, load_fitted
 from spinloop.reporting.tables import Table, TableColumn, TableRow
-from spinloop.reporting.viewer import Viewer, make_viewer
 
 _RESULT_FILES = (".csv", ".h5", ".json", ".parquet")
 

@@ -4,18 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spinloop.reporting.benchmarks import BENCHMARKS, benchmark_table, gap_table
-from spinloop.reporting.breakdowns import (
-    breakdown_tables,
-    joint_charts,
-    occlusion_charts,
-    part_tables,
-)
+from spinloop.reporting.breakdowns import breakdown_tables, joint_charts, occlusion_charts, part_tables
 from spinloop.reporting.charts import LineChart, Series, points_of
-from spinloop.reporting.differences import (
-    comparison_sentences,
-    comparisons_table,
-    differences_chart,
-)
+from spinloop.reporting.differences import comparison_sentences, comparisons_table, differences_chart
 from spinloop.reporting.fits import (
     counts_table,
     dictionary_charts,

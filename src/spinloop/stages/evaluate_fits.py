@@ -34,12 +34,7 @@ def run(
 
     The snapshots hold the best fit of every person at some steps of the training.
     """
-    from spinloop.evaluation.dictionary import (
-        dictionary_table,
-        evaluate_dictionary,
-        people_table,
-        save_table,
-    )
+    from spinloop.evaluation.dictionary import dictionary_table, evaluate_dictionary, people_table, save_table
     from spinloop.evaluation.protocols import protocol_of_dictionary
     from spinloop.evaluation.truth import load_body_files
     from spinloop.files import write_json

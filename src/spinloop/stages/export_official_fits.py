@@ -25,7 +25,7 @@ def run(
 
     Rows are in the order of the annotations, as in `export_official`.
     """
-    from spinloop.fitting.spin_fits import save_official_fits
+    from spinloop.fitting.results import save_official_fits
     from spinloop.progress import say
     from spinloop.tables.fits import FitStore
     from spinloop.tables.records import iterate_records

@@ -73,9 +73,9 @@ def run(
     from spinloop.body.model import make_body_model
     from spinloop.body.smpl import load_fittable_body, require_regressed_joints
     from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
+    from spinloop.fitting.results import save_fits, save_overlays
     from spinloop.fitting.starts import FittingSetup, choose_start, require_device
     from spinloop.fitting.user_keypoints import read_people
-    from spinloop.fitting.user_results import save_fits, save_overlays
     from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
     from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
     from spinloop.params.loader import load_section

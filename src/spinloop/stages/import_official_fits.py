@@ -27,8 +27,8 @@ def run(
     from spinloop.body.files import load_body
     from spinloop.datasets.spin import Extras
     from spinloop.fitting.offline import KeypointBatch, fit_batch, keypoint_batches
+    from spinloop.fitting.results import OfficialFits
     from spinloop.fitting.smplify import Fitter
-    from spinloop.fitting.spin_fits import OfficialFits
     from spinloop.motion.mixture import load_mixture
     from spinloop.params.fitting import FitInitialParams, FittingParams
     from spinloop.params.loader import load_section

@@ -13,9 +13,9 @@ from torch import Tensor
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
-from spinloop.fitting.anchor import AdaptiveAnchor
 from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
+from spinloop.fitting.starts import AdaptiveAnchor
 from spinloop.geometry.crop import CENTER_PX
 from spinloop.params.fitting import FittingParams
 from spinloop.params.training import SettingParams, TrainParams

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from spinloop.rendering.pictures import Light, downsample, lambert, shade, shaded, vertex_normals
 from spinloop.rendering.raycast import render
-from spinloop.rendering.shading import Light, downsample, lambert, shade, shaded, vertex_normals
 
 CAMERA = (90.0, (32.0, 24.0))
 

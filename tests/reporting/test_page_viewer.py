@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from spinloop.reporting.viewer import MeshLayer, Viewer, ViewerPerson, viewer_json, viewer_script
+from spinloop.reporting.page import MeshLayer, Viewer, ViewerPerson, viewer_json, viewer_script
 
 
 def _decoded(text: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spinloop.errors import UserError
-from spinloop.fitting.spin_fits import OfficialFits, save_official_fits
+from spinloop.fitting.results import OfficialFits, save_official_fits
 from spinloop.geometry.camera import project
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.stages import export_official_fits

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spinloop.fitting.anchor import AdaptiveAnchor
+from spinloop.fitting.starts import AdaptiveAnchor
 
 
 def _noisy(sigma, n, seed):

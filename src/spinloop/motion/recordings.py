@@ -1,6 +1,7 @@
-"""Reader of Acclaim's ASF (skeleton) and AMC (motion) files, as the CMU database publishes them."""
+"""Readers of recorded motion on skeletons of its own: Biovision BVH, and the ASF/AMC of the CMU database."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +12,127 @@ from scipy.spatial.transform import Rotation
 from spinloop.errors import UserError
 from spinloop.motion.clips import Recording, numbers, read_lines
 
+
+class _Bone(NamedTuple):
+    name: str
+    parent: int
+    rest: np.ndarray
+    channels: tuple[str, ...]
+
+
+def read_bvh(path: Path) -> Recording:
+    """Read a BVH file, plain or with `.gz`.
+
+    Raises:
+        UserError: the hierarchy is malformed, or a frame is short; the line is named.
+    """
+    lines = read_lines(path)
+    bones, tips, line = _hierarchy(path, lines)
+    frames, fps = _motion(path, lines, line, sum(len(bone.channels) for bone in bones))
+    rotations = np.stack(list(_rotations(bones, frames)), axis=1)
+    return Recording(
+        tuple(bone.name for bone in bones),
+        tuple(bone.parent for bone in bones),
+        np.array([bone.rest for bone in bones]),
+        tips,
+        rotations,
+        fps,
+    )
+
+
+def _hierarchy(path: Path, lines: list[str]) -> tuple[list[_Bone], np.ndarray, int]:
+    """Bones, their tips, and the index of the line MOTION."""
+    bones: list[_Bone] = []
+    ends: dict[int, np.ndarray] = {}
+    stack: list[int | None] = []  # open braces: the bone, or None for an end site
+    opening: int | None = None
+    for number, text in enumerate(lines):
+        words = text.split()
+        match words:
+            case ["ROOT" | "JOINT", *name]:
+                parent = next((bone for bone in reversed(stack) if bone is not None), -1)
+                bones.append(_Bone(" ".join(name), parent, np.zeros(3), ()))
+                opening = len(bones) - 1
+            case ["End", *_]:
+                opening = None
+            case ["{"]:
+                stack.append(opening)
+            case ["}"] if stack:
+                stack.pop()
+            case ["OFFSET", *offset] if stack and len(offset) == 3:
+                values = np.array(numbers(path, number, offset))
+                bone = stack[-1]
+                if bone is None:
+                    holder = stack[-2]
+                    if holder is not None:
+                        ends[holder] = bones[holder].rest + values
+                else:
+                    above = bones[bone].parent
+                    start = values if above < 0 else bones[above].rest + values
+                    bones[bone] = bones[bone]._replace(rest=start)
+            case ["CHANNELS", _, *channels] if stack and stack[-1] is not None:
+                bones[stack[-1]] = bones[stack[-1]]._replace(channels=tuple(channels))
+            case ["MOTION"] if not stack and bones:
+                return bones, _tips(bones, ends), number
+            case [] | ["HIERARCHY"]:
+                pass
+            case _:
+                raise UserError(
+                    f"{path}: line {number + 1}: not expected in a BVH hierarchy; restore the file"
+                )
+    raise UserError(f"{path}: ends before MOTION; restore the file")
+
+
+def _tips(bones: list[_Bone], ends: dict[int, np.ndarray]) -> Float[np.ndarray, "J 3"]:
+    tips = []
+    for index, bone in enumerate(bones):
+        children = [child.rest for child in bones if child.parent == index]
+        children += [ends[index]] if index in ends else []
+        far = [tip for tip in children if np.linalg.norm(tip - bone.rest) > 1e-6]
+        tips.append(far[0] if far else bone.rest)
+    return np.array(tips)
+
+
+def _motion(path: Path, lines: list[str], start: int, width: int) -> tuple[np.ndarray, float]:
+    header = [text.split() for text in lines[start + 1 : start + 3]]
+    if len(header) != 2 or header[0][:1] != ["Frames:"] or header[1][:2] != ["Frame", "Time:"]:
+        raise UserError(f"{path}: line {start + 2}: expected Frames: and Frame Time:; restore the file")
+    n_frames = int(numbers(path, start + 1, header[0][1:2])[0])
+    seconds = numbers(path, start + 2, header[1][2:3])[0]
+    rows = [
+        (number, text.split()) for number, text in enumerate(lines) if number > start + 2 and text.strip()
+    ]
+    if len(rows) < n_frames or n_frames < 1 or seconds <= 0:
+        raise UserError(f"{path}: expected {n_frames} frames, found {len(rows)}; restore the file")
+    values = [numbers(path, number, words) for number, words in rows[:n_frames]]
+    short = next((i for i, row in enumerate(values) if len(row) != width), None)
+    if short is not None:
+        number = rows[short][0] + 1
+        raise UserError(
+            f"{path}: line {number}: expected {width} numbers, found {len(values[short])}; restore it"
+        )
+    return np.array(values).reshape(n_frames, width), 1 / seconds
+
+
+def _rotations(bones: list[_Bone], frames: Float[np.ndarray, "F C"]) -> Iterator[np.ndarray]:
+    column = 0
+    for bone in bones:
+        angles_of = [(i, name[0]) for i, name in enumerate(bone.channels) if name.endswith("rotation")]
+        if angles_of:
+            order = "".join(axis for _, axis in angles_of)
+            angles = frames[:, [column + i for i, _ in angles_of]]
+            # Capital letters: about the bone's own axes, in the order of the channels.
+            yield Rotation.from_euler(order, angles, degrees=True).as_matrix().reshape(-1, 3, 3)
+        else:
+            yield np.tile(np.eye(3), (len(frames), 1, 1))
+        column += len(bone.channels)
+
+
 # Frame rate of the CMU database; the files do not contain it.
 CMU_FPS = 120.0
 
 
-class _Bone(NamedTuple):
+class _Bone_asf(NamedTuple):
     name: str
     vector: Float[np.ndarray, " 3"]
     """From start to end in the zero pose."""
@@ -65,12 +182,12 @@ def skeleton_of(path: Path) -> Path:
     return fitting[0]
 
 
-def _skeleton(path: Path) -> tuple[list[_Bone], tuple[int, ...]]:
+def _skeleton(path: Path) -> tuple[list[_Bone_asf], tuple[int, ...]]:
     sections = _sections(path)
     for key in ("bonedata", "hierarchy"):
         if key not in sections:
             raise UserError(f"{path}: :{key}: missing; restore the file")
-    root = _Bone("root", np.zeros(3), np.eye(3), ("rx", "ry", "rz"))
+    root = _Bone_asf("root", np.zeros(3), np.eye(3), ("rx", "ry", "rz"))
     bones = {"root": root}
     for block in _blocks(path, sections["bonedata"]):
         bone = _bone(path, block)
@@ -123,7 +240,7 @@ def _blocks(path: Path, lines: list[Line]) -> list[list[Line]]:
     return blocks
 
 
-def _bone(path: Path, block: list[Line]) -> _Bone:
+def _bone(path: Path, block: list[Line]) -> _Bone_asf:
     entries = {words[0]: (number, words[1:]) for number, words in block}
     for key, least in (("name", 1), ("direction", 3), ("length", 1), ("axis", 4)):
         if key not in entries or len(entries[key][1]) < least:
@@ -134,10 +251,10 @@ def _bone(path: Path, block: list[Line]) -> _Bone:
     # "XYZ": about the fixed x axis first, then y, then z.
     axis = Rotation.from_euler(entries["axis"][1][3].lower(), angles, degrees=True).as_matrix()
     dof = tuple(word for word in entries.get("dof", (0, []))[1] if word in ("rx", "ry", "rz"))
-    return _Bone(entries["name"][1][0], length * direction, axis, dof)
+    return _Bone_asf(entries["name"][1][0], length * direction, axis, dof)
 
 
-def _frames(path: Path, bones: list[_Bone], index: dict[str, int]) -> Float[np.ndarray, "F J 3"]:
+def _frames(path: Path, bones: list[_Bone_asf], index: dict[str, int]) -> Float[np.ndarray, "F J 3"]:
     """Angles about x, y and z of every bone, degrees."""
     frames: list[np.ndarray] = []
     for number, text in enumerate(read_lines(path)):

@@ -8,8 +8,8 @@ import torch
 from spinloop.body.files import BodyFile
 from spinloop.body.model import make_body_model
 from spinloop.body.pose import BodyState
+from spinloop.fitting.results import save_fits, save_overlays
 from spinloop.fitting.user_keypoints import PeopleToFit, Photograph
-from spinloop.fitting.user_results import save_fits, save_overlays
 from spinloop.geometry.crop import CENTER_PX, crop_affine, crop_keypoints, transform_points
 from spinloop.tables.fits import STATUSES
 from spinloop.tables.records import Box
