@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spinloop.errors import UserError
-from spinloop.pipeline.dag import read_edges, read_pipeline, read_state, stale_stages
+from spinloop.pipeline.dag import read_edges, read_pipeline, read_state
 
 UP_TO_DATE = "Data and pipelines are up to date."
 NOTHING_TO_DO = "Nothing to be done"
@@ -145,9 +145,9 @@ def test_meta_of_a_wrong_name_or_size_is_refused(small_project, meta, said):
 @pytest.mark.parametrize("kind", EDITS)
 def test_an_edit_makes_stale_what_it_reaches(copy_of_finished, kind):
     *change, expected = EDITS[kind]
-    assert stale_stages(copy_of_finished) == set()
+    assert read_state(copy_of_finished)[1] == set()
     edit(copy_of_finished, *change)
-    assert stale_stages(copy_of_finished) == expected
+    assert read_state(copy_of_finished)[1] == expected
 
 
 def test_times_of_files_make_nothing_stale(copy_of_finished, run):
@@ -196,15 +196,14 @@ def test_a_job_reads_no_record_but_its_own(copy_of_finished, run):
     ran(copy_of_finished)
     edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
     assert (
-        "didn't change"
-        in run("python", "-m", "spinloop.pipeline.record", "first", cwd=copy_of_finished).stdout
+        "didn't change" in run("python", "-m", "spinloop.pipeline.job", "first", cwd=copy_of_finished).stdout
     )
     assert ran(copy_of_finished) == []
 
 
 def test_a_damaged_record_is_told_in_one_line(copy_of_finished, run):
     edit(copy_of_finished, "dvc.lock", "  last:\n    cmd:", "  last:\n    dmc:")
-    done = run("python", "-m", "spinloop.pipeline.record", "last", cwd=copy_of_finished, check=False)
+    done = run("python", "-m", "spinloop.pipeline.job", "last", cwd=copy_of_finished, check=False)
     assert done.returncode == 1
     assert re.fullmatch("last: .*dvc.lock.*\n", done.stdout)
 

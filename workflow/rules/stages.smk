@@ -3,7 +3,7 @@
 REQUIRED INPUTS: what the stage's `deps` name.
 OUTPUTS: what its `outs`, `metrics` and `plots` name; logs/<stage>.log.
 
-DVC runs and records a stage, and says which stages are stale; Snakemake starts them, several at once.
+DVC says which stages are stale and keeps what they make; Snakemake starts them, several at once.
 """
 
 import sys
@@ -13,10 +13,15 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from spinloop.pipeline.configuration import check_project
-from spinloop.pipeline.dag import read_current_state, read_pipeline
+from spinloop.pipeline.dag import read_pipeline, read_state
 from spinloop.errors import UserError
-from spinloop.pipeline.locks import drop_locks_of_the_dead
-from spinloop.pipeline.user_files import leading_to, list_missing, missing_files, read_by
+from spinloop.pipeline.record import record_all
+from spinloop.pipeline.user_files import (
+    leading_to,
+    list_missing,
+    missing_files,
+    read_by,
+)
 
 # The commands of the stages are those of the environment that runs Snakemake, activated or not. The prefix takes
 # the place of Snakemake's own, without which a failed stage would count as done, for `tee` succeeds.
@@ -24,9 +29,8 @@ shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PAT
 
 try:
     if workflow.is_main_process:
-        drop_locks_of_the_dead(Path.cwd())
         check_project(Path())
-        STAGES, STALE = read_current_state(Path.cwd())
+        STAGES, STALE = read_state(Path.cwd())
         MISSING = missing_files(Path(), STAGES)
     else:
         STAGES, STALE, MISSING = read_pipeline(Path.cwd()), set(), []
@@ -43,6 +47,15 @@ onstart:
     stale = [stage for stage in leading_to(starting, STAGES) if stage.name in STALE]
     if needed := read_by(MISSING, stale):
         raise WorkflowError(list_missing(needed))
+
+
+# A job records what it made; these are for jobs that found DVC busy.
+onsuccess:
+    record_all(Path.cwd())
+
+
+onerror:
+    record_all(Path.cwd())
 
 
 # Contents decide (DVC), not the ages of files (Snakemake): a stale stage has one input more, which is new; the
@@ -81,4 +94,4 @@ for stage in STAGES:
         message:
             f"{stage.name}: {stage.description}"
         shell:
-            "python -m spinloop.pipeline.record {params.stage:q} 2>&1 | tee {log:q}"
+            "python -m spinloop.pipeline.job {params.stage:q} 2>&1 | tee {log:q}"

@@ -1,35 +1,37 @@
 """The pipeline as DVC sees it, in a form from which Snakemake's rules are made.
 
 DVC alone decides what is stale, because it compares contents (data, code, parameters, commands); Snakemake
-only decides what runs when and where. So both doors always agree, whatever the clocks of the files say.
+only decides what runs when and where. So both runners agree, whatever the clocks of the files say.
 """
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import networkx
-from dvc.dependency import ParamsDependency, param
+from dvc.dependency import ParamsDependency
+from dvc.dependency.param import read_param_file
 from dvc.exceptions import DvcException
-from dvc.lock import LockError
 from dvc.output import Output
 from dvc.repo import Repo
 from dvc.scm import Git
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
-from spinloop.params.loader import NeedsParams, StageNeeds, load_section, load_yaml, parse_section
-from spinloop.pipeline.locks import respect_other_machines
+from spinloop.pipeline.job import keep_finished
+from spinloop.pipeline.locks import drop_list_of_the_dead
+from spinloop.pipeline.needs import longest_chains, needs_of
+from spinloop.pipeline.record import one_line
 
 CODE_STAGE = "list_code"
 """The stage that writes a digest of the code of every command."""
-DEFAULT_NEEDS = {"threads": 1, "mem_mb": 1000, "runtime": 60}
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ class StageRule:
     resources: dict[str, int]
     """`mem_mb`, `runtime` (minutes) and, where it needs one, `gpu`; from `meta` and `needs`."""
     priority: int
-    """Minutes of `runtime` from its start to the end of the longest chain that follows it: of the stages
-    that could start, the one on which most time depends goes first."""
+    """Minutes from its start to the end of the longest chain that follows it; the largest goes first."""
 
 
 def read_pipeline(root: Path) -> list[StageRule]:
@@ -67,40 +68,36 @@ def read_pipeline(root: Path) -> list[StageRule]:
         return _rules(repo)
 
 
+def read_edges(root: Path) -> set[tuple[str, str]]:
+    """DVC's edges, as (stage that makes, stage that reads)."""
+    with _open(root) as repo:
+        return set(_named_graph(repo).edges)
+
+
 def read_state(root: Path) -> tuple[list[StageRule], set[str]]:
-    """`read_pipeline` and `stale_stages` at once: reading the pipeline is what takes the time."""
+    """The stages, and the names of those that have to run.
+
+    What a killed run left is put in order before: records that wait are written, DVC's list of paths in use
+    is checked, and the digests of the code are brought up to date, so that an edit concerns what it reaches.
+    """
+    with _open(root) as repo:
+        keep_finished(repo)
+        drop_list_of_the_dead(root)
+        rules, stale = _rules(repo), _stale(repo)
+    if CODE_STAGE not in stale:
+        return rules, stale
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    job = [sys.executable, "-m", "spinloop.pipeline.job", CODE_STAGE]
+    done = subprocess.run(job, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{CODE_STAGE}: failed: {' '.join((done.stdout + done.stderr).split())}")
     with _open(root) as repo:
         return _rules(repo), _stale(repo)
 
 
-def read_current_state(root: Path) -> tuple[list[StageRule], set[str]]:
-    """`read_state` after the stage that digests the code has run, if the code changed."""
-    rules, stale = read_state(root)
-    if CODE_STAGE not in stale:
-        return rules, stale
-    job = [sys.executable, "-m", "spinloop.pipeline.record", CODE_STAGE]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(job, cwd=root, env=environment, stdout=subprocess.DEVNULL)
-    if done.returncode:
-        raise UserError(f"{CODE_STAGE}: failed; see above")
-    return read_state(root)
-
-
-def read_edges(root: Path) -> set[tuple[str, str]]:
-    """DVC's own edges, as (stage that makes, stage that reads)."""
-    with _open(root) as repo:
-        return {(_name(made), _name(reader)) for reader, made in repo.index.graph.edges}
-
-
-def stale_stages(root: Path) -> set[str]:
-    """Names of the stages that have to run: whose inputs or outputs changed, and all that follow them."""
-    with _open(root) as repo:
-        return _stale(repo)
-
-
 @contextmanager
 def _open(root: Path) -> Iterator[Repo]:
-    """The project as DVC sees it; what DVC has to complain about becomes one line."""
+    """The project as DVC sees it; DVC's errors become one line."""
     try:
         with Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
@@ -111,111 +108,84 @@ def _open(root: Path) -> Iterator[Repo]:
 def _rules(repo: Repo) -> list[StageRule]:
     stages = _stages(repo)
     holds = _outputs_by_folder([out.def_path for stage in stages for out in stage.outs])
-    needs = _needs(repo, stages)
-    ways = _longest_ways(repo, {name: need["runtime"] for name, need in needs.items()})
-    return [_as_rule(stage, holds, needs[_name(stage)], ways[_name(stage)]) for stage in stages]
+    needs = needs_of(
+        {_name(stage): stage.meta or {} for stage in stages}, Path(repo.root_dir) / "params.yaml"
+    )
+    minutes = longest_chains(_named_graph(repo), {name: need["runtime"] for name, need in needs.items()})
+    return [_as_rule(stage, holds, needs[_name(stage)], minutes[_name(stage)]) for stage in stages]
 
 
 def _stale(repo: Repo) -> set[str]:
-    """Not by `repo.status()`, which reads the whole pipeline anew before and after."""
-    respect_other_machines()
+    """The stages whose inputs, parameters, command or outputs changed, and all that follow them."""
     made = _outputs_by_folder([out.def_path for stage in _stages(repo) for out in stage.outs])
-    graph = networkx.relabel_nodes(repo.index.graph, {stage: _name(stage) for stage in repo.index.stages})
-    with repo.lock, _each_look_once():
-        changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage, repo, made)}
-    # DVC's edges point from a stage to what it needs, so its ancestors are the stages that follow it.
-    return changed.union(*(networkx.ancestors(graph, name) for name in changed))
+    status = _status_once(repo)
+    changed = {_name(stage) for stage in _stages(repo) if _is_changed(stage, repo, made, status)}
+    graph = _named_graph(repo)
+    return changed.union(*(networkx.descendants(graph, name) for name in changed))
 
 
-def _is_changed(stage: PipelineStage, repo: Repo, made: dict[str, list[str]]) -> bool:
-    """Whether a stage has to run; raw data that are not here do not say so, if only they are amiss.
+def _is_changed(
+    stage: PipelineStage, repo: Repo, made: dict[str, list[str]], status: Callable[[Output], str]
+) -> bool:
+    """Whether a stage has to run; raw data that are not here are no reason, if nothing else changed.
 
-    Whoever has no licence for them works with what was made from them (`dvc repro --allow-missing`).
+    A clone without the licence for them works with what was made from them (`dvc repro --allow-missing`).
     """
-    try:
-        faults = stage.status().get(str(stage.addressing), [])
-    except LockError:
-        return True  # another process writes what this stage makes or reads
-    return any(not isinstance(fault, dict) or not _is_absence(fault, repo, made) for fault in faults)
+    if stage.cmd_changed or stage.is_callback or stage.always_changed or any(map(status, stage.outs)):
+        return True
+    states = {dep: state for dep in stage.deps if (state := status(dep))}
+    return any(state != "deleted" or not _is_raw(dep, repo, made) for dep, state in states.items())
 
 
-def _is_absence(fault: dict[str, Any], repo: Repo, made: dict[str, list[str]]) -> bool:
-    """Whether nothing is amiss but inputs that are absent, no stage makes and git does not keep."""
-    absent = fault.get("changed deps", {})
-    return set(fault) == {"changed deps"} and all(
-        state == "deleted"
-        and path not in made
-        and _declared(path, made) == [path]
-        and not _in_git(path, repo)
-        for path, state in absent.items()
+def _is_raw(dep: Output, repo: Repo, made: dict[str, list[str]]) -> bool:
+    """Whether an input is data that no stage makes and git does not keep, nor files of it."""
+    path = dep.def_path
+    if isinstance(dep, ParamsDependency) or path in made or _declared(path, made) != [path]:
+        return False
+    return not (isinstance(repo.scm, Git) and repo.scm.is_tracked(path))
+
+
+def _status_once(repo: Repo) -> Callable[[Output], str]:
+    """`status()` of an input or output in one word; stages share most of them, and parameter files.
+
+    DVC would parse `params.yaml` once for every stage.
+    """
+    load = cache(lambda path: read_param_file(repo.fs, path))
+    known: dict[tuple[str, str], str] = {}
+
+    def status(path: Output) -> str:
+        if isinstance(path, ParamsDependency) and path.params and path.hash_info.value and path.exists:
+            recorded, actual = path.hash_info.value, load(path.fs_path)
+            same = all(key in recorded and _value(actual, key) == recorded[key] for key in path.params)
+            return "" if same else "modified"
+        key = (path.fs_path, f"{path.use_cache} {path.hash_info}")
+        if key not in known:
+            known[key] = str(next(iter(path.status().values()), ""))
+        return known[key]
+
+    return status
+
+
+def _value(values: Any, key: str) -> Any:
+    """What stands under `a.b.c`; `...` for nothing."""
+    for part in key.split("."):
+        values = values.get(part, ...) if isinstance(values, dict) else ...
+    return values
+
+
+def _named_graph(repo: Repo) -> networkx.DiGraph:
+    """The stages by name, with edges to those that follow; DVC's point from a stage to what it needs."""
+    return networkx.relabel_nodes(
+        repo.index.graph.reverse(), {stage: _name(stage) for stage in repo.index.stages}
     )
 
 
-@contextmanager
-def _each_look_once() -> Iterator[None]:
-    """Stages share most of what they read, files and parameters; DVC would look anew for each of them."""
-    hash_of: dict[str, Any] = {}
-    values_of: dict[str, Any] = {}
-    look, read = Output.get_hash, param.load_path
-
-    def get_hash(self: Output) -> Any:
-        if self.fs_path not in hash_of:
-            hash_of[self.fs_path] = look(self)
-        return hash_of[self.fs_path]
-
-    def load_path(path: str, fs: Any) -> Any:
-        if path not in values_of:
-            values_of[path] = read(path, fs)
-        return values_of[path]
-
-    Output.get_hash, param.load_path = get_hash, load_path
-    try:
-        yield
-    finally:
-        Output.get_hash, param.load_path = look, read
-
-
 def _stages(repo: Repo) -> list[PipelineStage]:
-    stages = (stage for stage in repo.index.stages if isinstance(stage, PipelineStage))
-    return sorted(stages, key=_name)
+    return sorted((stage for stage in repo.index.stages if isinstance(stage, PipelineStage)), key=_name)
 
 
 def _name(stage: Stage) -> str:
     return str(getattr(stage, "name", None) or stage.addressing)
-
-
-def _needs(repo: Repo, stages: list[PipelineStage]) -> dict[str, dict[str, int]]:
-    """Of each stage, by name: `meta` of `dvc.yaml`, and over it what the section `needs` says."""
-    params = Path(repo.root_dir) / "params.yaml"
-    given = load_section(params, "needs", NeedsParams).root if _has_needs(params) else {}
-    known = {part for stage in stages for part in (_name(stage), _name(stage).split("@")[0])}
-    if unknown := set(given) - known:
-        raise UserError(f"params.yaml: needs.{min(unknown)}: no such stage; correct its name")
-    needs = {}
-    for stage in stages:
-        name = _name(stage)
-        meta = parse_section({"meta": stage.meta or {}}, "meta", StageNeeds, f"dvc.yaml: {name}")
-        asked = (meta, given.get(name.split("@")[0]), given.get(name))
-        needs[name] = {**DEFAULT_NEEDS}
-        for each in filter(None, asked):
-            needs[name] |= each.model_dump(exclude_none=True)
-    return needs
-
-
-def _has_needs(params: Path) -> bool:
-    """A pipeline of another project has other sections."""
-    return params.exists() and "needs" in load_yaml(params)
-
-
-def _longest_ways(repo: Repo, runtime: dict[str, int]) -> dict[str, int]:
-    """Of each stage, by name: its own run time and that of the longest chain after it, minutes."""
-    ways: dict[str, int] = {}
-    # DVC's edges point from a stage to what it needs: those that follow it come first in this order.
-    for stage in networkx.topological_sort(repo.index.graph):
-        followers = (ways[_name(follower)] for follower in repo.index.graph.predecessors(stage))
-        # What is no stage (data that are only tracked) takes no time.
-        ways[_name(stage)] = runtime.get(_name(stage), 0) + max(followers, default=0)
-    return ways
 
 
 def _as_rule(
@@ -252,14 +222,3 @@ def _declared(path: str, holds: dict[str, list[str]]) -> list[str]:
     folders = (str(folder) for folder in Path(path).parents)
     around = [folder for folder in folders if folder in holds.get(folder, ())]
     return around + holds.get(path, []) or [path]
-
-
-def _in_git(path: str, repo: Repo) -> bool:
-    """Whether git keeps a file, or files of a folder: then it is code, not data."""
-    return isinstance(repo.scm, Git) and repo.scm.is_tracked(path)
-
-
-def one_line(error: BaseException) -> str:
-    """DVC's message, with that of what caused it."""
-    causes = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
-    return ": ".join(" ".join(cause.split()) for cause in causes)

@@ -1,47 +1,94 @@
-"""Run one stage through DVC and record it: `python -m spinloop.pipeline.record STAGE`.
+"""Records of finished stages, and how they get into `dvc.lock`.
 
-The same as `dvc --wait-for-lock repro --single-item STAGE`, except for the way in which `dvc.lock`
-is read and written. DVC parses and formats the whole file, and writes over it. With hundreds of stages
-that takes longer than a stage, under a lock that all others wait for; a kill or a full disk in the middle
-loses the records of all stages. Here only the lines of the one stage are parsed and replaced, and the new
-file is moved into place. The bytes are those that DVC would have written.
+A job leaves the record of its stage, as DVC would write it, in a file of its own. Then all such records are
+put into `dvc.lock` at once: by the job if DVC's lock is free, by Snakemake at the end of a run, and after a
+kill at the start of the next. So no job waits for another, and a kill loses no record.
 """
 
+import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dvc.dvcfile import Lockfile
-from dvc.exceptions import DvcException
+from dvc.lock import LockError
 from dvc.repo import Repo
-from dvc.repo.reproduce import reproduce
+from dvc.stage import PipelineStage
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from spinloop.files import atomic
-from spinloop.pipeline.dag import one_line
-from spinloop.pipeline.locks import only_maker, respect_other_machines
+from spinloop.pipeline.locks import file_of
 
 _HEAD = "schema: '2.0'\nstages:\n"
 
 
-def run_stage(name: str) -> int:
-    """Bring one stage up to date, waiting for DVC's lock where others hold it.
+def leave_record(stage: PipelineStage, *, is_kept: bool) -> None:
+    """Keep the record of a stage whose command has ended until it is in `dvc.lock`.
 
-    Returns:
-        The exit status: 0, or 1 after one line that says what was wrong.
+    Args:
+        stage: with the hashes of its inputs.
+        is_kept: whether DVC has hashed and kept its outputs, too.
     """
-    respect_other_machines()
-    Lockfile.dump_stages = _dump_stages
-    Lockfile.load = lambda self, **kwargs: _load_stage(Path(self.path), name)
+    root = Path(stage.repo.root_dir)
+    lines = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}).removeprefix(_HEAD)
+    outputs = _signatures(root, [out.def_path for out in stage.outs])
+    with atomic(file_of(root, f"{stage.name}.json")) as temporary:
+        record = {"stage": stage.name, "is_kept": is_kept, "lines": lines, "outputs": outputs}
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+
+
+def read_record(root: Path, stage: str) -> dict[str, Any]:
+    """What is recorded of one stage, as a lock file of this stage alone; the rest is not parsed."""
+    path = root / "dvc.lock"
+    waiting = _read(root, file_of(root, f"{stage}.json"))
+    if waiting:
+        lines = waiting["lines"]
+    else:
+        lines = lines_of(path.read_text(encoding="utf-8"), stage) if path.exists() else ""
+    return Lockfile.validate(parse_yaml(_HEAD + lines, str(path)), str(path)) if lines else {}
+
+
+def stages_to_keep(root: Path) -> list[str]:
+    """Stages whose command ended, and whose job was killed before DVC had kept the outputs."""
+    records = (_read(root, file) for file in sorted(file_of(root, "").glob("*.json")))
+    return [record["stage"] for record in records if record and not record["is_kept"]]
+
+
+def record_finished(repo: Repo) -> None:
+    """Put the records that wait into `dvc.lock`, unless another process has DVC's lock.
+
+    A record whose outputs are no longer those that its job left is dropped.
+    """
+    root = Path(repo.root_dir)
+    path, files = root / "dvc.lock", sorted(file_of(root, "").glob("*.json"))
+    if not files:
+        return
     try:
-        with only_maker(Path.cwd(), name), Repo(_wait_for_lock=True) as repo:
-            reproduce(repo, [name], single_item=True)
-    except DvcException as error:
-        print(f"{name}: {one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+        with repo.lock:
+            before = after = path.read_text(encoding="utf-8") if path.exists() else ""
+            records = {file: _read(root, file) for file in files}
+            for file, record in records.items():
+                if not record:
+                    print(f"{file.stem}: not recorded, for its outputs were changed since", file=sys.stderr)
+                elif record["is_kept"]:
+                    after = splice(after, record["lines"])
+            if after != before:
+                with atomic(path) as temporary:
+                    temporary.write_text(after, encoding="utf-8")
+            for file, record in records.items():
+                if record.get("is_kept", True):
+                    file.unlink(missing_ok=True)
+    except LockError:
+        return
+
+
+def record_all(root: Path) -> None:
+    """Put the records that wait into `dvc.lock`; wait for DVC's lock as long as it takes."""
+    with Repo(str(root), _wait_for_lock=True) as repo:
+        record_finished(repo)
 
 
 def splice(text: str, entry: str) -> str:
@@ -75,25 +122,31 @@ def _find(text: str, header: str) -> re.Match[str] | None:
     return re.search(rf"^{re.escape(header)}\n(?:   .*\n)*", text, re.MULTILINE)
 
 
-def _load_stage(path: Path, name: str) -> dict[str, Any]:
-    """Stands in for `dvc.dvcfile.Lockfile.load`, which parses what every stage has left."""
-    lines = lines_of(path.read_text(encoding="utf-8"), name) if path.exists() else ""
-    return Lockfile.validate(parse_yaml(_HEAD + lines, str(path)), str(path)) if lines else {}
+def _read(root: Path, file: Path) -> dict[str, Any]:
+    """A record that waits; empty if there is none, or if its outputs are no longer those of its job."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return record if _signatures(root, record["outputs"]) == record["outputs"] else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
-def _dump_stages(self: Lockfile, stages: list[Any], **kwargs: Any) -> None:
-    """Stands in for `dvc.dvcfile.Lockfile.dump_stages`."""
-    path = Path(self.path)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    after = before
-    for stage in stages:
-        record = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage, **kwargs)})
-        after = splice(after, record.removeprefix(_HEAD))
-    if after != before:
-        with atomic(path) as temporary:
-            temporary.write_text(after, encoding="utf-8")
-        self.repo.scm_context.track_file(self.relpath)
+def _signatures(root: Path, outputs: Iterable[str]) -> dict[str, list[list[Any]]]:
+    """Of all files of some outputs: path, size, time of change and number, by which a rewrite shows."""
+    found = {}
+    for output in outputs:
+        files = [root / output, *sorted((root / output).rglob("*"))]
+        # Snakemake marks folders; it is no content, and .dvcignore hides it from DVC.
+        states = [
+            (str(file.relative_to(root)), file.stat())
+            for file in files
+            if file.name != ".snakemake_timestamp" and not file.is_dir()
+        ]
+        found[output] = [[name, state.st_size, state.st_mtime_ns, state.st_ino] for name, state in states]
+    return found
 
 
-if __name__ == "__main__":
-    raise SystemExit(run_stage(sys.argv[1]))
+def one_line(error: BaseException) -> str:
+    """DVC's message, with that of what caused it."""
+    causes = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
+    return ": ".join(" ".join(cause.split()) for cause in causes)

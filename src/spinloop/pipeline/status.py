@@ -8,7 +8,7 @@ from rich.text import Text
 
 from spinloop.files import read_json
 from spinloop.pipeline.configuration import check_project
-from spinloop.pipeline.dag import StageRule, read_current_state
+from spinloop.pipeline.dag import StageRule, read_state
 from spinloop.pipeline.locks import stages_running
 
 _COLORS = {"fresh": "green", "stale": "yellow", "running": "cyan"}
@@ -23,7 +23,7 @@ def describe_project(root: Path) -> Group:
         root: the folder of `dvc.yaml`.
     """
     check_project(root)
-    rules, stale = read_current_state(root)
+    rules, stale = read_state(root)
     running = stages_running(root, {rule.name: rule.files + rule.folders for rule in rules})
     states = {rule.name: "running" if rule.name in running else _state(rule, stale) for rule in rules}
     counts = [f"{list(states.values()).count(state)} {state}" for state in _COLORS]

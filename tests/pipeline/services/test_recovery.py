@@ -70,7 +70,7 @@ def kill(process: subprocess.Popen[bytes], root: Path, victim: str) -> None:
     """SIGKILL to the stage, to the DVC that runs it with all below, to Snakemake alone, or to all at once."""
     job = psutil.Process(int((root / "holding").read_text()))
     everyone = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    dvc = [one for one in everyone if "spinloop.pipeline.record" in one.cmdline()]
+    dvc = [one for one in everyone if "spinloop.pipeline.job" in one.cmdline()]
     for one in {"job": [job], "dvc": [*dvc, job], "snakemake": everyone[:1], "all": everyone}[victim]:
         one.kill()
     if victim != "snakemake":
@@ -129,7 +129,7 @@ def test_a_record_that_has_no_room_leaves_the_old_one(project, run):
     (project / "hold").unlink()
     before = (project / "dvc.lock").read_text()
     size = len(before) // 2
-    command = ["python", "-m", "spinloop.pipeline.record", "each@b"]
+    command = ["python", "-m", "spinloop.pipeline.job", "each@b"]
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
     done = subprocess.run(command, cwd=project, env=run.environment, preexec_fn=limit, capture_output=True)
     assert done.returncode != 0

@@ -1,0 +1,129 @@
+"""Make one stage and record it: `python -m spinloop.pipeline.job STAGE`, the command of Snakemake's jobs.
+
+The stage is what DVC makes of `dvc.yaml` and `params.yaml` now. DVC decides whether it is stale, runs its
+command, hashes and keeps its outputs; no other stage is looked at, and no lock of DVC is held meanwhile.
+"""
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from dvc.dependency import ParamsDependency
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.loader import StageLoader
+from dvc.stage.run import cmd_run
+
+from spinloop.pipeline.locks import hold, one_at_a_time, stages_running
+from spinloop.pipeline.record import leave_record, one_line, read_record, record_finished, stages_to_keep
+
+# A command has read its parameters, and imported its code, this long after its start.
+_SECONDS_TO_READ_PARAMETERS = 60
+
+
+def run_stage(name: str) -> int:
+    """Bring one stage up to date, once no other process makes it.
+
+    Returns:
+        The exit status: 0, or 1 after one line that says what was wrong.
+    """
+    root = Path.cwd()
+    try:
+        with hold(root, name), Repo(str(root)) as repo:
+            stage = load_stage(repo, name)
+            if is_fresh(stage):
+                print(f"Stage '{name}' didn't change, skipping")
+            else:
+                _make(stage)
+                _keep(stage)
+            record_finished(repo)
+    except (DvcException, OSError) as error:
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def keep_finished(repo: Repo) -> None:
+    """Record what killed jobs had finished; those that still run do it themselves."""
+    root = Path(repo.root_dir)
+    for name in set(stages_to_keep(root)) - stages_running(root, {name: () for name in stages_to_keep(root)}):
+        with hold(root, name):
+            stage = load_stage(repo, name)
+            if not stage.cmd_changed and name in stages_to_keep(root):
+                _keep(stage)
+    record_finished(repo)
+
+
+def load_stage(repo: Repo, name: str) -> PipelineStage:
+    """One stage as `dvc.yaml` describes it, with what is recorded of it."""
+    file = load_file(repo, str(Path(repo.root_dir) / "dvc.yaml"))
+    return StageLoader(file, file.contents, read_record(Path(repo.root_dir), name))[name]
+
+
+def is_fresh(stage: PipelineStage) -> bool:
+    """Whether command, inputs, parameters and outputs are those that are recorded."""
+    return not (
+        stage.cmd_changed
+        or stage.is_callback
+        or stage.always_changed
+        or any(path.status() for path in [*stage.deps, *stage.outs])
+    )
+
+
+def _make(stage: PipelineStage) -> None:
+    """Fetch the outputs, if DVC keeps what the same command made of the same inputs; else run the command."""
+    for out in stage.outs:
+        out.remove(ignore_remove=False)
+    stage.cmd_changed = stage.cmd_changed or any(dep.status() for dep in stage.deps)
+    stage.save_deps()
+    if not _fetch(stage):
+        start = time.time()
+        cmd_run(stage)
+        changed = [str(dep) for dep in stage.deps if dep.status() and not _was_read_before(dep, start)]
+        if changed:
+            raise DvcException(f"{', '.join(changed)}: changed while it ran; not recorded, run it again")
+        leave_record(stage, is_kept=False)
+
+
+def _keep(stage: PipelineStage) -> None:
+    """Let DVC hash and keep the outputs."""
+    with one_at_a_time(Path(stage.repo.root_dir)):
+        stage.ignore_outs()  # writes .gitignore
+    stage.save_outs()
+    for out in stage.outs:
+        out.commit()
+    stage.repo.stage_cache.save(stage)
+    leave_record(stage, is_kept=True)
+
+
+def _fetch(stage: PipelineStage) -> bool:
+    """Whether DVC kept the outputs and brought them back; this alone needs DVC's lock."""
+    kept, lock = stage.repo.stage_cache, stage.repo.lock
+    try:
+        kept.restore(stage, dry=True)
+        while not lock.is_locked:
+            with suppress(LockError):  # after three seconds
+                lock.lock()
+        kept.restore(stage)
+    except (RunCacheNotFoundError, LockError):
+        return False
+    finally:
+        if lock.is_locked:
+            lock.unlock()
+    return True
+
+
+def _was_read_before(dep: object, start: float) -> bool:
+    """Whether a parameter file was edited after the command had read it; what it read is recorded."""
+    if not isinstance(dep, ParamsDependency) or not Path(dep.fs_path).exists():
+        return False
+    return Path(dep.fs_path).stat().st_mtime > start + _SECONDS_TO_READ_PARAMETERS
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(sys.argv[1]))
