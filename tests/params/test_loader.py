@@ -7,7 +7,7 @@ import pytest
 
 from spinloop.errors import UserError
 from spinloop.params.datasets import SourcesParams
-from spinloop.params.loader import Section, load_section
+from spinloop.params.loader import Section, load_section, require_choice
 
 
 class Solver(Section):
@@ -100,3 +100,11 @@ def test_a_section_cannot_be_changed(write):
     section = load_section(write(GOOD), "solver", Solver)
     with pytest.raises(ValueError, match="frozen"):
         section.step_size = 1.0
+
+
+def test_a_value_that_is_no_key_is_refused_with_the_keys(write):
+    path = write("settings: {static: {}, loop: {}}\n")
+    require_choice(path, "settings", "loop", "--setting")
+    message = f"--setting lop: not in {path}: settings; give one of static, loop"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        require_choice(path, "settings", "lop", "--setting")

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from spinloop.errors import UserError
+from spinloop.params.evaluation import EvaluateParams
+from spinloop.params.fitting import FittingParams
 from spinloop.params.loader import load_yaml, parse_section
+from spinloop.params.mirror import CocoParams
 from spinloop.params.training import TrainParams
 from spinloop.pipeline.configuration import SECTIONS
 
@@ -21,7 +24,7 @@ def train_of(values: dict[str, Any], mixture: list[tuple[str, float]]) -> TrainP
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "tests/pipeline/params_toy.yaml"])
-def test_the_table_has_the_sections_of_the_parameter_file_and_no_others(repository, name):
+def test_every_section_of_the_parameter_files_has_a_model(repository, name):
     values = load_yaml(repository / name)
     assert list(values) == list(SECTIONS)
     for key, model in SECTIONS.items():
@@ -45,5 +48,28 @@ def test_a_mixture_that_does_not_add_up_is_refused(values, mixture, message):
         train_of(values, mixture)
 
 
-def test_rounding_of_the_chances_is_no_fault(values):
+def test_probabilities_may_be_rounded(values):
     assert len(train_of(values, [("a", 0.1), ("b", 0.2), ("c", 0.7 - 1e-9)]).mixture) == 3
+
+
+@pytest.mark.parametrize("term", ["pose", "angle", "shape"])
+def test_the_last_stage_from_the_mean_pose_has_the_weights_of_the_objective(values, term):
+    values["fitting"]["mean_start"]["stages"][-1][term] *= 2
+    with pytest.raises(UserError, match=r"fitting\.mean_start: the last of stages .*; make them equal"):
+        parse_section(values, "fitting", FittingParams, "params.yaml")
+    values["fitting"]["weights"][term] *= 2
+    fitting = parse_section(values, "fitting", FittingParams, "params.yaml")
+    assert fitting.mean_start.stages[-1].model_dump(exclude={"n_iterations"}) == fitting.weights.model_dump()
+
+
+def test_bounds_in_the_wrong_order_are_named(values):
+    values["mirror_coco"]["camera"]["height_m"] = {"low": 2.7, "high": 1.9}
+    with pytest.raises(UserError, match=r"mirror_coco\.camera\.height_m: .*low \(2\.7\)"):
+        parse_section(values, "mirror_coco", CocoParams, "params.yaml")
+
+
+def test_a_split_without_a_protocol_is_refused_with_the_splits_that_have_one(values):
+    section = parse_section(values, "evaluate", EvaluateParams, "params.yaml")
+    message = r"evaluate\.splits\.pw3d_tset: missing; give one of .*pw3d_test.*, or add it"
+    with pytest.raises(UserError, match=message):
+        section.protocol_of("pw3d_tset")

@@ -34,8 +34,8 @@ def test_frames_of_the_table_become_files_of_the_same_names(table, capsys):
     assert "2 of 3 kept; left out: 1 no frame of a video" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_there_is_left_alone(table):
-    with pytest.raises(UserError, match="is there already; name a new folder"):
+def test_an_existing_folder_is_refused(table):
+    with pytest.raises(UserError, match="exists; name a new folder"):
         extract_frames.run(annotations=table / "table.parquet", raw=table, out=table)
 
 

@@ -65,7 +65,7 @@ def test_an_absent_folder_is_named(tmp_path):
     assert not (tmp_path / "m.npz").exists()
 
 
-def test_too_little_motion_is_said(tmp_path):
+def test_too_little_motion_is_refused(tmp_path):
     motion = tmp_path / "motion"
     motion.mkdir()
     np.savez(motion / "a.npz", poses=np.ones((1, 156)), mocap_framerate=60.0)

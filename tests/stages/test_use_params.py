@@ -153,7 +153,7 @@ def test_a_section_that_others_share_changes_only_where_the_preset_names_it(para
     }
 
 
-def test_a_misspelt_preset_is_told_with_those_that_there_are(params, monkeypatch):
+def test_the_error_of_a_misspelt_preset_lists_the_presets(params, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     before = params.read_bytes()
     for name in ("paprs", "params/paprs.yaml"):
@@ -180,7 +180,7 @@ def test_a_preset_that_some_stage_would_refuse_changes_nothing(params, tmp_path,
     (tmp_path / "preset.yaml").write_text("train: {seed: 7}\nfitting: {weights: {pose: 4.0}}\n")
     before = params.read_bytes()
     message = (
-        r"preset\.yaml: not laid over .*params\.yaml, which would be wrong: .*fitting\.mean_start: .*equal"
+        r"preset\.yaml: .*params\.yaml is not changed; the result is wrong: .*fitting\.mean_start: .*equal"
     )
     with pytest.raises(UserError, match=message):
         use_params.run(tmp_path / "preset.yaml", params=params)

@@ -31,6 +31,6 @@ def run(
         if counts[difference.fault] <= _SHOWN_OF_EACH:
             say(f"{difference.fault}: {difference.path}")
     if counts:
-        told = ", ".join(f"{counts[fault]} {fault}" for fault in sorted(counts))
-        raise UserError(f"{raw}: files unlike {manifest}: {told}; get the dataset in the listed version")
+        found = ", ".join(f"{counts[fault]} {fault}" for fault in sorted(counts))
+        raise UserError(f"{raw}: files unlike {manifest}: {found}; get the dataset in the listed version")
     say(f"{raw}: {n_files} files, all as listed")

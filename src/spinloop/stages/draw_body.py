@@ -59,7 +59,7 @@ def run(
         "shapes": ("Each shape coefficient at −2, 0 and +2", shapes_sheet(model, 2 * _HEIGHT_PX // 3)),
         "bends": ("Joints bent far, in degrees", bends_sheet(model, 2 * _HEIGHT_PX // 3, _PER_ROW)),
         "poses": ("Ten recorded poses", poses_sheet(model, poses, _HEIGHT_PX, _PER_ROW, names)),
-        "samples": ("Ten poses drawn from the prior", poses_sheet(model, samples, _HEIGHT_PX, _PER_ROW)),
+        "samples": ("Ten poses sampled from the prior", poses_sheet(model, samples, _HEIGHT_PX, _PER_ROW)),
     }
     with atomic(pictures) as folder:
         folder.mkdir()

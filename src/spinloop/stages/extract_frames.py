@@ -8,7 +8,7 @@ from typer import Option
 from spinloop.errors import UserError
 from spinloop.options import AnnotationsTable, RawFolder
 
-_CURE = "make it with `spinloop preprocess`"
+_FIX = "make it with `spinloop preprocess`"
 
 
 def run(
@@ -27,8 +27,8 @@ def run(
     from spinloop.tables.table import count_rows
 
     if out.exists():
-        raise UserError(f"{out}: is there already; name a new folder")
-    rows = progress(iterate_records(annotations), "extract", count_rows(annotations, _CURE))
+        raise UserError(f"{out}: exists; name a new folder")
+    rows = progress(iterate_records(annotations), "extract", count_rows(annotations, _FIX))
     counts, seen = ReadCounts(), ""
     with atomic(out) as folder:
         folder.mkdir()

@@ -28,8 +28,16 @@ def run(
 
     `prior.motion` names the recordings; without any, the prior in the package is copied.
     """
-    from spinloop.files import atomic
-    from spinloop.motion.mixture import PACKAGED_MIXTURE, save_mixture
+    import numpy as np
+
+    from spinloop.files import atomic, write_json
+    from spinloop.motion.mixture import (
+        PACKAGED_MIXTURE,
+        is_plausible,
+        load_log_likelihood,
+        load_mixture,
+        save_mixture,
+    )
     from spinloop.motion.mixture_fit import fit_mixture
     from spinloop.motion.readers import read_motion
     from spinloop.params.fitting import PriorParams
@@ -37,32 +45,24 @@ def run(
 
     prior = load_section(params, "prior", PriorParams)
     if prior.motion is None:
+        source = "shipped"
         with atomic(out) as temporary:
             shutil.copyfile(PACKAGED_MIXTURE, temporary)
-        _report(out, report, "shipped")
-        return
-    clips = [clip for place in prior.motion for clip in read_motion(Path(place))]
-    try:
-        fitted = fit_mixture(
-            clips,
-            prior.n_components,
-            prior.frames_per_clip,
-            prior.floor_std_rad,
-            prior.unseen_std_rad,
-            prior.seed,
-        )
-    except ValueError as error:
-        raise UserError(f"{params}: prior.motion: {error}; name more motion") from None
-    save_mixture(out, fitted.mixture, fitted.log_likelihood)
-    _report(out, report, f"{len(clips)} clips")
-
-
-def _report(out: Path, report: Path, source: str) -> None:
-    import numpy as np
-
-    from spinloop.files import write_json
-    from spinloop.motion.mixture import is_plausible, load_log_likelihood, load_mixture
-
+    else:
+        clips = [clip for place in prior.motion for clip in read_motion(Path(place))]
+        source = f"{len(clips)} clips"
+        try:
+            fitted = fit_mixture(
+                clips,
+                prior.n_components,
+                prior.frames_per_clip,
+                prior.floor_std_rad,
+                prior.unseen_std_rad,
+                prior.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"{params}: prior.motion: {error}; name more motion") from None
+        save_mixture(out, fitted.mixture, fitted.log_likelihood)
     mixture = load_mixture(out)
     samples = mixture.sample_unbounded(_N_SAMPLES, np.random.default_rng(0))
     figures = {

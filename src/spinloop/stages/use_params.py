@@ -52,5 +52,5 @@ def run(
         try:
             check_values(load_yaml(temporary), params)
         except UserError as error:
-            raise UserError(f"{preset}: not laid over {params}, which would be wrong: {error}") from None
+            raise UserError(f"{preset}: {params} is not changed; the result is wrong: {error}") from None
     say(f"use_params: {n_changed} values of {params} changed")

@@ -9,7 +9,7 @@ from typer import Option
 from spinloop.errors import UserError
 from spinloop.options import ParamsFile
 
-_CURE = "make it with `spinloop preprocess`"
+_FIX = "make it with `spinloop preprocess`"
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
             splits = load_section(params, "evaluate", EvaluateParams).splits
             tests += [folder / f"{split}.parquet" for split in splits]
     counts = ReadCounts()
-    rows = progress(iterate_records(table), "validate", count_rows(table, _CURE))
+    rows = progress(iterate_records(table), "validate", count_rows(table, _FIX))
     validate_records(rows, raw, _images(tests, table), counts)
     stats = counts.stats()
     write_json(out, {"rows": stats["kept"], "found": stats["noted"], "examples": stats["examples"]})
