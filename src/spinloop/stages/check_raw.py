@@ -8,7 +8,7 @@ from typer import Option
 
 from spinloop.errors import UserError
 
-_SHOWN_OF_EACH = 10
+_MAX_MESSAGES = 10
 
 
 def run(
@@ -28,9 +28,11 @@ def run(
     counts: Counter[str] = Counter()
     for difference in compare(load_entries(manifest), found):
         counts[difference.fault] += 1
-        if counts[difference.fault] <= _SHOWN_OF_EACH:
+        if counts[difference.fault] <= _MAX_MESSAGES:
             say(f"{difference.fault}: {difference.path}")
     if counts:
-        found = ", ".join(f"{counts[fault]} {fault}" for fault in sorted(counts))
-        raise UserError(f"{raw}: files unlike {manifest}: {found}; get the dataset in the listed version")
+        differences = ", ".join(f"{counts[fault]} {fault}" for fault in sorted(counts))
+        raise UserError(
+            f"{raw}: files differ from {manifest}: {differences}; get the dataset in the listed version"
+        )
     say(f"{raw}: {n_files} files, all as listed")
