@@ -1,9 +1,7 @@
-"""Every section of `params.yaml` and what it must look like.
+"""Checks of `params.yaml` as a whole: each section matches its model, and sections agree with each other.
 
-`params.yaml` as a whole: every section is what its stage expects, and none contradicts another.
-
-A stage reads its own sections when it starts, so a mistake in those of the last one would show after hours.
-Whoever reads the pipeline, or writes `params.yaml`, looks at all of it first.
+A stage reads its own sections when it starts, so an error in those of the last stage would show after hours.
+The Snakefile, `spinloop status` and `spinloop use_params` check all sections first.
 """
 
 import re
@@ -78,7 +76,7 @@ def check_project(root: Path) -> None:
 def check_values(values: Mapping[str, Any], params: Path) -> None:
     """Refuse what a stage would refuse when it starts.
 
-    A project whose stages read none of our sections is another's, and is not looked at.
+    A project whose stages read none of these sections is not checked.
 
     Args:
         values: of a whole parameter file.
@@ -155,7 +153,7 @@ def _contradictions(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator
     yield from _of_training(sections, pipeline)
     yield from _of_tests(sections)
     yield from _of_dictionaries(sections)
-    # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` looks at them.
+    # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` checks them.
     for name in sections.needs.root:
         if stages and name.split("@")[0] not in stages:
             yield f"params.yaml: needs.{name}: no such stage; correct its name"
@@ -184,8 +182,8 @@ def _of_tests(sections: Sections) -> Iterator[str]:
             yield f"{key}: no such source; add it to sources or take it out"
         elif not faults and isinstance(protocol_of_split(sections.evaluate, split), MaskProtocol):
             if getattr(sources[split], "masks", None) is None:
-                cure = f"name their folder in sources.{split}.masks, or choose another"
-                yield f"{key}: {protocol!r} compares masks, and the source has none; {cure}"
+                fix = f"name their folder in sources.{split}.masks, or choose another"
+                yield f"{key}: {protocol!r} compares masks, and the source has none; {fix}"
 
 
 def _of_dictionaries(sections: Sections) -> Iterator[str]:

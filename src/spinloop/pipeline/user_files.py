@@ -59,7 +59,7 @@ def read_by(files: Iterable[UserFile], stages: Sequence[StageRule]) -> list[User
 def leading_to(rules: Collection[str], stages: Sequence[StageRule]) -> list[StageRule]:
     """The stages of some rules and all those before them.
 
-    Snakemake leaves a stage out that lacks an input, and goes on with what it made before.
+    Snakemake leaves out a stage that lacks an input, and continues with its old output.
 
     Args:
         rules: names of Snakemake's rules.
@@ -97,9 +97,9 @@ def _named_files(values: Mapping[str, Any], root: Path) -> Iterator[UserFile]:
         for split, source in sources.items():
             yield from _of_source(split, source, root)
     if "raw" in values:
-        told = {source.raw for source in sources.values()}
+        listed = {source.raw for source in sources.values()}
         for name, path in parse_section(values, "raw", RawParams, "params.yaml").root.items():
-            if path not in told:
+            if path not in listed:
                 yield UserFile(f"raw.{name}", path, str(Path(path)), "docs/datasets.md")
     if "train" in values:
         train = parse_section(values, "train", TrainParams, "params.yaml")
