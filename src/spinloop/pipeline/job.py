@@ -6,7 +6,7 @@ command, hashes and keeps its outputs; no other stage is looked at, and no lock 
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
@@ -52,7 +52,7 @@ def keep_finished(repo: Repo) -> None:
     """Record what killed jobs had finished; those that still run do it themselves."""
     root = Path(repo.root_dir)
     for name in set(stages_to_keep(root)) - stages_running(root, {name: () for name in stages_to_keep(root)}):
-        with hold(root, name):
+        with hold(root, name), chdir(root):  # DVC's run cache looks for dvc.yaml there
             stage = load_stage(repo, name)
             if not stage.cmd_changed and name in stages_to_keep(root):
                 _keep(stage)

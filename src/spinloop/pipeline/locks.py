@@ -67,7 +67,7 @@ def stages_running(root: Path, outputs: Mapping[str, Sequence[str]]) -> set[str]
     return {
         stage
         for stage, paths in outputs.items()
-        if _is_locked(file_of(root, f"{stage}.lock"))
+        if is_locked(file_of(root, f"{stage}.lock"))
         or not made.isdisjoint((root / path).resolve() for path in paths)
     }
 
@@ -75,7 +75,7 @@ def stages_running(root: Path, outputs: Mapping[str, Sequence[str]]) -> set[str]
 def drop_list_of_the_dead(root: Path) -> None:
     """Remove DVC's list of paths in use if it is damaged or none of its processes lives, as DVC advises."""
     pids = {pid for mode in ("write", "read") for _, pid in _paths_in_use(root, mode)}
-    if not any(map(_runs_dvc, pids)) and not any(map(_is_locked, file_of(root, "").glob("*.lock"))):
+    if not any(map(_runs_dvc, pids)) and not any(map(is_locked, file_of(root, "").glob("*.lock"))):
         (root / ".dvc/tmp/rwlock").unlink(missing_ok=True)
 
 
@@ -88,7 +88,8 @@ def _paths_in_use(root: Path, mode: str) -> Iterator[tuple[str, int]]:
                 yield path, int(user["pid"])
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a file."""
     file = _try_lock(path, "r", fcntl.LOCK_SH) if path.exists() else None
     if file is not None:
         file.close()

@@ -20,7 +20,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from spinloop.files import atomic
-from spinloop.pipeline.locks import file_of
+from spinloop.pipeline.locks import file_of, is_locked
 
 _HEAD = "schema: '2.0'\nstages:\n"
 
@@ -63,13 +63,15 @@ def record_finished(repo: Repo) -> None:
     A record whose outputs are no longer those that its job left is dropped.
     """
     root = Path(repo.root_dir)
-    path, files = root / "dvc.lock", sorted(file_of(root, "").glob("*.json"))
-    if not files:
+    path, waiting = root / "dvc.lock", file_of(root, "")
+    if not any(waiting.glob("*.json")):
         return
     try:
         with repo.lock:
+            records = {file: _read(root, file) for file in sorted(waiting.glob("*.json"))}
+            # While a job is at work its record may be of the time before.
+            records = {f: one for f, one in records.items() if one or not is_locked(f.with_suffix(".lock"))}
             before = after = path.read_text(encoding="utf-8") if path.exists() else ""
-            records = {file: _read(root, file) for file in files}
             for file, record in records.items():
                 if not record:
                     print(f"{file.stem}: not recorded, for its outputs were changed since", file=sys.stderr)

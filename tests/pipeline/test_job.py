@@ -1,0 +1,104 @@
+"""A job of Snakemake: what ran is what is recorded, and what was finished is not made again."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from spinloop.pipeline.dag import read_state
+from spinloop.pipeline.record import record_all
+
+UP_TO_DATE = "Data and pipelines are up to date."
+
+# Ends like a job that is killed at some moment.
+KILLED = """
+import os
+from spinloop.pipeline import job
+job.{step} = lambda *_: os._exit(9)
+job.run_stage("each@b")
+"""
+
+
+@pytest.fixture
+def edited(versioned: Path) -> Path:
+    """A project in which `each@b` and `last` are stale."""
+    path = versioned / "params.yaml"
+    path.write_text(path.read_text().replace("b: {value: 4}", "b: {value: 40}"))
+    return versioned
+
+
+def job(run, root: Path, stage: str) -> subprocess.CompletedProcess[str]:
+    return run("python", "-m", "spinloop.pipeline.job", stage, cwd=root, check=False)
+
+
+@pytest.mark.parametrize(
+    "step", ["_keep", "record_finished"], ids=["before DVC kept it", "before its record"]
+)
+def test_a_stage_that_ended_before_the_kill_is_recorded_and_not_made_again(step, edited, run):
+    assert run("python", "-c", KILLED.format(step=step), cwd=edited, check=False).returncode == 9
+    assert read_state(edited)[1] == {"last"}
+    run("snakemake", cwd=edited)
+    assert (edited / "ran.log").read_text().split() == ["each@b", "last"]
+    assert UP_TO_DATE in run("dvc", "status", cwd=edited).stdout
+
+
+def test_a_job_does_not_wait_for_dvc_and_its_record_waits(edited, run):
+    before = (edited / "dvc.lock").read_text()
+    with Repo(str(edited)).lock:
+        assert job(run, edited, "each@b").returncode == 0
+        assert (edited / "dvc.lock").read_text() == before
+        assert "didn't change" in job(run, edited, "each@b").stdout
+    record_all(edited)
+    assert (edited / "dvc.lock").read_text() != before
+    assert list((edited / ".dvc/tmp/spinloop").glob("*.json")) == []
+    assert read_state(edited)[1] == {"last"}
+
+
+def test_a_record_whose_outputs_changed_since_is_dropped(edited, run, capfd):
+    before = (edited / "dvc.lock").read_text()
+    with Repo(str(edited)).lock:
+        job(run, edited, "each@b")
+    (edited / "b.txt").write_text("tampered")
+    record_all(edited)
+    assert "each@b: not recorded, for its outputs were changed since" in capfd.readouterr().err
+    assert (edited / "dvc.lock").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("sed -i s/40/41/ params.yaml", "params.yaml: changed while it ran"),
+        ("echo more >> second.txt", "second.txt: changed while it ran"),
+    ],
+)
+def test_a_stage_whose_inputs_change_while_it_runs_is_not_recorded(edited, run, change, said):
+    path = edited / "dvc.yaml"
+    path.write_text(path.read_text().replace("-- ${key}.txt\n", f"-- ${{key}}.txt; {change}\n"))
+    before = (edited / "dvc.lock").read_text()
+    done = job(run, edited, "each@b")
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert (edited / "dvc.lock").read_text() == before
+    assert "each@b" in read_state(edited)[1]
+
+
+def test_an_edit_of_parameters_after_the_command_read_them_does_not_undo_its_work(edited, run, monkeypatch):
+    path = edited / "dvc.yaml"
+    later = "sed -i s/40/41/ params.yaml; touch -d '+2 minutes' params.yaml"
+    path.write_text(path.read_text().replace("-- ${key}.txt\n", f"-- ${{key}}.txt; {later}\n"))
+    assert job(run, edited, "each@b").returncode == 0
+    assert "each@b" in read_state(edited)[1]
+    edit = (edited / "params.yaml").read_text().replace("value: 41", "value: 40")
+    (edited / "params.yaml").write_text(edit)
+    assert "each@b" not in read_state(edited)[1]
+
+
+def test_what_was_made_before_is_fetched(edited, run):
+    """Parameters that are set back: DVC keeps what the command made of them."""
+    job(run, edited, "each@b")
+    path = edited / "params.yaml"
+    path.write_text(path.read_text().replace("b: {value: 40}", "b: {value: 4}"))
+    assert "cached" in job(run, edited, "each@b").stdout
+    assert (edited / "ran.log").read_text().split() == ["each@b"]
+    assert read_state(edited)[1] == set()
