@@ -39,23 +39,11 @@ class PublishedRow(BaseModel):
     """Metric with its unit → number."""
     training: Literal["static", "unpaired", "paired"] | None = None
     """The training of this project that it corresponds to, see `TrainingResults.kind`."""
-    read_in: str | None = None
-    """Another publication, and the place in it, where the same numbers were read."""
-    checked: bool = True
-    """Whether the numbers were read in the source or in `read_in`."""
 
     @property
     def citation(self) -> str:
-        """Publication and place in it, and where else or whether the number was read."""
-        place = f"{self.source}, {self.where}" if self.where else self.source
-        if self.read_in is not None:
-            return f"{place}; {self.read_in}"
-        return place if self.checked else f"{place} (not checked)"
-
-    @property
-    def sources(self) -> set[str]:
-        """Keys of the publications it refers to."""
-        return {self.source} | ({self.read_in.split(",")[0]} if self.read_in else set())
+        """Publication and place in it."""
+        return f"{self.source}, {self.where}" if self.where else self.source
 
 
 class Published(BaseModel):
@@ -85,7 +73,7 @@ def load_published(path: Path) -> Published:
         where = ".".join(str(part) for part in fault["loc"])
         raise UserError(f"{path}: {where}: {fault['msg'].lower()}; correct the entry") from None
     for row in published.rows:
-        for source in sorted(row.sources - set(published.sources)):
+        for source in sorted({row.source} - set(published.sources)):
             raise UserError(f"{path}: {row.method}: source {source!r} is not under `sources`; add it there")
     return published
 
@@ -187,11 +175,7 @@ def benchmark_table(
         notes.append(f"Not evaluated here: no split under `evaluate.splits` is measured by {wanted}.")
     notes += [benchmark.remark] if benchmark.remark else []
     notes += dict.fromkeys(note for split in ours for note in _split_notes(trainings, refits, split))
-    if any(row.read_in for row in theirs):
-        notes.append("Where two sources are given, the number was read in the second.")
-    if any(not row.checked for row in theirs):
-        notes.append("Not checked: as commonly quoted; not yet verified in the publication.")
-    sources = sorted(set[str]().union(*(row.sources for row in theirs)))
+    sources = sorted({row.source for row in theirs})
     notes += [f"{key}: {published.sources[key]}." for key in sources]
     found = [training.results.get(split.key) for split in ours for training in trainings]
     found += [refits.get(split.key) for split in ours]
