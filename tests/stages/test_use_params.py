@@ -53,6 +53,11 @@ def test_the_paper_leaves_nothing_of_the_mirrors_among_its_sources(params):
     assert [group["probability"] for group in train["mixture"]] == [0.3, 0.6, 0.1]
 
 
+def test_the_paper_fills_the_dictionary_from_a_pose_lifted_from_2d(params):
+    use_params.run(REPOSITORY / "params/paper.yaml", params=params)
+    assert load_yaml(params)["fit_initial"]["start"] == "lifted"
+
+
 def test_the_released_preset_differs_from_the_papers_in_rate_and_iterations(params, tmp_path):
     use_params.run(REPOSITORY / "params/paper.yaml", params=params)
     paper = Path(shutil.copy(params, tmp_path / "paper.yaml"))
