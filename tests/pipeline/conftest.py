@@ -1,4 +1,4 @@
-"""Temporary projects in which both doors are tried."""
+"""Temporary projects in which both runners are tried."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DOORS = ("Snakefile", "workflow", "profiles", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
+RUNNER_FILES = ("Snakefile", "workflow", "profiles", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
 
 # Each stage reads its inputs, adds its parameter, and notes outside the outputs that it really ran.
 STAGE_SCRIPT = """
@@ -111,7 +111,7 @@ def small_project_factory(tmp_path_factory, repository: Path, run: Shell) -> Cal
 
     def make() -> Path:
         root = tmp_path_factory.mktemp("small") / "project"
-        for name in DOORS:
+        for name in RUNNER_FILES:
             source, target = repository / name, root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():

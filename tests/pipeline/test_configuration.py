@@ -97,7 +97,7 @@ def params(tmp_path, repository) -> Path:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_each_mistake_is_one_line_with_file_key_and_cure(mistake, values, params):
+def test_each_mistake_is_one_line_with_file_key_and_fix(mistake, values, params):
     edit, message = MISTAKES[mistake]
     edit(values)
     with pytest.raises(UserError, match=rf"params\.yaml: {message}") as caught:
@@ -156,7 +156,7 @@ def test_another_projects_parameters_are_its_own_affair(small_project):
 
 
 @pytest.mark.parametrize("command", [("snakemake", "-n"), ("spinloop", "status")])
-def test_both_doors_say_so_before_anything_runs(project, values, run, command):
+def test_both_runners_say_so_before_anything_runs(project, values, run, command):
     params = project / "params.yaml"
     before = params.read_text()
     values["evaluate"]["splits"]["pw3d_test"] = "pw3d@9"

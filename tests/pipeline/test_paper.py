@@ -1,4 +1,4 @@
-"""The paper's configuration on the real datasets: both doors can plan it."""
+"""The paper's configuration on the real datasets: both runners can plan it."""
 
 import re
 from collections.abc import Iterator

@@ -104,7 +104,7 @@ def test_one_message_has_key_path_and_guide_of_each(missing, values, stages, tmp
     values["train"]["initial"]["mean"] = "mean.npz"
     missing()
     head, *lines = list_missing(missing_files(tmp_path, stages)).splitlines()
-    assert head.startswith("params.yaml: 2 of the files and folders that it names are not there; bring them")
+    assert head.startswith("params.yaml: 2 of the files and folders that it names are missing; provide them")
     assert "(docs/datasets.md, docs/training.md)" in head
     assert lines == ["  sources.mine.raw: mine/photos", "  train.initial.mean: mean.npz"]
 

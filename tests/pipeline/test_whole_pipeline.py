@@ -96,13 +96,13 @@ def outputs(root: Path) -> dict[str, bytes]:
     return found
 
 
-def test_both_doors_leave_the_same_bytes_even_after_a_kill(worlds):
+def test_both_runners_leave_the_same_bytes_even_after_a_kill(worlds):
     one, other = outputs(worlds.by_dvc), outputs(worlds.by_snakemake)
     assert list(one) == list(other)
     assert [name for name in one if one[name] != other[name]] == []
 
 
-def test_both_doors_record_the_same(worlds):
+def test_both_runners_record_the_same(worlds):
     assert load_yaml(worlds.by_dvc / "dvc.lock") == load_yaml(worlds.by_snakemake / "dvc.lock")
 
 
@@ -119,7 +119,7 @@ def test_no_state_is_left_when_all_is_done(worlds):
     assert [path for path in (worlds.by_snakemake / ".state").rglob("*") if path.is_file()] == []
 
 
-def test_each_door_finds_the_work_of_the_other_up_to_date(worlds, run):
+def test_each_runner_finds_the_work_of_the_other_up_to_date(worlds, run):
     assert UP_TO_DATE in run("dvc", "status", cwd=worlds.by_snakemake).stdout
     assert NOTHING_TO_DO in run("snakemake", "-n", cwd=worlds.by_dvc).stdout
     assert NOTHING_TO_DO in run("snakemake", "-n", cwd=worlds.by_snakemake).stdout

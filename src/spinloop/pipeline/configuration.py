@@ -1,7 +1,7 @@
-"""Checks of `params.yaml` as a whole: each section matches its model, and sections agree with each other.
+"""Checks of `params.yaml` as a whole: every section is valid, and none contradicts another.
 
-A stage reads its own sections when it starts, so an error in those of the last stage would show after hours.
-The Snakefile, `spinloop status` and `spinloop use_params` check all sections first.
+A stage reads its own sections when it starts, so a mistake in those of the last stage would show after hours.
+`snakemake`, `spinloop status` and `spinloop use_params` check all of them first.
 """
 
 import re
@@ -63,7 +63,7 @@ others makes nothing stale that does not read them.
 
 
 def check_project(root: Path) -> None:
-    """Look at the `params.yaml` of a project; where there is none, the last word is DVC's.
+    """Check the `params.yaml` of a project; if there is none, DVC says so.
 
     Raises:
         UserError: as in `check_values`.
@@ -76,22 +76,21 @@ def check_project(root: Path) -> None:
 def check_values(values: Mapping[str, Any], params: Path) -> None:
     """Refuse what a stage would refuse when it starts.
 
-    A project whose stages read none of these sections is not checked.
+    A pipeline whose stages read none of our sections is not checked.
 
     Args:
         values: of a whole parameter file.
-        params: the file in which they stand or shall stand; the pipeline, `dvc.yaml`, lies beside it.
+        params: the file that holds or will hold them; `dvc.yaml` lies beside it.
 
     Raises:
-        UserError: a section is unknown, missing or wrong in itself (all of these are named), or says what
-            another contradicts (of these too).
+        UserError: sections are unknown, missing or invalid, or contradict each other; all are named.
     """
     path = params.with_name("dvc.yaml")
     pipeline = load_yaml(path) if path.is_file() else None
     read = SECTIONS.keys() - {"needs"} if pipeline is None else _sections_read(pipeline)
     if not read & SECTIONS.keys():
         return
-    faults = [*_wrong_names(values, read, params)]
+    faults = [*_name_faults(values, read, params)]
     for name in SECTIONS.keys() & values.keys():
         faults += _faults(parse_section, values, name, SECTIONS[name], params)
     if not faults and values.keys() >= {"sources", "evaluate", "train"}:
@@ -101,7 +100,7 @@ def check_values(values: Mapping[str, Any], params: Path) -> None:
 
 
 class Sections(NamedTuple):
-    """Those that speak of one another."""
+    """The sections that refer to each other."""
 
     sources: SourcesParams
     evaluate: EvaluateParams
@@ -121,7 +120,7 @@ class Sections(NamedTuple):
 
 
 def _stages(pipeline: Mapping[str, Any]) -> dict[str, Any]:
-    """The stages of `dvc.yaml`; those that are none are left to DVC, which reads it next."""
+    """The stages of `dvc.yaml`; DVC, which reads it next, refuses what is not a stage."""
     stages = pipeline.get("stages") or {}
     return {name: stage for name, stage in stages.items() if isinstance(stage, Mapping)}
 
@@ -134,14 +133,14 @@ def _variables(pipeline: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sections_read(pipeline: Mapping[str, Any]) -> set[str]:
-    """What the stages list under `params`, and what stands elsewhere in them as `${section…}`."""
+    """Sections that stages list under `params` or use as `${section…}`."""
     stages, variables = _stages(pipeline), _variables(pipeline)
     listed = [key for stage in stages.values() for key in (stage.get("do") or stage).get("params") or ()]
     named = set(re.findall(r"\$\{(\w+)", repr(stages))) - {"item", "key"} - variables.keys()
     return named | {key.split(".")[0] for key in listed if isinstance(key, str)}
 
 
-def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Iterator[str]:
+def _name_faults(values: Mapping[str, Any], read: set[str], params: Path) -> Iterator[str]:
     for name in values.keys() - SECTIONS.keys() - read:
         yield f"{params}: {name}: no stage reads such a section; remove it or correct its spelling"
     for name in read - values.keys():
@@ -150,16 +149,16 @@ def _wrong_names(values: Mapping[str, Any], read: set[str], params: Path) -> Ite
 
 def _contradictions(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[str]:
     stages = _stages(pipeline)
-    yield from _of_training(sections, pipeline)
-    yield from _of_tests(sections)
-    yield from _of_dictionaries(sections)
-    # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` checks them.
+    yield from _training_faults(sections, pipeline)
+    yield from _test_faults(sections)
+    yield from _dictionary_faults(sections)
+    # Names of single stages (`train@loop`) are known once DVC has read the pipeline: `dag` looks at them.
     for name in sections.needs.root:
         if stages and name.split("@")[0] not in stages:
             yield f"params.yaml: needs.{name}: no such stage; correct its name"
 
 
-def _of_training(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[str]:
+def _training_faults(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[str]:
     fitted = _variables(pipeline).get("training", sections.sources.root)
     merged = _stages(pipeline).get("merge", {}).get("foreach")
     for split in fitted if isinstance(merged, Mapping) else ():
@@ -173,7 +172,7 @@ def _of_training(sections: Sections, pipeline: Mapping[str, Any]) -> Iterator[st
             yield f"params.yaml: train.mixture: {split}: dvc.yaml makes no fits of it; {where}"
 
 
-def _of_tests(sections: Sections) -> Iterator[str]:
+def _test_faults(sections: Sections) -> Iterator[str]:
     sources = sections.sources.root
     for split, protocol in sections.evaluate.splits.items():
         yield from (faults := [*_faults(protocol_of_split, sections.evaluate, split)])
@@ -186,7 +185,7 @@ def _of_tests(sections: Sections) -> Iterator[str]:
                 yield f"{key}: {protocol!r} compares masks, and the source has none; {fix}"
 
 
-def _of_dictionaries(sections: Sections) -> Iterator[str]:
+def _dictionary_faults(sections: Sections) -> Iterator[str]:
     for split in sections.evaluate.dictionaries:
         yield from _faults(protocol_of_dictionary, sections.evaluate, split)
         if split not in sections.train.splits:

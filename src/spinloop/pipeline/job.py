@@ -10,7 +10,7 @@ from contextlib import chdir, suppress
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
-from dvc.dvcfile import load_file
+from dvc.dvcfile import ProjectFile
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
@@ -61,7 +61,7 @@ def keep_finished(repo: Repo) -> None:
 
 def load_stage(repo: Repo, name: str) -> PipelineStage:
     """One stage as `dvc.yaml` describes it, with what is recorded of it."""
-    file = load_file(repo, str(Path(repo.root_dir) / "dvc.yaml"))
+    file = ProjectFile(repo, str(Path(repo.root_dir) / "dvc.yaml"))
     return StageLoader(file, file.contents, read_record(Path(repo.root_dir), name))[name]
 
 

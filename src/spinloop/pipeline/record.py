@@ -23,6 +23,9 @@ from spinloop.files import atomic
 from spinloop.pipeline.locks import file_of, is_locked
 
 _HEAD = "schema: '2.0'\nstages:\n"
+# A stage is its own line, indented by two, and all that is indented further.
+_REST = r"(?:(?:   .*)?\n)*"
+_STAGE = re.compile(rf"^  \S.*\n{_REST}", re.MULTILINE)
 
 
 def leave_record(stage: PipelineStage, *, is_kept: bool) -> None:
@@ -71,12 +74,11 @@ def record_finished(repo: Repo) -> None:
             records = {file: _read(root, file) for file in sorted(waiting.glob("*.json"))}
             # While a job is at work its record may be of the time before.
             records = {f: one for f, one in records.items() if one or not is_locked(f.with_suffix(".lock"))}
-            before = after = path.read_text(encoding="utf-8") if path.exists() else ""
-            for file, record in records.items():
-                if not record:
-                    print(f"{file.stem}: not recorded, for its outputs were changed since", file=sys.stderr)
-                elif record["is_kept"]:
-                    after = splice(after, record["lines"])
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            for file in (file for file, record in records.items() if not record):
+                print(f"{file.stem}: not recorded, for its outputs were changed since", file=sys.stderr)
+            lines = [record["lines"] for record in records.values() if record.get("is_kept")]
+            after = splice(before, lines) if lines else before
             if after != before:
                 with atomic(path) as temporary:
                     temporary.write_text(after, encoding="utf-8")
@@ -93,35 +95,29 @@ def record_all(root: Path) -> None:
         record_finished(repo)
 
 
-def splice(text: str, entry: str) -> str:
-    """Put one stage's record into the text of a lock file.
+def splice(text: str, entries: Iterable[str]) -> str:
+    """Put records of stages into the text of a lock file.
 
     Args:
         text: `dvc.lock` as DVC wrote it; empty if there is none yet.
-        entry: the stage's lines, as they stand under `stages:`.
+        entries: the lines of each stage, as they stand under `stages:`.
 
     Returns:
-        The text with the stage's old lines replaced, or with the new ones at the end of the stages.
+        The text with the stages' old lines replaced, or with the new ones at the end of the stages.
     """
-    text = text or _HEAD
-    old = _find(text, entry.split("\n", 1)[0])
-    if old:
-        return text[: old.start()] + entry + text[old.end() :]
-    stages = re.search(r"^stages:.*\n(?:  .*\n)*", text, re.MULTILINE)
+    stages = re.search(r"^stages:.*\n((?:(?:  .*)?\n)*)", text, re.MULTILINE)
     if stages is None:
-        return f"{text}stages:\n{entry}"
-    return text[: stages.end()] + entry + text[stages.end() :]
+        return splice(f"{text}stages:\n" if text else _HEAD, entries)
+    blocks = {block.partition("\n")[0]: block for block in _STAGE.findall(stages[1])}
+    blocks |= {entry.partition("\n")[0]: entry for entry in entries}
+    return f"{text[: stages.start()]}stages:\n{''.join(blocks.values())}{text[stages.end() :]}"
 
 
 def lines_of(text: str, name: str) -> str:
     """One stage's record in the text of a lock file, as it stands under `stages:`; empty if there is none."""
-    found = _find(text, "  " + dumps_yaml({name: {}}).removesuffix(" {}\n"))
+    header = "  " + dumps_yaml({name: {}}).removesuffix(" {}\n")
+    found = re.search(rf"^{re.escape(header)}\n{_REST}", text, re.MULTILINE)
     return found[0] if found else ""
-
-
-def _find(text: str, header: str) -> re.Match[str] | None:
-    """A stage is its own line, indented by two, and all that is indented further."""
-    return re.search(rf"^{re.escape(header)}\n(?:   .*\n)*", text, re.MULTILINE)
 
 
 def _read(root: Path, file: Path) -> dict[str, Any]:

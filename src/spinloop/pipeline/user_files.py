@@ -1,7 +1,7 @@
-"""Files and folders that `params.yaml` names and no stage makes: the user has to bring them.
+"""Files and folders that `params.yaml` names and no stage makes: users have to provide them.
 
-Snakemake and DVC miss them one at a time, without the key that names them; those that a stage opens without
-DVC's knowing (the body, initial weights) would be missed when the stage starts.
+Snakemake and DVC report one missing file at a time, without the key that names it; files that DVC does not
+watch (SMPL, initial weights) would be missed when their stage starts.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,23 +19,23 @@ _INSIDE = ("fits", "masks", "mosh")
 
 
 class UserFile(NamedTuple):
-    """A file or folder, and who reads it."""
+    """A file or folder that users provide."""
 
     key: str
-    """Names it in `params.yaml`."""
+    """Key in `params.yaml`."""
     path: str
     """Relative to the project."""
     reader: str
     """An input of the stages that read it, or their name without what stands behind `@`."""
     guide: str
-    """Where the documentation says how to get it."""
+    """Page of the documentation that says how to get it."""
 
 
 def missing_files(root: Path, stages: Sequence[StageRule]) -> list[UserFile]:
-    """What `params.yaml` names, no stage makes, and is not there.
+    """Files that `params.yaml` names, that no stage makes and that are missing.
 
     Args:
-        root: the project's folder; its `params.yaml` is right in itself.
+        root: the project's folder, with a valid `params.yaml`.
         stages: of the pipeline.
     """
     params = root / "params.yaml"
@@ -50,16 +50,16 @@ def missing_files(root: Path, stages: Sequence[StageRule]) -> list[UserFile]:
 
 
 def read_by(files: Iterable[UserFile], stages: Sequence[StageRule]) -> list[UserFile]:
-    """Those of the files that some of the stages read."""
+    """The files that these stages read."""
     readers = {str(Path(path)) for stage in stages for path in stage.inputs}
     readers |= {stage.name.split("@")[0] for stage in stages}
     return [file for file in files if file.reader in readers]
 
 
 def leading_to(rules: Collection[str], stages: Sequence[StageRule]) -> list[StageRule]:
-    """The stages of some rules and all those before them.
+    """The stages of some rules and all stages before them.
 
-    Snakemake leaves out a stage that lacks an input, and continues with its old output.
+    Snakemake omits a stage that lacks an input if its outputs exist, and continues with those.
 
     Args:
         rules: names of Snakemake's rules.
@@ -77,29 +77,29 @@ def leading_to(rules: Collection[str], stages: Sequence[StageRule]) -> list[Stag
 
 
 def list_missing(files: Sequence[UserFile]) -> str:
-    """One message for all of them."""
+    """One message for all missing files."""
     guides = ", ".join(dict.fromkeys(file.guide for file in files))
-    head = f"params.yaml: {len(files)} of the files and folders that it names are not there"
+    head = f"params.yaml: {len(files)} of the files and folders that it names are missing"
     lines = [f"  {file.key}: {file.path}" for file in files]
-    return "\n".join([f"{head}; bring them, or name your own ({guides}):", *lines])
+    return "\n".join([f"{head}; provide them, or name others ({guides}):", *lines])
 
 
 def _named_files(values: Mapping[str, Any], root: Path) -> Iterator[UserFile]:
-    """What the sections name; a pipeline of another project has none of them."""
+    """Files that the sections name; another project's pipeline has none of these sections."""
     sources: Mapping[str, AnySource] = {}
     if "body" in values:
-        yield from _of_body(parse_section(values, "body", BodyParams, "params.yaml"))
+        yield from _body_files(parse_section(values, "body", BodyParams, "params.yaml"))
     if "prior" in values:
         for path in parse_section(values, "prior", PriorParams, "params.yaml").motion or ():
             yield UserFile("prior.motion", path, "fit_prior", "docs/body.md")
     if "sources" in values:
         sources = parse_section(values, "sources", SourcesParams, "params.yaml").root
         for split, source in sources.items():
-            yield from _of_source(split, source, root)
+            yield from _source_files(split, source, root)
     if "raw" in values:
-        listed = {source.raw for source in sources.values()}
+        source_folders = {source.raw for source in sources.values()}
         for name, path in parse_section(values, "raw", RawParams, "params.yaml").root.items():
-            if path not in listed:
+            if path not in source_folders:
                 yield UserFile(f"raw.{name}", path, str(Path(path)), "docs/datasets.md")
     if "train" in values:
         train = parse_section(values, "train", TrainParams, "params.yaml")
@@ -107,17 +107,17 @@ def _named_files(values: Mapping[str, Any], root: Path) -> Iterator[UserFile]:
             yield UserFile(f"train.initial.{key}", str(path), "train", "docs/training.md")
 
 
-def _of_body(body: BodyParams) -> Iterator[UserFile]:
+def _body_files(body: BodyParams) -> Iterator[UserFile]:
     if body.source == "smpl" and body.smpl_folder is not None:
         yield UserFile("body.smpl_folder", body.smpl_folder, "prepare_body", "docs/body.md")
 
 
-def _of_source(split: str, source: AnySource, root: Path) -> Iterator[UserFile]:
+def _source_files(split: str, source: AnySource, root: Path) -> Iterator[UserFile]:
     named = {"raw": source.raw, "openpose": getattr(source, "openpose", None)}
     for key, path in named.items():
         if path is not None:
             yield UserFile(f"sources.{split}.{key}", path, str(Path(path)), "docs/datasets.md")
-    # Where the whole folder is missing, so is what lies in it.
+    # If the whole folder is missing, it alone is named.
     for key in _INSIDE if (root / source.raw).is_dir() else ():
         if (inner := getattr(source, key, None)) is not None:
             path = str(Path(source.raw, inner))

@@ -17,30 +17,30 @@ set -e
 mount -t tmpfs -o size=64m none {disk}
 cp -a {project}/. {disk}
 cd {disk}
-{door} > /dev/null
+{runner} > /dev/null
 sed -i 's/b: {{value: 4}}/b: {{value: 40}}/' params.yaml
 {cause}
-if {door} > {disk}.failed 2>&1; then echo "did not fail"; exit 1; fi
-{cure}
-{door} > {disk}.second 2>&1
+if {runner} > {disk}.failed 2>&1; then echo "did not fail"; exit 1; fi
+{fix}
+{runner} > {disk}.second 2>&1
 cp -a . {disk}.after
 """
 
 
-@pytest.mark.parametrize("door", ["snakemake", "dvc repro"])
+@pytest.mark.parametrize("runner", ["snakemake", "dvc repro"])
 @pytest.mark.parametrize("fault", BREAK)
-def test_when_the_cause_is_gone_the_same_command_completes(fault, door, versioned, tmp_path, services, run):
+def test_when_the_cause_is_gone_the_same_command_completes(fault, runner, versioned, tmp_path, services, run):
     services.need("unshare", "mount")
     twin = Path(shutil.copytree(versioned, tmp_path / "twin"))
     (twin / "params.yaml").write_text(
         (twin / "params.yaml").read_text().replace("b: {value: 4}", "b: {value: 40}")
     )
-    run(*door.split(), cwd=twin)
+    run(*runner.split(), cwd=twin)
 
     disk = tmp_path / "disk"
     disk.mkdir()
-    cause, cure = BREAK[fault]
-    steps = STEPS.format(disk=disk, project=versioned, door=door, cause=cause, cure=cure)
+    cause, fix = BREAK[fault]
+    steps = STEPS.format(disk=disk, project=versioned, runner=runner, cause=cause, fix=fix)
     run("unshare", "--mount", "bash", "-c", steps, cwd=tmp_path)
     after = tmp_path / "disk.after"
     assert {name: (after / name).read_bytes() for name in OUTPUTS} == {

@@ -88,7 +88,7 @@ def test_killed_in_its_work_the_same_command_completes(stage, finished, run):
     finish(run, finished, command, whole, outputs)
 
 
-def test_without_room_on_the_disk_it_fails_and_room_cures(stage, finished, run):
+def test_without_room_on_the_disk_it_fails_and_room_fixes_it(stage, finished, run):
     """A limit on the size of files stands for the full disk: the write fails in the middle as there."""
     command, whole, outputs = stage
     remove(finished, outputs)

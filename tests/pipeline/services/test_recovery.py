@@ -86,12 +86,12 @@ def check(root: Path, undisturbed: dict[str, bytes], run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "victim"),
+    ("runner", "victim"),
     [("snakemake", "job"), ("snakemake", "dvc"), ("snakemake", "all"), ("dvc repro", "all")],
 )
-def test_after_a_kill_the_same_command_completes(door, victim, project, undisturbed, run):
-    kill(start(run, project, *door.split()), project, victim)
-    run(*door.split(), cwd=project)
+def test_after_a_kill_the_same_command_completes(runner, victim, project, undisturbed, run):
+    kill(start(run, project, *runner.split()), project, victim)
+    run(*runner.split(), cwd=project)
     check(project, undisturbed, run)
 
 
@@ -105,8 +105,8 @@ def test_a_job_that_outlives_snakemake_is_waited_for_and_its_work_is_kept(projec
     assert (project / "ran.log").read_text().split() == ["each@b", "last"]
 
 
-@pytest.mark.parametrize("door", ["snakemake", "dvc repro"])
-def test_a_disk_without_room_for_an_output_fails_and_room_cures(door, project, undisturbed, run):
+@pytest.mark.parametrize("runner", ["snakemake", "dvc repro"])
+def test_a_disk_without_room_for_an_output_fails_and_room_fixes_it(runner, project, undisturbed, run):
     """A limit on the size of a file stands for the full disk: the write fails in the middle as there."""
     (project / "hold").unlink()
     script = project / "stage.py"
@@ -115,12 +115,12 @@ def test_a_disk_without_room_for_an_output_fails_and_room_cures(door, project, u
     limit += "    resource.setrlimit(resource.RLIMIT_FSIZE, (3, 3))\n"
     script.write_text(whole.replace(HOLD, limit + HOLD))
     (project / "full").touch()
-    failed = run(*door.split(), cwd=project, check=False)
+    failed = run(*runner.split(), cwd=project, check=False)
     assert failed.returncode != 0, failed.stdout
     assert "File too large" in failed.stdout
     (project / "full").unlink()
     script.write_text(whole)
-    run(*door.split(), cwd=project)
+    run(*runner.split(), cwd=project)
     check(project, undisturbed, run)
 
 

@@ -64,7 +64,7 @@ def outputs(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_snakemake_leaves_nothing_to_do_for_either_door(copy_of_finished, run):
+def test_snakemake_leaves_nothing_to_do_for_either_runner(copy_of_finished, run):
     assert UP_TO_DATE in run("dvc", "status", cwd=copy_of_finished).stdout
     assert NOTHING_TO_DO in run("snakemake", "-n", cwd=copy_of_finished).stdout
     assert ran(copy_of_finished) == ["each@a", "each@b", "first", "last", "second"]
@@ -157,7 +157,7 @@ def test_times_of_files_make_nothing_stale(copy_of_finished, run):
     assert NOTHING_TO_DO in run("snakemake", "-n", cwd=copy_of_finished).stdout
 
 
-def test_both_doors_run_the_same_stages_after_edits(copy_of_finished, tmp_path, run):
+def test_both_runners_run_the_same_stages_after_edits(copy_of_finished, tmp_path, run):
     ran(copy_of_finished)
     for kind in ("a parameter", "a command"):
         edit(copy_of_finished, *EDITS[kind][:3])
@@ -209,11 +209,11 @@ def test_a_damaged_record_is_told_in_one_line(copy_of_finished, run):
 
 
 def test_a_failing_stage_shows_its_line_and_leaves_the_others_done(small_project, run):
-    failing = "mkdir raw; echo half > raw/part.txt; echo 'spinloop says the cure' >&2; exit 2 #"
+    failing = "mkdir raw; echo half > raw/part.txt; echo 'spinloop says the fix' >&2; exit 2 #"
     edit(small_project, "dvc.yaml", "python stage.py first", failing)
     done = run("snakemake", cwd=small_project, check=False)
     assert done.returncode != 0
-    assert "spinloop says the cure" in done.stdout
+    assert "spinloop says the fix" in done.stdout
     assert (small_project / "second.txt").exists()
     assert not (small_project / "a.txt").exists(), "a stage read what the failed one left"
     assert not (small_project / "last.json").exists()
