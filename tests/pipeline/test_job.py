@@ -1,6 +1,8 @@
 """A job of Snakemake: what ran is what is recorded, and what was finished is not made again."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,39 @@ def test_what_was_made_before_is_fetched(edited, run):
     assert "cached" in job(run, edited, "each@b").stdout
     assert (edited / "ran.log").read_text().split() == ["each@b"]
     assert read_state(edited)[1] == set()
+
+
+def test_dvc_and_a_job_do_not_work_on_the_same_paths(edited, run):
+    """`dvc repro` refuses what a job makes, with its number; a job waits for what `dvc repro` makes."""
+    file = edited / "stage.py"
+    wait = 'print("works", flush=True)\nwhile not pathlib.Path("go").exists():\n    time.sleep(0.1)\n'
+    file.write_text(file.read_text().replace("name, value,", f"{wait}name, value,", 1))
+
+    @contextmanager
+    def started(*command: str, until: str) -> Iterator[subprocess.Popen[str]]:
+        environment = run.environment_in(edited)
+        kinds = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(command, cwd=edited, env=environment, **kinds) as process:
+            while until not in (line := process.stdout.readline()):
+                assert line, f"ended without {until!r}"
+            yield process
+
+    def let_it_end(process: subprocess.Popen[str]) -> str:
+        (edited / "go").touch()
+        output = process.communicate(timeout=60)[0]
+        assert process.returncode == 0, output
+        return output
+
+    a_job = ("python", "-m", "spinloop.pipeline.job", "each@b")
+    with started(*a_job, until="works") as working:
+        refused = run("dvc", "repro", "each@b", cwd=edited, check=False)
+        assert refused.returncode
+        assert f"(PID {working.pid}): " in refused.stdout
+        let_it_end(working)
+    (edited / "go").unlink()
+    (edited / "params.yaml").write_text((edited / "params.yaml").read_text().replace("40", "41"))
+    with started("dvc", "repro", "each@b", until="works") as working:
+        with started(*a_job, until="each@b: waits: ") as waiting:
+            let_it_end(working)
+            let_it_end(waiting)
+    assert (edited / "ran.log").read_text().split() == ["each@b", "each@b"]

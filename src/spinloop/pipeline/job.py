@@ -1,12 +1,14 @@
 """Make one stage and record it: `python -m spinloop.pipeline.job STAGE`, the command of Snakemake's jobs.
 
 The stage is what DVC makes of `dvc.yaml` and `params.yaml` now. DVC decides whether it is stale, runs its
-command, hashes and keeps its outputs; no other stage is looked at, and no lock of DVC is held meanwhile.
+command, hashes and keeps its outputs; no other stage is looked at. Meanwhile the stage's paths stand on DVC's
+list of paths in use, but DVC's lock of the whole project is free.
 """
 
 import sys
 import time
-from contextlib import chdir, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
@@ -14,6 +16,7 @@ from dvc.dvcfile import ProjectFile
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.rwlock import rwlock
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.loader import StageLoader
@@ -24,6 +27,7 @@ from spinloop.pipeline.record import leave_record, one_line, read_record, record
 
 # A command has read its parameters, and imported its code, this long after its start.
 _SECONDS_TO_READ_PARAMETERS = 60
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_stage(name: str) -> int:
@@ -35,12 +39,13 @@ def run_stage(name: str) -> int:
     root = Path.cwd()
     try:
         with hold(root, name), Repo(str(root)) as repo:
-            stage = load_stage(repo, name)
-            if is_fresh(stage):
-                print(f"Stage '{name}' didn't change, skipping")
-            else:
-                _make(stage)
-                _keep(stage)
+            with _in_use(load_stage(repo, name)):
+                stage = load_stage(repo, name)  # whoever was waited for may have made it
+                if is_fresh(stage):
+                    print(f"Stage '{name}' didn't change, skipping")
+                else:
+                    _make(stage)
+                    _keep(stage)
             record_finished(repo)
     except (DvcException, OSError) as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)
@@ -55,7 +60,8 @@ def keep_finished(repo: Repo) -> None:
         with hold(root, name), chdir(root):  # DVC's run cache looks for dvc.yaml there
             stage = load_stage(repo, name)
             if not stage.cmd_changed and name in stages_to_keep(root):
-                _keep(stage)
+                with _in_use(stage):
+                    _keep(stage)
     record_finished(repo)
 
 
@@ -73,6 +79,34 @@ def is_fresh(stage: PipelineStage) -> bool:
         or stage.always_changed
         or any(path.status() for path in [*stage.deps, *stage.outs])
     )
+
+
+@contextmanager
+def _in_use(stage: PipelineStage) -> Iterator[None]:
+    """Put the stage's paths on DVC's list, once no process of this machine reads or writes them for DVC.
+
+    What `dvc repro` would do with them meanwhile it refuses, with the number of this process.
+    """
+    repo = stage.repo
+    paths = [dep.fs_path for dep in stage.deps], [out.fs_path for out in stage.outs]
+    name = " ".join(sys.argv)  # as DVC calls this process in the same list
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    listed = ExitStack()
+    said = ""
+    while True:
+        try:
+            listed.enter_context(rwlock(repo.tmp_dir, repo.fs, name, *paths, hardlink))
+            break
+        except LockError as error:
+            if "PID" in str(error) and not said:  # else another job writes the list at this moment
+                said = one_line(error)
+                print(f"{stage.name}: waits: {said}", file=sys.stderr, flush=True)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        with suppress(LockError):  # the list drops ended processes
+            listed.close()
 
 
 def _make(stage: PipelineStage) -> None:
