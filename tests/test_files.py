@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -53,15 +55,37 @@ def test_a_folder_replaces_a_folder_whole(tmp_path):
     assert [child.name for child in path.rglob("*.txt")] == ["fresh.txt"]
 
 
-def test_a_leftover_of_a_killed_run_is_not_mixed_in(tmp_path):
-    path = tmp_path / "raw"
-    with atomic(path) as leftover:
-        leftover.mkdir()
-    leftover.mkdir()
-    (leftover / "of_killed_run.txt").write_text("")
+# Writes half a folder and is killed.
+KILLED = """
+import os, sys
+from pathlib import Path
+from spinloop.files import atomic
+with atomic(Path(sys.argv[1])) as temporary:
+    temporary.mkdir()
+    (temporary / "stale.txt").write_text("stale")
+    os._exit(9)
+"""
+
+
+def test_a_leftover_of_a_killed_run_is_removed_and_not_mixed_in(tmp_path):
+    path = tmp_path / "folder.d"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)]).returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
     with atomic(path) as temporary:
         temporary.mkdir()
-    assert list(path.iterdir()) == []
+        (temporary / "new.txt").write_text("new")
+    assert [child.name for child in tmp_path.rglob("*")] == ["folder.d", "new.txt"]
+
+
+def test_two_who_write_the_same_file_at_once_do_not_touch_each_other(tmp_path):
+    path = tmp_path / "table.csv"
+    with atomic(path) as first:
+        first.write_text("first")
+        with atomic(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+        assert first.read_text() == "first"
+    assert [(child.name, child.read_text()) for child in tmp_path.iterdir()] == [("table.csv", "first")]
 
 
 def test_json_is_the_same_bytes_whatever_the_order_of_keys(tmp_path):

@@ -12,14 +12,17 @@ import os
 import pkgutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 
 import spinloop.stages
 from spinloop.errors import UserError
+from spinloop.locks import hold_outputs
+from spinloop.options import WRITTEN
 
 # The numerical libraries read these when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -78,18 +81,30 @@ app = typer.Typer(
 def add_command(name: str) -> None:
     """Make a command of a stage's `run`: its signature gives the options, its docstring the help."""
     run = importlib.import_module(f"spinloop.stages.{name}").run
+    written = written_by(run)
 
     @functools.wraps(run)
     def command(**options: Any) -> None:
         limit_threads(options.get("params", Path("params.yaml")))
         try:
-            run(**options)
+            with hold_outputs(path for name in written if (path := options[name]) is not None):
+                run(**options)
         except KeyboardInterrupt:
             print("spinloop: interrupted; the same command resumes", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
     summary = (run.__doc__ or "").partition("\n\n")[0]
     app.command(name, short_help=summary)(command)
+
+
+def written_by(run: Callable[..., None]) -> list[str]:
+    """Names of the options whose files and folders a command writes."""
+    hints = get_type_hints(run, include_extras=True).items()
+    return [name for name, hint in hints if _is_written(hint)]
+
+
+def _is_written(hint: Any) -> bool:
+    return hint == WRITTEN or any(map(_is_written, get_args(hint)))
 
 
 def limit_threads(params: Path) -> None:

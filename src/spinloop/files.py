@@ -2,20 +2,25 @@
 
 import errno
 import hashlib
+import itertools
 import json
 import os
+import socket
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from spinloop.errors import DAMAGE, UserError, reason_of
 
 # Of the disk or the user's rights, not of what is in the file: to remake the file would not help.
 _DISK_ERRORS = {errno.EACCES, errno.EIO, errno.ENOTCONN, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT}
 _CHUNK_BYTES = 1 << 20
+_NUMBERS = itertools.count()
 
 
 @contextmanager
@@ -26,12 +31,13 @@ def atomic(path: Path) -> Iterator[Path]:
         path: where the finished file (or folder) shall stand; its parent is made if absent.
 
     Yields:
-        The temporary name, in the same folder and with the same suffix. On an error it is removed
-        (a folder with all it holds) and `path` keeps its old content.
+        The temporary name, in the same folder and with the same suffix; no two processes or threads get the
+        same. On an error it is removed (a folder with all it holds) and `path` keeps its old content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    _remove(temporary)
+    host = sha256_of(socket.gethostname().encode(), 6)
+    temporary = path.with_name(f".{path.stem}.{host}-{os.getpid()}-{next(_NUMBERS)}.partial{path.suffix}")
+    _remove_leftovers(path, host)
     try:
         yield temporary
         _sync(temporary)
@@ -194,6 +200,14 @@ def read_weights(path: Path, fix: str) -> Any:
             # PyTorch's own message would have the user run what is in the file.
             reason = "more in it than tensors, or damaged" if path.stat().st_size else "the file is empty"
             raise ValueError(reason) from None
+
+
+def _remove_leftovers(path: Path, host: str) -> None:
+    """Remove what processes of this machine that were killed left of the same output."""
+    for left in path.parent.glob(f".{escape(path.stem)}.{host}-*.partial{escape(path.suffix)}"):
+        number = left.name.removeprefix(f".{path.stem}.{host}-").partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            _remove(left)
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,10 @@ from typing import Annotated
 
 from typer import Option
 
+WRITTEN = "written"
+Out = Annotated[Path, WRITTEN]
+"""A file or folder that the command writes; meanwhile no other command can (`locks.hold_outputs`)."""
+
 ParamsFile = Annotated[Path, Option(help="Parameter file.")]
 SettingName = Annotated[
     str, Option(help="Name of the training's setting, a key of `settings` in params.yaml.")
@@ -26,7 +30,8 @@ AnnotationsTable = Annotated[Path, Option(help="Table of annotated people (Parqu
 KeypointsTable = Annotated[Path, Option(help="Table of merged keypoints (Parquet), of `merge`.")]
 CropsFile = Annotated[Path, Option(help="Packed crops of the split (HDF5), of `pack_crops`.")]
 TruthTable = Annotated[Path, Option(help="Table of the true bodies and cameras (Parquet).")]
-StatisticsFile = Annotated[Path, Option(help="Counts of what was read, kept and left out, and why (JSON).")]
+TruthOut = Annotated[Out, Option(help="Table of the true bodies and cameras (Parquet).")]
+StatisticsFile = Annotated[Out, Option(help="Counts of what was read, kept and left out, and why (JSON).")]
 
 StateFolder = Annotated[Path, Option(help="Folder for the state of an unfinished run.")]
 Workers = Annotated[int, Option(help="Number of processes; the result does not depend on it.")]

@@ -1,15 +1,18 @@
 """The command line: help, mistakes and their exit codes, threads."""
 
+import importlib
 import pkgutil
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from dvc.repo import Repo
 
 import spinloop.stages
-from spinloop.cli import app
+from spinloop.cli import app, written_by
 
 STAGES = [module.name for module in pkgutil.iter_modules(spinloop.stages.__path__) if module.name[0] != "_"]
 COMMANDS: Any = vars(typer.main.get_command(app))["commands"]
@@ -30,6 +33,20 @@ def test_help_lists_every_stage_with_its_line(call):
     assert done.returncode == 0
     for name in STAGES:
         assert f"  {name}  " in done.stdout, f"{name} is not in\n{done.stdout}"
+
+
+def test_every_output_of_the_pipeline_is_locked_by_the_command_that_writes_it(repository):
+    with Repo(str(repository)) as repo:
+        stages = [stage for stage in repo.index.stages if stage.outs and stage.cmd.startswith("spinloop ")]
+        assert len(stages) > 50
+        for stage in stages:
+            name, *words = shlex.split(stage.cmd)[1:]
+            values = dict(zip(words[::2], words[1::2], strict=True))
+            options = written_by(importlib.import_module(f"spinloop.stages.{name}").run)
+            locked = {values.get(f"--{option.replace('_', '-')}") for option in options}
+            for out in stage.outs:
+                paths = {str(path) for path in (Path(out.def_path), *Path(out.def_path).parents)}
+                assert paths & locked, f"{stage.addressing}: {out.def_path}"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])

@@ -25,8 +25,8 @@ from dvc.scm import Git
 from dvc.stage import PipelineStage, Stage
 
 from spinloop.errors import UserError
+from spinloop.locks import drop_list_of_the_dead
 from spinloop.pipeline.job import keep_finished
-from spinloop.pipeline.locks import drop_list_of_the_dead
 from spinloop.pipeline.needs import longest_chains, needs_of
 from spinloop.pipeline.record import one_line
 

@@ -22,7 +22,7 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.loader import StageLoader
 from dvc.stage.run import cmd_run
 
-from spinloop.pipeline.locks import hold, one_at_a_time, stages_running
+from spinloop.locks import hold, one_at_a_time, stages_running
 from spinloop.pipeline.record import leave_record, one_line, read_record, record_finished, stages_to_keep
 
 # A command has read its parameters, and imported its code, this long after its start.

@@ -20,7 +20,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from spinloop.files import atomic
-from spinloop.pipeline.locks import file_of, is_locked
+from spinloop.locks import file_of, is_locked
 
 _HEAD = "schema: '2.0'\nstages:\n"
 # A stage is its own line, indented by two, and all that is indented further.

@@ -7,9 +7,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from spinloop.files import read_json
+from spinloop.locks import stages_running
 from spinloop.pipeline.configuration import check_project
 from spinloop.pipeline.dag import StageRule, read_state
-from spinloop.pipeline.locks import stages_running
 
 _COLORS = {"fresh": "green", "stale": "yellow", "running": "cyan"}
 _UNITS = ("_mm", "_percent")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Option
 
+from spinloop.options import Out
+
 
 def run(
     *,
@@ -15,7 +17,7 @@ def run(
             "given several times."
         ),
     ],
-    out: Annotated[Path, Option(help="All fits (HDF5).")],
+    out: Annotated[Out, Option(help="All fits (HDF5).")],
 ) -> None:
     """Join the parts of a split's fits into one file.
 

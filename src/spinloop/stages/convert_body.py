@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from spinloop.errors import UserError
+from spinloop.options import Out
 
 
 def run(
@@ -14,7 +15,8 @@ def run(
     ],
     *,
     out: Annotated[
-        Path, Option(help="Body file (npz): the arrays of the SMPL file, SPIN's regressors and part labels.")
+        Out,
+        Option(help="Body file (npz): the arrays of the SMPL file, SPIN's regressors and part labels."),
     ],
     regressors: Annotated[
         Path | None,

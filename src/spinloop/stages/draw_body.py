@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile
 
 _HEIGHT_PX = 360
 _N_POSES = 10
@@ -17,8 +17,8 @@ def run(
     *,
     body: BodyFile,
     prior: PriorFile,
-    out: Annotated[Path, Option(help="Page with all pictures (HTML).")],
-    pictures: Annotated[Path, Option(help="Folder of the pictures (PNG).")],
+    out: Annotated[Out, Option(help="Page with all pictures (HTML).")],
+    pictures: Annotated[Out, Option(help="Folder of the pictures (PNG).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Render a body: rest pose, joints, parts, shape coefficients, landmarks, bent joints, poses.

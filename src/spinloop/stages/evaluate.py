@@ -11,6 +11,7 @@ from spinloop.options import (
     CropsFile,
     FemaleBodyFile,
     MaleBodyFile,
+    Out,
     ParamsFile,
     SettingName,
     SplitName,
@@ -27,8 +28,8 @@ def run(
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    predictions_out: Annotated[Path, Option(help="Predictions and their errors (HDF5).")],
-    metrics_out: Annotated[Path, Option(help="Means and confidence intervals (JSON).")],
+    predictions_out: Annotated[Out, Option(help="Predictions and their errors (HDF5).")],
+    metrics_out: Annotated[Out, Option(help="Means and confidence intervals (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Run a trained network on a test split and measure it under the split's protocol.

@@ -9,6 +9,7 @@ from spinloop.options import (
     BodyFile,
     FemaleBodyFile,
     MaleBodyFile,
+    Out,
     ParamsFile,
     SettingName,
     SplitName,
@@ -25,9 +26,9 @@ def run(
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    metrics_out: Annotated[Path, Option(help="Comparison of the first and the last snapshot (JSON).")],
-    table_out: Annotated[Path, Option(help="Errors by snapshot (CSV).")],
-    people_out: Annotated[Path, Option(help="Errors by person, first and last snapshot (CSV).")],
+    metrics_out: Annotated[Out, Option(help="Comparison of the first and the last snapshot (JSON).")],
+    table_out: Annotated[Out, Option(help="Errors by snapshot (CSV).")],
+    people_out: Annotated[Out, Option(help="Errors by person, first and last snapshot (CSV).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Measure the fits during training against the true bodies of a mirror.

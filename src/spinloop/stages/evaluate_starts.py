@@ -12,6 +12,7 @@ from spinloop.options import (
     KeypointsTable,
     LifterFile,
     MaleBodyFile,
+    Out,
     ParamsFile,
     PriorFile,
     SplitName,
@@ -33,7 +34,7 @@ def run(
     body_neutral: BodyFile,
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
-    out: Annotated[Path, Option(help="Comparison (JSON).")],
+    out: Annotated[Out, Option(help="Comparison (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Compare the starts of the offline fits on a mirror: reprojection error, 3D error, failures.

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from spinloop.options import Out
+
 
 def run(
     plan: Annotated[Path, Argument(help="The experiment (YAML; see `docs/training.md`).")],
     *,
     out: Annotated[
-        Path, Option(help="Folder for `results.json`, `table.md` and the state of unfinished trainings.")
+        Out, Option(help="Folder for `results.json`, `table.md` and the state of unfinished trainings.")
     ],
     data: Annotated[Path, Option(help="The data of a pipeline that has run.")] = Path("data"),
     params: Annotated[Path, Option(help="The values that the plan changes.")] = Path("params.yaml"),

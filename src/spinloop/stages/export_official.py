@@ -5,13 +5,13 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import AnnotationsTable
+from spinloop.options import AnnotationsTable, Out
 
 
 def run(
     *,
     annotations: AnnotationsTable,
-    out: Annotated[Path, Option(help="Annotation file (npz).")],
+    out: Annotated[Out, Option(help="Annotation file (npz).")],
     keypoints: Annotated[
         Path | None, Option(help="Table of merged keypoints (Parquet), written as `openpose`.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import AnnotationsTable
+from spinloop.options import AnnotationsTable, Out
 
 
 def run(
@@ -14,7 +14,7 @@ def run(
     fits: Annotated[Path, Option(help="Fits (HDF5), of `collect_fits` or `train`.")],
     annotations: AnnotationsTable,
     out: Annotated[
-        Path,
+        Out,
         Option(
             help="`*.npy` as in static_fits (one array, people × 82), or `*.npz` as in spin_fits "
             "(`pose`, `betas`, `valid_fit`)."

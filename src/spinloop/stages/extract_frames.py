@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import AnnotationsTable, RawFolder
+from spinloop.options import AnnotationsTable, Out, RawFolder
 
 _FIX = "make it with `spinloop preprocess`"
 
@@ -15,7 +15,7 @@ def run(
     *,
     annotations: AnnotationsTable,
     raw: RawFolder,
-    out: Annotated[Path, Option(help="New folder; detectors and `pack_crops --raw` can read it.")],
+    out: Annotated[Out, Option(help="New folder; detectors and `pack_crops --raw` can read it.")],
 ) -> None:
     """Write the video frames that a table names as image files, for tools that read no videos.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import ParamsFile
+from spinloop.options import Out, ParamsFile
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
         Path, Option(help="Body: a file of `prepare_body` or `convert_body`, or SMPL's own .pkl or .npz.")
     ],
     out: Annotated[
-        Path,
+        Out,
         Option(
             help="Fits: npz with `ids`, `pose`, `betas`, `cam_t`, `joints`, `reprojection`, "
             "`objective`, `status`, `iterations` and `seconds`."
@@ -44,7 +44,7 @@ def run(
         Path | None, Option(help="Folder of their photographs (`a.jpg`), over which the fits are rendered.")
     ] = None,
     overlays: Annotated[
-        Path | None, Option(help="Folder of these pictures. Default: `<out>_overlays`.")
+        Out | None, Option(help="Folder of these pictures. Default: `<out>_overlays`.")
     ] = None,
     start: Annotated[
         str,

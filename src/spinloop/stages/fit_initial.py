@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import BodyFile, KeypointsTable, ParamsFile, PriorFile, StateFolder
+from spinloop.options import BodyFile, KeypointsTable, Out, ParamsFile, PriorFile, StateFolder
 
 
 def run(
@@ -15,7 +15,7 @@ def run(
     body: BodyFile,
     prior: PriorFile,
     keypoints: KeypointsTable,
-    out: Annotated[Path, Option(help="Fits of this part (HDF5).")],
+    out: Annotated[Out, Option(help="Fits of this part (HDF5).")],
     start: Annotated[
         str, Option(help="`mean`: the mean pose, fitted in stages; `lifted`: 2D keypoints lifted to 3D.")
     ] = "mean",

@@ -12,6 +12,7 @@ from spinloop.options import (
     FemaleBodyFile,
     LifterFile,
     MaleBodyFile,
+    Out,
     ParamsFile,
     PriorFile,
     SplitName,
@@ -32,10 +33,10 @@ def run(
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
     fits_out: Annotated[
-        Path,
+        Out,
         Option(help="Folder of the fits and their errors: `mean.h5`, `lifted.h5`, `network_<setting>.h5`."),
     ],
-    metrics_out: Annotated[Path, Option(help="Means and confidence intervals of networks and fits (JSON).")],
+    metrics_out: Annotated[Out, Option(help="Means and confidence intervals of networks and fits (JSON).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Fit bodies to the 2D joints of test images, from each network's predictions and other starts.

@@ -7,16 +7,16 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import ParamsFile
+from spinloop.options import Out, ParamsFile
 
 _N_SAMPLES = 10_000
 
 
 def run(
     *,
-    out: Annotated[Path, Option(help="Pose prior, a mixture of Gaussians (npz).")],
+    out: Annotated[Out, Option(help="Pose prior, a mixture of Gaussians (npz).")],
     report: Annotated[
-        Path,
+        Out,
         Option(
             help="Held-out log-likelihood (nats per pose) of a mixture of four fifths of the clips, "
             "and the share of the samples that are plausible poses (JSON)."

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Option
 
+from spinloop.options import Out
+
 
 def run(
     *,
@@ -14,7 +16,7 @@ def run(
             help="SPIN's `model_checkpoint.pt`, or any file with the same state dict under the key `model`."
         ),
     ],
-    out: Annotated[Path, Option(help="Network file.")],
+    out: Annotated[Out, Option(help="Network file.")],
 ) -> None:
     """Check SPIN's published checkpoint and convert it to a network file.
 

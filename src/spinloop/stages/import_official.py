@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import RawFolder, SplitName, StatisticsFile
+from spinloop.options import Out, RawFolder, SplitName, StatisticsFile
 
 
 def run(
@@ -14,7 +14,7 @@ def run(
     file: Annotated[Path, Option(help="Annotation file, e.g. coco_2014_train.npz.")],
     split: SplitName,
     raw: RawFolder,
-    out: Annotated[Path, Option(help="Table of annotated people (Parquet), as of `preprocess`.")],
+    out: Annotated[Out, Option(help="Table of annotated people (Parquet), as of `preprocess`.")],
     keypoints: Annotated[
         Path,
         Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import KeypointsTable, ParamsFile, PriorFile, SplitName
+from spinloop.options import KeypointsTable, Out, ParamsFile, PriorFile, SplitName
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
     keypoints: KeypointsTable,
     body: Annotated[Path, Option(help="Body of the fits: your own SMPL file, converted.")],
     prior: PriorFile,
-    out: Annotated[Path, Option(help="Fits (HDF5), as of `collect_fits`.")],
+    out: Annotated[Out, Option(help="Fits (HDF5), as of `collect_fits`.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Convert a file of SPIN's fits (static_fits, spin_fits).

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from typer import Option
 
+from spinloop.options import Out
+
 
 def run(
     *,
     source: Annotated[Path, Option(help="Folder of the package.")],
-    out: Annotated[Path, Option(help="The digests (JSON: command → digest).")],
+    out: Annotated[Out, Option(help="The digests (JSON: command → digest).")],
 ) -> None:
     """List a digest of the code of every command, by which DVC tells which stages an edit concerns.
 

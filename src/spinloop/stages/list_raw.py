@@ -5,12 +5,14 @@ from typing import Annotated
 
 from typer import Option
 
+from spinloop.options import Out
+
 
 def run(
     *,
     raw: Annotated[Path, Option(help="Folder of the dataset.")],
-    out: Annotated[Path, Option(help="List of the files (CSV: path, bytes, sha256).")],
-    summary: Annotated[Path, Option(help="Number of files and bytes, and the hash of the list (JSON).")],
+    out: Annotated[Out, Option(help="List of the files (CSV: path, bytes, sha256).")],
+    summary: Annotated[Out, Option(help="Number of files and bytes, and the hash of the list (JSON).")],
 ) -> None:
     """List the files of a dataset with their sizes and hashes.
 

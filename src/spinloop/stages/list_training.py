@@ -5,12 +5,14 @@ from typing import Annotated
 
 from typer import Option
 
+from spinloop.options import Out
+
 
 def run(
     *,
     crops: Annotated[Path, Option(help="Packed crops of the split (HDF5), of `pack_crops`.")],
     annotations: Annotated[Path, Option(help="Table of its annotated people (Parquet), of `preprocess`.")],
-    out: Annotated[Path, Option(help="The digests (JSON).")],
+    out: Annotated[Out, Option(help="The digests (JSON).")],
 ) -> None:
     """List digests of the images and annotations of a training split.
 

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from spinloop.options import AnnotationsTable, ParamsFile, StatisticsFile
+from spinloop.options import AnnotationsTable, Out, ParamsFile, StatisticsFile
 
 
 def run(
     *,
     annotations: AnnotationsTable,
-    out: Annotated[Path, Option(help="Table of merged keypoints (Parquet).")],
+    out: Annotated[Out, Option(help="Table of merged keypoints (Parquet).")],
     stats: StatisticsFile,
     openpose: Annotated[
         Path | None,

@@ -5,18 +5,18 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, TruthTable, Workers
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, TruthOut, Workers
 
 
 def run(
     *,
     body: BodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, in COCO's layout.")],
+    out: Annotated[Out, Option(help="Folder of the dataset, in COCO's layout.")],
     openpose: Annotated[
-        Path, Option(help="Folder of OpenPose's files, in a subfolder named like the subset.")
+        Out, Option(help="Folder of OpenPose's files, in a subfolder named like the subset.")
     ],
-    truth: TruthTable,
+    truth: TruthOut,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

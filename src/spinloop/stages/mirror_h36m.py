@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, Workers
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, Workers
 
 
 def run(
@@ -13,14 +13,15 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path, Option(help="Folder of the dataset, in Human3.6M's layout, with MoSh's parameters in `mosh`.")
+        Out,
+        Option(help="Folder of the dataset, in Human3.6M's layout, with MoSh's parameters in `mosh`."),
     ],
     openpose: Annotated[
-        Path, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
+        Out, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
     ],
-    truth_train: Annotated[Path, Option(help="True bodies and cameras of the training subjects (Parquet).")],
-    truth_p1: Annotated[Path, Option(help="True bodies and cameras of the test subjects (Parquet).")],
-    truth_p2: Annotated[Path, Option(help="True bodies and frontal camera of the test subjects (Parquet).")],
+    truth_train: Annotated[Out, Option(help="True bodies and cameras of the training subjects (Parquet).")],
+    truth_p1: Annotated[Out, Option(help="True bodies and cameras of the test subjects (Parquet).")],
+    truth_p2: Annotated[Out, Option(help="True bodies and frontal camera of the test subjects (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

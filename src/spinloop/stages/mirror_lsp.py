@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, TruthTable, Workers
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, TruthOut, Workers
 
 
 def run(
@@ -13,12 +13,12 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path, Option(help="Folder of the training images, in the layout of LSP's original images.")
+        Out, Option(help="Folder of the training images, in the layout of LSP's original images.")
     ],
-    openpose: Annotated[Path, Option(help="Folder of OpenPose's files, in `images`.")],
-    truth: TruthTable,
-    test_out: Annotated[Path, Option(help="Folder of the test images, in LSP's layout, with `upi-s1h`.")],
-    test_truth: Annotated[Path, Option(help="True bodies and cameras of the test images (Parquet).")],
+    openpose: Annotated[Out, Option(help="Folder of OpenPose's files, in `images`.")],
+    truth: TruthOut,
+    test_out: Annotated[Out, Option(help="Folder of the test images, in LSP's layout, with `upi-s1h`.")],
+    test_truth: Annotated[Out, Option(help="True bodies and cameras of the test images (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

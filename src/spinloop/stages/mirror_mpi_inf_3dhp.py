@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, Workers
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, Workers
 
 
 def run(
@@ -13,19 +13,19 @@ def run(
     body: BodyFile,
     mixture: PriorFile,
     out: Annotated[
-        Path,
+        Out,
         Option(
             help="Folder of the dataset, in MPI-INF-3DHP's layout, with SPIN's multi-view fits of its "
             "training set."
         ),
     ],
     openpose: Annotated[
-        Path, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
+        Out, Option(help="Folder of OpenPose's files of the training frames, at the frames' paths.")
     ],
     truth_train: Annotated[
-        Path, Option(help="True bodies and cameras of the training frames that are used (Parquet).")
+        Out, Option(help="True bodies and cameras of the training frames that are used (Parquet).")
     ],
-    truth_test: Annotated[Path, Option(help="True bodies and cameras of the test frames (Parquet).")],
+    truth_test: Annotated[Out, Option(help="True bodies and cameras of the test frames (Parquet).")],
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

@@ -5,16 +5,16 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, TruthTable, Workers
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, TruthOut, Workers
 
 
 def run(
     *,
     body: BodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, in MPII's layout, with `train.h5`.")],
-    openpose: Annotated[Path, Option(help="Folder of OpenPose's files, in `images`.")],
-    truth: TruthTable,
+    out: Annotated[Out, Option(help="Folder of the dataset, in MPII's layout, with `train.h5`.")],
+    openpose: Annotated[Out, Option(help="Folder of OpenPose's files, in `images`.")],
+    truth: TruthOut,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

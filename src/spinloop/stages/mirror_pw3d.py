@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import FemaleBodyFile, MaleBodyFile, ParamsFile, PriorFile, TruthTable, Workers
+from spinloop.options import FemaleBodyFile, MaleBodyFile, Out, ParamsFile, PriorFile, TruthOut, Workers
 
 
 def run(
@@ -13,8 +13,8 @@ def run(
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
     mixture: PriorFile,
-    out: Annotated[Path, Option(help="Folder of the dataset, in 3DPW's layout.")],
-    truth: TruthTable,
+    out: Annotated[Out, Option(help="Folder of the dataset, in 3DPW's layout.")],
+    truth: TruthOut,
     workers: Workers = 1,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

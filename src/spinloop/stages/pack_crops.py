@@ -5,16 +5,16 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import AnnotationsTable, ParamsFile, RawFolder
+from spinloop.options import AnnotationsTable, Out, ParamsFile, RawFolder
 
 
 def run(
     *,
     annotations: AnnotationsTable,
     raw: RawFolder,
-    out: Annotated[Path, Option(help="Packed crops (HDF5).")],
+    out: Annotated[Out, Option(help="Packed crops (HDF5).")],
     stats: Annotated[
-        Path, Option(help="Number of packed crops, and people whose image cannot be read (JSON).")
+        Out, Option(help="Number of packed crops, and people whose image cannot be read (JSON).")
     ],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

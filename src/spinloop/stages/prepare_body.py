@@ -5,14 +5,14 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import ParamsFile
+from spinloop.options import Out, ParamsFile
 
 
 def run(
     *,
-    out: Annotated[Path, Option(help="Folder of `neutral.npz`, `female.npz` and `male.npz`.")],
+    out: Annotated[Out, Option(help="Folder of `neutral.npz`, `female.npz` and `male.npz`.")],
     report: Annotated[
-        Path,
+        Out,
         Option(
             help="Measures of the population beside published ones, and the errors of the regressors "
             "(JSON); for SMPL only the source."

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from spinloop.options import ParamsFile, RawFolder, StatisticsFile
+from spinloop.options import Out, ParamsFile, RawFolder, StatisticsFile
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
     ],
     source: Annotated[str, Option(help="Format of the dataset, e.g. `coco` or `pw3d`.")],
     raw: RawFolder,
-    out: Annotated[Path, Option(help="Table of annotated people (Parquet).")],
+    out: Annotated[Out, Option(help="Table of annotated people (Parquet).")],
     stats: StatisticsFile,
     compat: Annotated[
         Literal["none", "official"],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, FemaleBodyFile, MaleBodyFile, ParamsFile
+from spinloop.options import BodyFile, FemaleBodyFile, MaleBodyFile, Out, ParamsFile
 
 
 def run(
@@ -37,10 +37,10 @@ def run(
     body_female: FemaleBodyFile,
     body_male: MaleBodyFile,
     published: Annotated[Path, Option(help="Published numbers.")],
-    markdown_out: Annotated[Path, Option(help="Report in Markdown.")],
-    html_out: Annotated[Path, Option(help="Report as one HTML page.")],
-    figures_out: Annotated[Path, Option(help="Folder of the figures of the Markdown report.")],
-    tables_out: Annotated[Path, Option(help="Folder of the tables (CSV and LaTeX).")],
+    markdown_out: Annotated[Out, Option(help="Report in Markdown.")],
+    html_out: Annotated[Out, Option(help="Report as one HTML page.")],
+    figures_out: Annotated[Out, Option(help="Folder of the figures of the Markdown report.")],
+    tables_out: Annotated[Out, Option(help="Folder of the tables (CSV and LaTeX).")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write the report: tables, curves and pictures of all trainings on all test splits.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from spinloop.options import ParamsFile
+from spinloop.options import Out, ParamsFile
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
             "`pose`, `betas` and `gender`."
         ),
     ],
-    out: Annotated[Path | None, Option(help="Means and intervals by protocol (JSON).")] = None,
+    out: Annotated[Out | None, Option(help="Means and intervals by protocol (JSON).")] = None,
     body_neutral: Annotated[
         Path | None, Option(help="Neutral body, for predictions or truth that are poses and shapes.")
     ] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, SettingName, StateFolder
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, SettingName, StateFolder
 
 
 def run(
@@ -19,10 +19,10 @@ def run(
     annotations: Annotated[
         Path | None, Option(help="Folder of tables of annotated people, for their 3D joints and bodies.")
     ] = None,
-    out: Annotated[Path, Option(help="Trained network.")],
-    fits_out: Annotated[Path, Option(help="Folder of the fits at the end of training.")],
-    snapshots: Annotated[Path, Option(help="Folder of the snapshots of the fits during training.")],
-    history: Annotated[Path, Option(help="Training curve (CSV).")],
+    out: Annotated[Out, Option(help="Trained network.")],
+    fits_out: Annotated[Out, Option(help="Folder of the fits at the end of training.")],
+    snapshots: Annotated[Out, Option(help="Folder of the snapshots of the fits during training.")],
+    history: Annotated[Out, Option(help="Training curve (CSV).")],
     state: StateFolder = Path(".state"),
     watch: Annotated[Path, Option(help="Folder of contact sheets and logs.")] = Path("logs/training"),
     params: ParamsFile = Path("params.yaml"),

@@ -5,15 +5,15 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import BodyFile, ParamsFile, PriorFile, StateFolder
+from spinloop.options import BodyFile, Out, ParamsFile, PriorFile, StateFolder
 
 
 def run(
     *,
     body: BodyFile,
     prior: PriorFile,
-    out: Annotated[Path, Option(help="Lifting network.")],
-    metrics: Annotated[Path, Option(help="Errors on held-out people (JSON).")],
+    out: Annotated[Out, Option(help="Lifting network.")],
+    metrics: Annotated[Out, Option(help="Errors on held-out people (JSON).")],
     state: StateFolder = Path(".state"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

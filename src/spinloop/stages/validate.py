@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import ParamsFile
+from spinloop.options import Out, ParamsFile
 
 _FIX = "make it with `spinloop preprocess`"
 
@@ -15,7 +15,7 @@ _FIX = "make it with `spinloop preprocess`"
 def run(
     *,
     table: Annotated[Path, Option(help="Table of annotated people (Parquet).")],
-    out: Annotated[Path, Option(help="Findings, with examples (JSON).")],
+    out: Annotated[Out, Option(help="Findings, with examples (JSON).")],
     raw: Annotated[
         Path | None, Option(help="Folder of the dataset; with it, every image is looked for.")
     ] = None,
@@ -28,7 +28,7 @@ def run(
         ),
     ] = None,
     page: Annotated[
-        Path | None, Option(help="Page of random people with their joints (HTML); needs `--raw`.")
+        Out | None, Option(help="Page of random people with their joints (HTML); needs `--raw`.")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

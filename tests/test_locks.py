@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from spinloop.pipeline.locks import drop_list_of_the_dead, hold, stages_running
+from spinloop.errors import UserError
+from spinloop.locks import drop_list_of_the_dead, hold, hold_outputs, stages_running
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ MAKER = """
 import socket, sys
 from pathlib import Path
 socket.gethostname = lambda: "elsewhere"
-from spinloop.pipeline.locks import hold
+from spinloop.locks import hold
 with hold(Path(sys.argv[1]), "train"):
     print("makes", flush=True)
     input()
@@ -139,3 +140,43 @@ def test_without_locks_of_the_file_system_another_machine_is_believed(root, livi
     with hold(root, "train"):
         assert json.loads(file.read_text()) == {"pid": os.getpid(), "host": here}
     assert file.read_text() == ""
+
+
+# Writes an output until its input ends.
+WRITER = """
+import sys
+from pathlib import Path
+from spinloop.locks import hold_outputs
+with hold_outputs([Path(sys.argv[1])]):
+    print("writes", flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize("ends", ["in order", "killed"])
+def test_an_output_that_another_process_writes_is_refused_until_it_ends(tmp_path, ends):
+    out = tmp_path / "new/out.npz"
+    command = [sys.executable, "-c", WRITER, str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "writes\n"
+        says = rf"^{out}: process {writer.pid} on {socket.gethostname()} writes it"
+        with pytest.raises(UserError, match=says), hold_outputs([tmp_path / "other", out]):
+            pytest.fail("two at once")
+        assert not (tmp_path / ".other.lock").exists()
+        writer.kill() if ends == "killed" else writer.stdin.close()
+        writer.wait()
+    with hold_outputs([out, tmp_path / "new/../new/out.npz"]):
+        out.touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "new", out]
+
+
+def test_a_command_that_makes_nothing_leaves_no_folder(tmp_path):
+    with hold_outputs([tmp_path / "a/b/out"]):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_left_to_the_command(tmp_path):
+    (tmp_path / "file").touch()
+    with hold_outputs([tmp_path / "file/out"]):
+        pass

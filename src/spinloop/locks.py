@@ -1,7 +1,7 @@
-"""Who makes which stage: a lock of the file system for each, and DVC's list of the paths in use.
+"""Who makes a stage or writes an output: locks of the file system, and DVC's list of the paths in use.
 
-A job holds `flock` on a file of its stage, which names its process and machine. The lock goes with the
-process and holds on all machines that share the folder.
+A job holds `flock` on a file of its stage, and a command on a file beside each of its outputs. The file names
+the process and its machine. The lock goes with the process and holds on all machines that share the folder.
 """
 
 import fcntl
@@ -10,13 +10,15 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 import psutil
+
+from spinloop.errors import UserError
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -35,12 +37,10 @@ def hold(root: Path, stage: str) -> Iterator[None]:
     while (file := _try_lock(path, "a+", fcntl.LOCK_EX)) is None:
         looks += 1
         if looks == 2:  # at the first look another process may only have looked, too
-            print(f"{stage}: waits: {_who(path)}", file=sys.stderr, flush=True)
+            print(f"{stage}: waits: {_who(path, 'makes')}", file=sys.stderr, flush=True)
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     with file:
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        file.flush()
+        _sign(file)
         try:
             yield
         finally:
@@ -54,6 +54,48 @@ def one_at_a_time(root: Path) -> Iterator[None]:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def hold_outputs(paths: Iterable[Path]) -> Iterator[None]:
+    """Keep other commands from writing the same files and folders.
+
+    Raises:
+        UserError: another process writes one of them; the message names it.
+    """
+    with ExitStack() as held:
+        for path in sorted({path.resolve() for path in paths}):
+            held.enter_context(_hold_output(path))
+        yield
+
+
+@contextmanager
+def _hold_output(path: Path) -> Iterator[None]:
+    lock = path.with_name(f".{path.name}.lock")
+    missing = [folder for folder in lock.parents if not folder.exists()]
+    file = None
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            file = _try_lock(lock, "a+", fcntl.LOCK_EX)
+            if file is None:
+                raise UserError(f"{path}: {_who(lock, 'writes')}; wait until it has ended")
+            with suppress(FileNotFoundError):  # its last owner has just removed it
+                if os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+                    break
+            file.close()
+        _sign(file)
+    except OSError:
+        pass  # a folder that cannot be written: the command says so
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if file is not None:
+                lock.unlink(missing_ok=True)
+                file.close()
+            for folder in missing:
+                folder.rmdir()
 
 
 def stages_running(root: Path, outputs: Mapping[str, Sequence[str]]) -> set[str]:
@@ -120,11 +162,17 @@ def _holder(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _who(path: Path) -> str:
+def _sign(file: IO[str]) -> None:
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    file.flush()
+
+
+def _who(path: Path, does: str) -> str:
     holder = _holder(path)
     if not holder:
-        return "another process makes it"
-    return f"process {holder['pid']} on {holder['host']} makes it; if that machine is gone, remove {path}"
+        return f"another process {does} it"
+    return f"process {holder['pid']} on {holder['host']} {does} it; if that machine is gone, remove {path}"
 
 
 def _runs_dvc(pid: int) -> bool:
