@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, get_type_hints
 import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 
-from spinloop.params.loader import load_yaml
+from spinloop.params.loader import load_yaml, overlay
 from spinloop.pipeline.dag import read_edges, read_pipeline
+from spinloop.pipeline.needs import needs_of
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -168,6 +170,20 @@ def test_every_section_of_the_parameters_is_read():
     sections = set(load_yaml(REPOSITORY / "params.yaml")) - {"needs"}  # read by `dag` alone
     read = {key.split(".")[0] for stage in STAGES.values() for key in listed_params(stage)}
     assert sections == read
+
+
+@pytest.mark.parametrize("preset", [None, *sorted((REPOSITORY / "params").glob("*.yaml"))], ids=str)
+def test_what_a_user_asks_for_all_stages_of_a_name_no_value_of_ours_outranks(preset, tmp_path):
+    values = load_yaml(REPOSITORY / "params.yaml")
+    if preset is not None:
+        overlay(values, load_yaml(preset), preset)
+    asked = {"threads": 3, "mem_mb": 7777, "runtime": 4321, "gpu": 2}
+    commands = {command_of(stage) for stage in STAGES.values()}
+    overlay(values, {"needs": dict.fromkeys(commands, asked)}, tmp_path)
+    YAML(typ="safe").dump({"needs": values["needs"]}, tmp_path / "params.yaml")
+    metas = {name: stage.meta or {} for name, stage in STAGES.items()}
+    needs = needs_of(metas, tmp_path / "params.yaml")
+    assert {name: need for name, need in needs.items() if need != asked} == {}
 
 
 def test_snakemake_has_the_edges_of_dvc(project, run, snakemake_edges):
