@@ -170,8 +170,8 @@ def test_both_runners_say_so_before_anything_runs(project, values, run, command)
 
 def test_reading_the_pipeline_does_not_load_pytorch():
     """Every job on a cluster reads it before its stage starts."""
-    modules = ("configuration", "dag", "locks", "user_files")
-    program = "".join(f"import spinloop.pipeline.{name}\n" for name in modules)
+    modules = ("pipeline.configuration", "pipeline.dag", "locks", "pipeline.user_files")
+    program = "".join(f"import spinloop.{name}\n" for name in modules)
     program += "import sys\nprint([name for name in ('torch', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
