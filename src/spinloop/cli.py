@@ -87,7 +87,8 @@ def add_command(name: str) -> None:
     def command(**options: Any) -> None:
         limit_threads(options.get("params", Path("params.yaml")))
         try:
-            with hold_outputs(path for name in written if (path := options[name]) is not None):
+            outputs = [path for name in written if (path := options[name]) is not None]
+            with hold_outputs(outputs if _speaks_for_all() else []):
                 run(**options)
         except KeyboardInterrupt:
             print("spinloop: interrupted; the same command resumes", file=sys.stderr)
@@ -95,6 +96,12 @@ def add_command(name: str) -> None:
 
     summary = (run.__doc__ or "").partition("\n\n")[0]
     app.command(name, short_help=summary)(command)
+
+
+def _speaks_for_all() -> bool:
+    """Whether this is the only process of the command, or the first of those that `torchrun` started."""
+    is_launched = "TORCHELASTIC_RUN_ID" in os.environ  # `torch.distributed`'s own rule, without its import
+    return not is_launched or os.environ["RANK"] == "0"
 
 
 def written_by(run: Callable[..., None]) -> list[str]:
