@@ -1,5 +1,6 @@
 """Pickles of plain values, of SMPL (with stand-ins for chumpy and old scipy), and harmful ones."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -51,6 +52,8 @@ def test_plain_values_and_arrays_come_back(tmp_path, protocol):
         assert mine.dtype == theirs.dtype
     for key in ("valid", "fortran", "objects", "number"):
         np.testing.assert_array_equal(loaded[key], value[key])
+    loaded["poses"][0][:] = loaded["valid"][:] = 0  # arrays are nobody else's
+    assert loaded["fortran"].flags.f_contiguous
     assert loaded["words"] == value["words"]
 
 
@@ -77,13 +80,6 @@ def test_a_pickle_that_calls_a_function_is_refused_by_name(tmp_path, function):
     assert not mark.exists()
 
 
-def test_a_pickle_cannot_change_what_it_may_call(tmp_path):
-    path = tmp_path / "file.pkl"
-    path.write_bytes(b"\x80\x02c_codecs\nencode\n(N}U\x05_callcnumpy\nndarray\nstb.")
-    with pytest.raises(UserError, match="sets the state of a function"):
-        load_pickle(path, "get it again")
-
-
 def test_every_truncation_is_one_clear_line(tmp_path):
     data = pickle.dumps({"poses": [np.arange(12.0).reshape(3, 4)], "sequence": "a"}, protocol=2)
     path = tmp_path / "file.pkl"
@@ -99,12 +95,6 @@ def test_every_truncation_is_one_clear_line(tmp_path):
 def test_an_absent_file_names_the_cure(tmp_path):
     with pytest.raises(UserError, match="no such file; get it again"):
         load_pickle(tmp_path / "file.pkl", "get it again")
-
-
-def test_a_caller_may_allow_more_names(tmp_path):
-    path = _write(tmp_path, _Runs(print, 3))
-    known = {(module, "print"): lambda number: number + 1 for module in ("__builtin__", "builtins")}
-    assert load_pickle(path, "get it again", known) == 4
 
 
 @contextmanager
@@ -233,23 +223,6 @@ def test_other_classes_of_chumpy_are_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        b"cchumpy.ch\nCh\n}S'array'\nNsb.",  # sets the state of the class itself
-        b"ccopy_reg\n_reconstructor\n}S'_call'\nNsb.",  # changes a known function
-        b"ccopy_reg\n_reconstructor\n(cnumpy\nndarray\nc__builtin__\nobject\nNtR.",
-        b"c__builtin__\nobject\n}S'x'\nNsb.",
-    ],
-)
-def test_what_is_known_cannot_be_changed(tmp_path, text):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(text)
-    with pytest.raises(UserError, match=r"a\.pkl: (not a readable pickle|expected a dictionary)"):
-        load_arrays(path)
-    test_chumpy_arrays_give_their_stored_value(tmp_path, 2)
-
-
-@pytest.mark.parametrize(
     ("names", "build"),
     [
         (("chumpy.ch.Ch",), lambda ch: _instance(ch)),
@@ -281,6 +254,48 @@ def test_a_sparse_matrix_with_indices_out_of_range_is_refused(tmp_path):
 def test_something_else_than_a_dictionary_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a dictionary of arrays, found list"):
         load_arrays(_dump(tmp_path / "a.pkl", [1, 2], 2))
+
+
+GADGETS = Path(__file__).parent / "hostile" / "gadgets.py"
+
+
+def test_no_gadget_gets_further_than_a_line(tmp_path):
+    """340 pickles, in a process with the fault handler, little memory, and no mercy for a crash."""
+    command = [sys.executable, "-X", "faulthandler", str(GADGETS), str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout)
+    assert len(result["said"]) > 300
+    for name, lines in result["said"].items():
+        for line in lines:
+            assert line.startswith(str(tmp_path)), (name, line)
+            assert "\n" not in line
+            assert len(line) < 500, (name, line)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pkl"}
+    assert result["grown_kb"] < 200_000
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f4", "<i2", ">u8", "?", "<c16", "S7", "<U3", ">U3", "<f2"])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_arrays_of_every_type_come_back_in_the_machines_byte_order(tmp_path, kind, protocol):
+    value = np.arange(60).reshape(3, 4, 5).astype(kind)
+    scalar = value[1, 2, 3]
+    array, number, empty = load_pickle(_write(tmp_path, (value, scalar, value[:0]), protocol), "get it again")
+    np.testing.assert_array_equal(array, value)
+    assert array.dtype == value.dtype.newbyteorder("=")
+    assert number == scalar
+    assert empty.shape == (0, 4, 5)
+
+
+def test_one_array_under_two_keys_is_one_array_and_shared_bytes_are_two(tmp_path):
+    one = np.arange(3000.0)
+    loaded = load_pickle(_write(tmp_path, {"a": one, "b": [one]}, 2), "get it again")
+    assert loaded["a"] is loaded["b"][0]
+    data = pickle.dumps((one, one.reshape(50, 60)), 5)
+    (tmp_path / "file.pkl").write_bytes(data)
+    first, second = load_pickle(tmp_path / "file.pkl", "get it again")
+    first[0] = 7
+    assert second[0, 0] == 0
 
 
 @given(cut=st.floats(0, 0.999), protocol=st.sampled_from([0, 2, 4]))

@@ -1,228 +1,47 @@
 """Reading the pickles that datasets and body models are published as, without running anything in them.
 
-A pickle is a program: it names functions and has them called. `load_pickle` knows the names that rebuild
-containers, numbers, text and numpy arrays, and refuses every other name before anything is called.
-`load_arrays` reads SMPL's files too. SMPL 1.0 was published as Python 2 pickles with arrays of chumpy and
-scipy; classes of this module stand in for theirs, keep the stored state and return the array in it.
+`files.pickle_program` calls nothing; what comes out are plain values, and records of what would have been
+called. This module makes arrays of the records that describe some, from bytes that fit type and shape, and
+refuses other names. SMPL 1.0 was published with arrays of chumpy and scipy, whose records hold the array.
 """
 
-import pickle
-from collections.abc import Callable, Iterable, Mapping
+import math
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from spinloop.errors import UserError
 from spinloop.files import reading
+from spinloop.files.arrays import array_of_bytes
+from spinloop.files.pickle_program import Blob, Made, Name, PickleFault, UnknownName, run_program
 
-Name = tuple[str, str]
-
-
-class Sealed:
-    """A function that a pickle may call but cannot change: pickles can set attributes of what they name."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_call", call)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise pickle.UnpicklingError(f"it sets {name!r} on a function")
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("it sets the state of a function")
-
-    def __call__(self, *arguments: object) -> Any:
-        """What the pickle's REDUCE does."""
-        return self._call(*arguments)
+_FIX = "get the file from its publisher again"
+_MAX_DEPTH = 50
+_VALUE_BYTES = 16
+_SLACK_BYTES = 1 << 24
+_DTYPE = re.compile(r"(b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|[SU]\d{1,7})")
+_OBJECT = re.compile(r"O[48]?")
 
 
-def _encode(text: object, encoding: object) -> bytes:
-    """Python 3 writes the bytes of Python 2's protocol as text; no other codec is of use here."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError(f"_codecs.encode with {encoding!r}")
-    return text.encode("latin1")
-
-
-def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
-    """The empty array whose shape, type and bytes follow in the pickle."""
-    if kind is not np.ndarray:
-        raise pickle.UnpicklingError(f"an array of class {kind!r}")
-    return np.ndarray.__new__(np.ndarray, (0,), np.uint8)
-
-
-def _scalar(dtype: object, value: bytes) -> Any:
-    if not isinstance(dtype, np.dtype) or dtype.hasobject:
-        raise pickle.UnpicklingError(f"a number of type {dtype!r}")
-    return np.frombuffer(value, dtype=dtype, count=1)[0]
-
-
-def _from_buffer(data: Any, dtype: object, shape: Any, order: Any) -> np.ndarray:
-    """Protocol 5 hands the bytes over as they are."""
-    if not isinstance(dtype, np.dtype) or dtype.hasobject:
-        raise pickle.UnpicklingError(f"an array of type {dtype!r}")
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
-
-
-_ARRAYS: dict[Name, Callable[..., Any]] = {
-    ("_codecs", "encode"): Sealed(_encode),
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): Sealed(_reconstruct) for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): Sealed(_scalar) for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): Sealed(_from_buffer) for core in ("core", "_core")},
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    def __init__(self, stream: IO[bytes], path: Path, known: Mapping[Name, Any]) -> None:
-        super().__init__(stream, encoding="latin1")
-        self._path, self._known = path, known
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        if (module, name) not in self._known:
-            raise UserError(
-                f"{self._path}: the pickle asks for {module}.{name}, which is no plain array; refused, "
-                "nothing of it was run: get the file from its publisher again"
-            )
-        return self._known[module, name]
-
-
-def load_pickle(path: Path, fix: str, classes: Mapping[Name, Any] | None = None) -> Any:
-    """Rebuild the containers, numbers, words and numpy arrays of a pickle.
+def load_pickle(path: Path, fix: str) -> Any:
+    """The containers, numbers, words and numpy arrays of a pickle.
 
     Args:
         path: the file; Python 2's pickles are read too, their words as latin1.
         fix: what the user should do if the file is absent or damaged.
-        classes: (module, name) of further things that the pickle may name → what takes their place. It is
-            called with what the pickle says, so it must check its arguments (wrap functions in `Sealed`).
+
+    Returns:
+        Arrays are writable and nobody else's; arrays of objects are lists; sets are tuples.
 
     Raises:
-        UserError: the file is absent, truncated or no pickle, or it names something that is not known here
-            (the name is in the message).
+        UserError: the file is absent, truncated or no pickle, names something that is no array (the name is
+            in the message), or holds far more than its size allows.
     """
-    known = {**_ARRAYS, **(classes or {})}
-    with reading(path, "a readable pickle", fix), path.open("rb") as stream:
-        return _ArraysOnly(stream, path, known).load()
-
-
-_FIX = "get the file from its publisher again"
-
-
-class _Stored:
-    """Holds what a pickle says about an object; does nothing with it."""
-
-    __slots__ = ("state",)
-    state: Mapping[str, Any]
-
-    def __new__(cls) -> "_Stored":
-        stored = super().__new__(cls)
-        stored.state = {}
-        return stored
-
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, dict):
-            raise TypeError("the state of an array is not a dictionary")
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        """The value.
-
-        Raises:
-            ValueError: the state does not hold one.
-        """
-        raise NotImplementedError
-
-    def _part(self, key: str) -> np.ndarray:
-        value = self.state.get(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-            raise ValueError(f"no array of numbers under {key!r}")
-        return value
-
-
-class _ChumpyArray(_Stored):
-    """`chumpy.ch.Ch`: its value is `x`."""
-
-    __slots__ = ()
-
-    def array(self) -> np.ndarray:
-        return self._part("x")
-
-
-class _ChumpySelect(_Stored):
-    """`chumpy.reordering.Select`: entries `idxs` of the array `a`, in `preferred_shape`."""
-
-    __slots__ = ()
-
-    def array(self) -> np.ndarray:
-        source, shape = self.state.get("a"), self.state.get("preferred_shape")
-        if isinstance(source, _ChumpyArray):
-            source = source.array()
-        if not isinstance(source, np.ndarray):
-            raise ValueError("a selection from something that is not an array")
-        chosen = source.ravel()[self._part("idxs")]
-        return chosen if shape is None else chosen.reshape(shape)
-
-
-class _Compressed(_Stored):
-    """A compressed sparse matrix of scipy."""
-
-    __slots__ = ()
-    kind: type = sparse.csc_matrix
-
-    def array(self) -> np.ndarray:
-        shape = self.state.get("_shape", self.state.get("shape"))
-        parts = tuple(self._part(key) for key in ("data", "indices", "indptr"))
-        matrix = self.kind(parts, shape=shape)
-        matrix.check_format(full_check=True)
-        return matrix.toarray()
-
-
-class _CompressedRows(_Compressed):
-    __slots__ = ()
-    kind = sparse.csr_matrix
-
-
-class _Coordinates(_Stored):
-    """A sparse matrix of scipy as a list of entries."""
-
-    __slots__ = ()
-
-    def array(self) -> np.ndarray:
-        shape = self.state.get("_shape", self.state.get("shape"))
-        coordinates = self.state.get("coords") or (self._part("row"), self._part("col"))
-        return sparse.coo_matrix((self._part("data"), coordinates), shape=shape).toarray()
-
-
-def _make_stored(kind: object, base: object, state: object) -> _Stored:
-    """What Python 2's older protocols call to make an object."""
-    if not (isinstance(kind, type) and issubclass(kind, _Stored)) or base is not object or state is not None:
-        raise TypeError("it makes an object of a class that is no array")
-    return kind()
-
-
-def _collect(items: Iterable[object] = ()) -> tuple[object, ...]:
-    """Chumpy's bookkeeping holds sets; their content is of no use."""
-    return tuple(items)
-
-
-_SPARSE = {"csc": _Compressed, "csr": _CompressedRows, "coo": _Coordinates}
-_CLASSES: dict[Name, Any] = {
-    ("chumpy.ch", "Ch"): _ChumpyArray,
-    ("chumpy", "Ch"): _ChumpyArray,
-    ("chumpy.reordering", "Select"): _ChumpySelect,
-    **{(module, "_reconstructor"): Sealed(_make_stored) for module in ("copy_reg", "copyreg")},
-    **{(module, "object"): object for module in ("__builtin__", "builtins")},
-    **{(module, "set"): Sealed(_collect) for module in ("__builtin__", "builtins")},
-    **{
-        (f"scipy.sparse.{prefix}{form}", f"{form}_{suffix}"): stand_in
-        for form, stand_in in _SPARSE.items()
-        for prefix in ("", "_")
-        for suffix in ("matrix", "array")
-    },
-}
+    return _load(path, fix, _ARRAYS)
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
@@ -235,19 +54,294 @@ def load_arrays(path: Path) -> dict[str, Any]:
         numpy arrays and whatever else the dictionary holds (words, numbers).
 
     Raises:
-        UserError: the file is absent, truncated, names a class that is no array (the class is in the
-            message), holds an array that is none, or is no dictionary.
+        UserError: see `load_pickle`; an array is none, or the file holds no dictionary.
     """
-    content = load_pickle(path, _FIX, _CLASSES)
+    content = _load(path, _FIX, _ARRAYS | _SMPL)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a dictionary of arrays, found {type(content).__name__}; {_FIX}")
-    return {str(key): _plain(path, str(key), value) for key, value in content.items()}
+    return {str(key): value for key, value in content.items()}
 
 
-def _plain(path: Path, key: str, value: object) -> Any:
-    if not isinstance(value, _Stored):
+def _load(path: Path, fix: str, makers: Mapping[tuple[str, str], "_Maker"]) -> Any:
+    with reading(path, "a readable pickle", fix):
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            try:
+                root, _ = run_program(stream, size, lambda module, name: (module, name) in makers)
+            except UnknownName as error:
+                raise UserError(
+                    f"{path}: the pickle asks for {error}, which is no plain array; refused, "
+                    "nothing of it was run: get the file from its publisher again"
+                ) from None
+        values = Values(size, makers)
+        if not isinstance(root, dict):
+            return values.plain(root)
+        content: dict[Any, Any] = {}
+        for key, value in root.items():
+            try:
+                content[key] = values.plain(value)
+            except (ValueError, TypeError, IndexError, OverflowError) as error:
+                raise UserError(f"{path}: {str(key)[:80]}: not a stored array ({error}); {fix}") from None
+        return content
+
+
+class Values:
+    """Makes plain values of the records of one pickle.
+
+    The content is bounded by the file's size: a list may stand in a pickle many times for few bytes.
+    """
+
+    def __init__(self, size: int, makers: Mapping[tuple[str, str], "_Maker"]) -> None:
+        self._left = _SLACK_BYTES + _VALUE_BYTES * size
+        self._makers = makers
+        self._made: dict[int, tuple[Made, Any]] = {}
+        """By the record's address, which is its own as long as the record is kept here too."""
+
+    def charge(self, count: int) -> None:
+        """Count bytes that a value takes.
+
+        Raises:
+            PickleFault: more than the size of the file allows.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise PickleFault("it claims far more content than its size allows")
+
+    def plain(self, value: Any, depth: int = 0) -> Any:
+        """The value that a record describes; containers hold plain values again.
+
+        Raises:
+            PickleFault: it describes none, or containers are nested too deep.
+        """
+        self.charge(_VALUE_BYTES)
+        if depth > _MAX_DEPTH:
+            raise PickleFault(f"containers nested more than {_MAX_DEPTH} deep")
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str | bytes | Blob):
+            data = (
+                _text(value) if isinstance(value, str) or getattr(value, "is_text", False) else _bytes(value)
+            )
+            self.charge(len(data))
+            return data
+        if isinstance(value, list | tuple):
+            return type(value)(self.plain(item, depth + 1) for item in value)
+        if isinstance(value, dict):
+            return {key: self.plain(item, depth + 1) for key, item in value.items()}
+        if not isinstance(value, Made):
+            raise PickleFault(f"{value} in place of a value" if isinstance(value, Name) else "no plain value")
+        if id(value) not in self._made:
+            make = self._makers[value.maker.module, value.maker.name]
+            self._made[id(value)] = value, make(self, value, depth + 1)
+        made = self._made[id(value)][1]
+        self.charge(made.nbytes if isinstance(made, np.ndarray) else 0)
+        return made
+
+    def array_of(self, data: Any, dtype: np.dtype, shape: tuple[int, ...], is_fortran: bool) -> np.ndarray:
+        """An array of bytes whose number fits."""
+        if isinstance(data, Made):
+            data = self.plain(data)
+        is_free = isinstance(data, Blob) and not data.is_taken
+        if isinstance(data, Blob):
+            raw, data.is_taken = data.data, True
+        else:
+            raw = np.frombuffer(_bytes(data), np.uint8)
+        if not is_free:
+            self.charge(raw.size)
+            raw = raw.copy()
+        return array_of_bytes(raw, dtype, shape, is_fortran)
+
+    def numbers(self, state: Any, key: str, depth: int) -> np.ndarray:
+        """The array of numbers under a key of an object's state."""
+        value = self.plain(state[key], depth) if isinstance(state, dict) and key in state else None
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+            raise PickleFault(f"no array of numbers under {key!r}")
         return value
-    try:
-        return value.array()
-    except (ValueError, TypeError, IndexError) as error:
-        raise UserError(f"{path}: {key}: not a stored array ({error}); {_FIX}") from None
+
+
+_Maker = Callable[[Values, Made, int], Any]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else value.data.tobytes().decode("latin1")
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, Blob):
+        return value.data.tobytes()
+    if isinstance(value, str):  # Python 2 has one type for words and bytes
+        return value.encode("latin1")
+    if not isinstance(value, bytes):
+        raise PickleFault("no bytes where an array's are expected")
+    return value
+
+
+def _parts(value: Any, *counts: int) -> tuple[Any, ...]:
+    if not isinstance(value, tuple) or len(value) not in counts:
+        raise PickleFault("an array with parts missing or too many")
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if (
+        not isinstance(value, tuple)
+        or len(value) > 32
+        or not all(type(side) is int and 0 <= side < 2**40 for side in value)
+    ):
+        raise PickleFault("a shape that is none")
+    return value
+
+
+def _dtype(value: Any, is_plain: bool = False) -> Any:
+    """The type of an array's entries; None for objects. Its byte order is all that a state may say."""
+    if not isinstance(value, Made) or str(value.maker) != "numpy.dtype" or value.items:
+        raise PickleFault("an array without a type")
+    code = _parts(value.arguments, 1, 2, 3)[0]
+    order, size = "|", -1
+    if value.state is not None:
+        state = _parts(value.state, 8, 9)
+        order, size = state[1], state[5]
+        if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+            raise PickleFault("a type that is changed")
+    if isinstance(code, str) and _OBJECT.fullmatch(code) and not is_plain:
+        return None
+    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+        raise PickleFault(f"entries of type {str(code)[:40]!r}")
+    dtype = np.dtype(code).newbyteorder("=" if order == "|" else order)
+    if size not in (-1, dtype.itemsize):
+        raise PickleFault("a type that is changed")
+    return dtype
+
+
+def _encode(values: Values, made: Made, depth: int) -> bytes:
+    """Python 3 writes the bytes of Python 2's protocols as text; no other codec is of use here."""
+    text, codec = _parts(made.arguments, 2)
+    if not isinstance(text, str) or codec != "latin1":
+        raise PickleFault("a word that is no bytes")
+    values.charge(len(text))
+    return text.encode("latin1")
+
+
+def _container(values: Values, made: Made, depth: int) -> Any:
+    """A set, as a tuple, and the empty bytes that Python 3 writes so by Python 2's protocols."""
+    parts = values.plain(_parts(made.arguments, 0, 1), depth)
+    return b"" if made.maker.name == "bytes" and not parts else tuple(*parts)
+
+
+def _reconstruct(values: Values, made: Made, depth: int) -> Any:
+    kind = _parts(made.arguments, 3)[0]
+    if not isinstance(kind, Name) or str(kind) != "numpy.ndarray":
+        raise PickleFault(f"an array of class {kind}")
+    shape, dtype, is_fortran, data = _parts(made.state, 4, 5)[-4:]
+    shape, dtype = _shape(shape), _dtype(dtype)
+    if dtype is not None:
+        return values.array_of(data, dtype, shape, is_fortran is True or is_fortran == 1)
+    if len(shape) != 1 or not isinstance(data, list) or len(data) != shape[0]:
+        raise PickleFault("an array of objects that is no list")
+    return values.plain(data, depth)
+
+
+def _scalar(values: Values, made: Made, depth: int) -> Any:
+    dtype, data = _parts(made.arguments, 2)
+    return values.array_of(data, _dtype(dtype, is_plain=True), (), is_fortran=False)[()]
+
+
+def _from_buffer(values: Values, made: Made, depth: int) -> np.ndarray:
+    """Protocol 5 hands the bytes over as they are."""
+    data, dtype, shape, order = _parts(made.arguments, 4)
+    return values.array_of(data, _dtype(dtype, is_plain=True), _shape(shape), order == "F")
+
+
+def _refused(values: Values, made: Made, depth: int) -> Any:
+    raise PickleFault(f"a call of {made.maker}")
+
+
+_ARRAYS: dict[tuple[str, str], _Maker] = {
+    ("_codecs", "encode"): _encode,
+    **{(module, "bytes"): _container for module in ("__builtin__", "builtins")},
+    ("numpy", "ndarray"): _refused,
+    ("numpy", "dtype"): _refused,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+}
+
+
+def _chumpy_array(values: Values, made: Made, depth: int) -> np.ndarray:
+    """`chumpy.ch.Ch`: its value is `x`."""
+    return values.numbers(made.state, "x", depth)
+
+
+def _chumpy_select(values: Values, made: Made, depth: int) -> np.ndarray:
+    """`chumpy.reordering.Select`: entries `idxs` of the array `a`, in `preferred_shape`."""
+    source, chosen = values.numbers(made.state, "a", depth), values.numbers(made.state, "idxs", depth)
+    shape = made.state.get("preferred_shape")
+    if chosen.dtype.kind not in "iu" or (chosen.size and not 0 <= chosen.min() <= chosen.max() < source.size):
+        raise PickleFault("a selection of entries that the array does not have")
+    values.charge(chosen.size * source.itemsize)
+    picked = source.ravel()[chosen]
+    if shape is None:
+        return picked
+    if math.prod(_shape(shape)) != picked.size:
+        raise PickleFault(f"{picked.size} entries for shape {shape}")
+    return picked.reshape(shape)
+
+
+def _sparse(values: Values, made: Made, depth: int) -> np.ndarray:
+    """A sparse matrix of scipy, dense."""
+    form, state = made.maker.name[:3], made.state
+    if not isinstance(state, dict):
+        raise PickleFault("a sparse matrix without its parts")
+    shape = _shape(state.get("_shape", state.get("shape")))
+    if len(shape) != 2:
+        raise PickleFault(f"a sparse matrix of shape {shape}")
+    data = values.numbers(state, "data", depth)
+    values.charge(math.prod(shape) * data.itemsize)
+    if form == "coo":
+        pair = state.get("coords")
+        if pair is not None and (not isinstance(pair, tuple) or len(pair) != 2):
+            raise PickleFault("a sparse matrix without its coordinates")
+        named = {"row": pair[0], "col": pair[1]} if pair is not None else state
+        places = [_whole_numbers(values.numbers(named, key, depth)) for key in ("row", "col")]
+        return sparse.coo_matrix((data, (places[0], places[1])), shape=shape).toarray()
+    places = [_whole_numbers(values.numbers(state, key, depth)) for key in ("indices", "indptr")]
+    kind = sparse.csc_matrix if form == "csc" else sparse.csr_matrix
+    matrix = kind((data, places[0], places[1]), shape=shape)
+    matrix.check_format(full_check=True)
+    return matrix.toarray()
+
+
+def _whole_numbers(array: np.ndarray) -> np.ndarray:
+    """Indices in a type that scipy does not have to convert, one-dimensional and not negative."""
+    if (
+        array.dtype.kind not in "iu"
+        or array.ndim != 1
+        or (array.size and not 0 <= array.min() <= array.max() < 2**31)
+    ):
+        raise PickleFault("indices that are no whole numbers")
+    return array.astype(np.int32)
+
+
+def _reconstructor(values: Values, made: Made, depth: int) -> Any:
+    """What Python 2's older protocols call to make an object."""
+    kind, base, state = _parts(made.arguments, 3)
+    is_object = isinstance(base, Name) and base.name == "object"
+    if not isinstance(kind, Name) or not is_object or state is not None:
+        raise PickleFault("an object of a class that is no array")
+    return values.plain(Made(kind, (), made.state), depth)
+
+
+_SMPL: dict[tuple[str, str], _Maker] = {
+    ("chumpy.ch", "Ch"): _chumpy_array,
+    ("chumpy", "Ch"): _chumpy_array,
+    ("chumpy.reordering", "Select"): _chumpy_select,
+    **{(module, "_reconstructor"): _reconstructor for module in ("copy_reg", "copyreg")},
+    **{(module, "object"): _refused for module in ("__builtin__", "builtins")},
+    **{(module, "set"): _container for module in ("__builtin__", "builtins")},
+    **{
+        (f"scipy.sparse.{prefix}{form}", f"{form}_{suffix}"): _sparse
+        for form in ("csc", "csr", "coo")
+        for prefix in ("", "_")
+        for suffix in ("matrix", "array")
+    },
+}
