@@ -23,6 +23,9 @@ from spinloop.regression.hmr import BatchShare, Hmr, Prediction
 
 T = TypeVar("T")
 _BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
+# Python's references to the groups of this process. Were `DistributedDataParallel`'s the last one, gloo would be
+# torn down under Python's lock (GIL), for which its thread may wait: a rare, endless wait at the end.
+_groups: list[Any] = []
 
 
 class ProcessGroup:
@@ -101,6 +104,7 @@ def join_process_group(device: str) -> Iterator[ProcessGroup]:
     if device == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group(_BACKENDS[device])
+    _groups.append(dist.group.WORLD)
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size(), own)
     finally:
