@@ -23,7 +23,7 @@ from spinloop.regression.hmr import BatchShare, Hmr, Prediction
 
 T = TypeVar("T")
 _BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
-# Python's references to the groups of this process. Were `DistributedDataParallel`'s the last one, gloo would be
+# References to the groups of this process. Were that of `DistributedDataParallel` the last one, gloo would be
 # torn down under Python's lock (GIL), for which its thread may wait: a rare, endless wait at the end.
 _groups: list[Any] = []
 
