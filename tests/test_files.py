@@ -12,7 +12,6 @@ import torch
 from spinloop.errors import UserError, reason_of
 from spinloop.files import (
     atomic,
-    fingerprint,
     read_json,
     read_npy,
     read_npz,
@@ -176,20 +175,3 @@ def test_a_disk_that_fails_is_not_called_a_damaged_file(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(OSError, match="Input/output"):
         read_weights(tmp_path / "net.pt", "delete it")
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    paths = [tmp_path / name for name in ("a.h5", "b.parquet")]
-    for path in paths:
-        path.write_bytes(path.name.encode())
-    return paths
-
-
-def test_fingerprint_follows_params_content_and_order(inputs):
-    base = fingerprint({"seed": 0}, inputs)
-    assert base == fingerprint({"seed": 0}, inputs)
-    assert base != fingerprint({"seed": 1}, inputs)
-    assert base != fingerprint({"seed": 0}, inputs[::-1])
-    inputs[1].write_bytes(b"b.parquex")
-    assert base != fingerprint({"seed": 0}, inputs)

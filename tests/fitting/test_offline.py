@@ -16,6 +16,7 @@ from spinloop.fitting.offline import (
 )
 from spinloop.keypoints.merge import KEYPOINTS
 from spinloop.params.fitting import FitInitialParams, LiftedStartParams
+from spinloop.resume import MadeFrom, State
 from spinloop.tables.fits import STATUSES, BestFit, FitStore
 from spinloop.tables.table import save_table
 
@@ -92,12 +93,15 @@ def test_a_stopped_run_resumes_and_gives_the_same_fits(fitter, table, rules, tmp
     def batches():
         return keypoint_batches(table, range(12), 5)
 
-    whole = FitStore.join(list(finished_batches(tmp_path / "whole", batches(), fit)))
-    stopped = finished_batches(tmp_path / "stopped", batches(), fit)
+    whole = FitStore.join(
+        list(finished_batches(State(tmp_path / "whole", MadeFrom({}), "fit"), batches(), fit))
+    )
+    state = State(tmp_path / "stopped", MadeFrom({}), "fit")
+    stopped = finished_batches(state, batches(), fit)
     next(stopped)
     stopped.close()
     calls.clear()
-    resumed = FitStore.join(list(finished_batches(tmp_path / "stopped", batches(), fit)))
+    resumed = FitStore.join(list(finished_batches(state, batches(), fit)))
     assert [len(ids) for ids in calls] == [5, 2]
     assert all(torch.equal(resumed.state_dict()[name], part) for name, part in whole.state_dict().items())
 

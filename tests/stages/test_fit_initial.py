@@ -1,6 +1,9 @@
 """The offline fits as commands: parts, resumption, joining."""
 
+import shutil
+
 import pytest
+from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.fitting import offline
@@ -15,7 +18,8 @@ def _inputs(world):
 
 def _fit_part(world, shard, out, **more):
     keypoints, state = world / "keypoints.parquet", world / ".state"
-    fit_initial.run(**_inputs(world), keypoints=keypoints, out=out, shard=shard, state=state, **more)
+    arguments = {**_inputs(world), **more}
+    fit_initial.run(**arguments, keypoints=keypoints, out=out, shard=shard, state=state)
 
 
 def test_parts_join_to_the_whole_split_and_leave_no_state(world, tmp_path):
@@ -29,7 +33,9 @@ def test_parts_join_to_the_whole_split_and_leave_no_state(world, tmp_path):
     assert not any((world / ".state").rglob("*.h5"))
 
 
-def test_a_stopped_part_resumes_and_gives_the_same_file(world, tmp_path, monkeypatch):
+@pytest.fixture
+def stopped(world, tmp_path, monkeypatch):
+    """Part 1 has stopped at its second batch; the batches fitted so far, and what the whole part is."""
     _fit_part(world, 1, tmp_path / "1.h5")
     whole = (tmp_path / "1.h5").read_bytes()
     real, calls = offline.fit_batch, []
@@ -45,9 +51,39 @@ def test_a_stopped_part_resumes_and_gives_the_same_file(world, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         _fit_part(world, 1, tmp_path / "1.h5")
     assert not (tmp_path / "1.h5").exists()
+    yield calls, whole
+    shutil.rmtree(world / ".state")
+
+
+def test_a_stopped_part_resumes_and_gives_the_same_file(world, tmp_path, stopped):
+    calls, whole = stopped
     _fit_part(world, 1, tmp_path / "1.h5")
     assert len(calls) == 3
     assert (tmp_path / "1.h5").read_bytes() == whole
+
+
+def test_a_damaged_batch_is_fitted_again_and_kept_aside(world, tmp_path, stopped, capfd):
+    calls, whole = stopped
+    (batch,) = (world / ".state").rglob("000000.h5")
+    batch.write_bytes(batch.read_bytes()[:700])
+    _fit_part(world, 1, tmp_path / "1.h5")
+    assert len(calls) == 4
+    assert (tmp_path / "1.h5").read_bytes() == whole
+    assert "000000.h5: damaged (" in "".join(capfd.readouterr())
+    assert len(list((world / ".state").rglob("*.damaged-1/000000.h5"))) == 1
+
+
+def test_other_values_of_the_fits_are_refused_by_name(world, tmp_path, stopped):
+    yaml = YAML(typ="safe")
+    params = yaml.load(world / "params.yaml")
+    params["fitting"]["sigma_px"] *= 2
+    params["fit_initial"]["lifted_start"]["n_iterations"] += 1  # not of this start
+    yaml.dump(params, tmp_path / "params.yaml")
+    with pytest.raises(
+        UserError, match=r"other values: fitting\.sigma_px: \S+ → \S+; its state is now .*old-1"
+    ):
+        _fit_part(world, 1, tmp_path / "1.h5", params=tmp_path / "params.yaml")
+    assert len(list((world / ".state").rglob("*.old-1/000000.h5"))) == 1
 
 
 def test_a_part_that_does_not_exist_is_refused(world, tmp_path):

@@ -1,9 +1,12 @@
 """The lifter's stage: a stopped run resumes and writes the same file."""
 
 import json
+import shutil
 
 import pytest
+from ruamel.yaml import YAML
 
+from spinloop.errors import UserError
 from spinloop.lifting.network import load_lifter
 from spinloop.lifting.training import LifterTraining
 from spinloop.params.loader import load_yaml
@@ -38,6 +41,14 @@ def test_a_stopped_run_resumes_and_writes_the_same_file(toy, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         train_lifter.run(**toy, **outputs)
     assert not outputs["out"].exists()
+    path = tmp_path / "params.yaml"
+    longer = load_yaml(toy["params"])
+    longer["lifter"].update(n_steps=7, checkpoint_every=50)
+    YAML(typ="safe").dump(longer, path)
+    shutil.copytree(outputs["state"], tmp_path / "other_state")
+    reason = r"other values: lifter\.n_steps: 6 → 7 \(the learning rate of every step was planned .*old-1"
+    with pytest.raises(UserError, match=reason):
+        train_lifter.run(**{**toy, **outputs, "params": path, "state": tmp_path / "other_state"})
     seen = []
     monkeypatch.setattr(LifterTraining, "batch", lambda self, *a: (seen.append(a[:2]), real(self, *a))[1])
     train_lifter.run(**toy, **outputs)

@@ -29,9 +29,10 @@ from spinloop.params.training import (
     TrainParams,
 )
 from spinloop.regression.hmr import Hmr, mean_from_prior
+from spinloop.resume import MadeFrom
 from spinloop.tables.fits import FitStore
 from spinloop.training.batches import Batch, BatchLoader, make_batch
-from spinloop.training.checkpoint import Checkpoint
+from spinloop.training.checkpoint import TrainingCheckpoint
 from spinloop.training.data import MixtureSampler, Split
 from spinloop.training.distributed import ProcessGroup, TrainableNetwork
 from spinloop.training.loop import TrainingRun, weights_generator
@@ -274,7 +275,7 @@ def make_run(stick_body, prior, people, fitter, train_params, tmp_path) -> Calla
         return TrainingRun(
             context=context,
             loader=BatchLoader(splits, sampler, params.augmentation, sizes, processes),
-            checkpoint=Checkpoint(tmp_path / state, "test"),
+            checkpoint=TrainingCheckpoint(tmp_path / state, MadeFrom({}), "test"),
             history=History(params.history_every),
             monitor=Monitor(tmp_path / state / "monitor", monitor, BodyModel(stick_body)),
         )

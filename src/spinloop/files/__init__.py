@@ -99,22 +99,6 @@ def sha256_of_files(paths: Iterable[Path]) -> str:
     return sha256_of(" ".join(sha256_of(path) for path in paths).encode())
 
 
-def fingerprint(settings: Any, files: Iterable[Path]) -> str:
-    """Digest (64 digits) of settings and of the contents of files: same digest, same results.
-
-    Args:
-        settings: JSON-like values.
-        files: in an order that matters.
-    """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in files:
-        digest.update(b"\0")
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
 def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """Parse a JSON file.
 

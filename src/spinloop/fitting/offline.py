@@ -1,10 +1,10 @@
 """Fits of a whole split, one batch at a time; a stopped run resumes.
 
-Each finished batch is a file in a folder of state, which is named after everything that decides the fits; the
-same command finds it there. Parts of a split are joined on disk, so that no more than one part is in memory.
+Each finished batch is a file in a folder of state (`resume.State`), where the same command finds it. Parts of
+a split are joined on disk, so that no more than one part is in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.geometry.crop import crop_keypoints
 from spinloop.keypoints.merge import KEYPOINTS
-from spinloop.params.fitting import FitInitialParams
+from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.progress import say
+from spinloop.resume import MadeFrom, State, named_values
 from spinloop.tables.fits import FIELDS, STATUSES, FitResult, FitStore, StoredFit
 from spinloop.tables.table import iterate_table
 
@@ -85,20 +87,68 @@ def fit_batch(
 
 
 def finished_batches(
-    folder: Path, batches: Iterator[KeypointBatch], fit: Callable[[KeypointBatch], FitStore]
+    state: State, batches: Iterator[KeypointBatch], fit: Callable[[KeypointBatch], FitStore]
 ) -> Iterator[FitStore]:
-    """Each batch's fits, made now or found in the folder.
+    """Each batch's fits, made now or found in the state.
 
     Args:
-        folder: of the state, named by `files.fingerprint`; what is in it is not checked.
+        state: in use.
         batches: all batches, in the same order at every call.
-        fit: makes the fits of a batch that is not there yet.
+        fit: makes the fits of a batch that is not there yet, or whose file is damaged.
     """
     for number, batch in enumerate(batches):
-        part = folder / f"{number:06d}.h5"
-        if not part.is_file():
-            fit(batch).save(part)
-        yield FitStore.open(part)
+        part = state.folder / f"{number:06d}.h5"
+        store = _stored_batch(state, part, batch)
+        if store is None:
+            store = fit(batch)
+            store.save(part)
+        yield store
+
+
+def _stored_batch(state: State, part: Path, batch: KeypointBatch) -> FitStore | None:
+    """The fits of a batch that are in the state; a damaged file is moved aside."""
+    if not part.is_file():
+        return None
+    try:
+        store = FitStore.open(part)
+        if list(store.ids) == batch.ids:
+            return store
+        reason = "fits of other people"
+    except UserError as error:
+        reason = str(error).removeprefix(f"{part}: ")
+    say(f"{part}: damaged ({reason}); fitted again; the file is now {state.set_part_aside(part)}")
+    return None
+
+
+def fits_made_from(
+    fitting: FittingParams,
+    rules: FitInitialParams,
+    start: str,
+    shard: int,
+    contents: Mapping[str, str],
+    code: str,
+) -> MadeFrom:
+    """What the state of the offline fits of one part of a split is made from.
+
+    Args:
+        fitting: section `fitting`.
+        rules: section `fit_initial`.
+        start: `mean` or `lifted`.
+        shard: number of the part.
+        contents: digests of the input files, by what they are.
+        code: digest of the command's code.
+    """
+    # `fit_initial.start` says which of the fits training takes, not how they are made.
+    ignored = {"fit_initial.start", *(() if start == "lifted" else ["fit_initial.lifted_start"])}
+    values = named_values("fitting", fitting.model_dump())
+    values |= named_values("fit_initial", rules.model_dump(), ignored)
+    rounding = {"fitting.chunk_size": values.pop("fitting.chunk_size")}
+    values |= {"--start": start, "--shard": shard}
+    return MadeFrom(
+        past=values | {f"content of {name}": digest for name, digest in contents.items()},
+        rounding=rounding | {"runtime.threads": torch.get_num_threads()},
+        code=code,
+    )
 
 
 def fit_status(

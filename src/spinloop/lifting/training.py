@@ -25,9 +25,12 @@ from spinloop.keypoints.noise import sample_keypoints
 from spinloop.lifting.network import Lifted, Lifter, encode_camera, encode_keypoints, frame_of
 from spinloop.motion.mixture import Mixture
 from spinloop.params.fitting import LifterLossParams, LifterParams, LifterPeopleParams
+from spinloop.resume import MadeFrom, named_values
 
 # Share of the crop's side that a person takes up, as `box_factor: 1.2` leaves it.
 _FILL = 1 / 1.2
+# Neither changes a step of the training.
+_IGNORED = ("lifter.checkpoint_every", "lifter.n_held_out")
 
 
 class SimulatedPeople(NamedTuple):
@@ -182,6 +185,24 @@ class LifterTraining:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.n_done = state["step"]
+
+
+def lifter_made_from(params: LifterParams, contents: Mapping[str, str], code: str) -> MadeFrom:
+    """What the state of a lifter's training is made from.
+
+    Args:
+        params: of the training.
+        contents: digests of the input files, by what they are.
+        code: digest of the command's code.
+    """
+    past = named_values("lifter", params.model_dump(), leave_out=_IGNORED)
+    why = "the learning rate of every step was planned for this number of steps"
+    return MadeFrom(
+        past=past | {f"content of {name}": digest for name, digest in contents.items()},
+        rounding={"runtime.threads": torch.get_num_threads()},
+        reasons={"lifter.n_steps": why},
+        code=code,
+    )
 
 
 def lifter_loss(

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from spinloop.files import sha256_of
@@ -27,6 +27,12 @@ def digests_of_commands(source: Path) -> dict[str, str]:
     prefix = f"{ROOT}.stages."
     commands = sorted(name for name in modules if name.startswith(prefix))
     return {name.removeprefix(prefix): _digest(reached(name, modules), modules, assets) for name in commands}
+
+
+@cache
+def digest_of_command(command: str) -> str:
+    """The digest of one command of the package that runs."""
+    return digests_of_commands(Path(__file__).parents[1])[command]
 
 
 def read_modules(source: Path) -> dict[str, "Module"]:

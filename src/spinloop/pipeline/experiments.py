@@ -28,6 +28,7 @@ from spinloop.fitting.offline import join_parts, part_files
 from spinloop.params.evaluation import EvaluateParams, Experiment
 from spinloop.params.fitting import PosingParams
 from spinloop.params.loader import load_yaml, overlay, parse_section
+from spinloop.pipeline.code import digest_of_command
 from spinloop.progress import say
 from spinloop.reporting.differences import Trial, seeds_markdown
 from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting
@@ -179,6 +180,8 @@ def run_trial(
             history_out=folder / "history.csv",
             state=state / "train" / SETTING,
             monitor=state / "watch" / SETTING,
+            code=digest_of_command("experiment"),
+            keep_state=False,
         )
         metrics = {}
         for split in experiment.train_splits:

@@ -1,7 +1,6 @@
 """Command `fit_initial`."""
 
 from pathlib import Path
-from shutil import rmtree
 from typing import Annotated
 
 from typer import Option
@@ -29,11 +28,12 @@ def run(
     One part of the split is fitted. After a stop, the same command resumes after the last finished batch.
     """
     from spinloop.body.files import load_body
-    from spinloop.files import fingerprint
+    from spinloop.files import sha256_of
     from spinloop.fitting.offline import (
         describe_statuses,
         finished_batches,
         fit_batch,
+        fits_made_from,
         join_parts,
         keypoint_batches,
         part_files,
@@ -43,7 +43,9 @@ def run(
     from spinloop.motion.mixture import load_mixture
     from spinloop.params.fitting import FitInitialParams, FittingParams
     from spinloop.params.loader import load_section
+    from spinloop.pipeline.code import digest_of_command
     from spinloop.progress import rate, say
+    from spinloop.resume import State
     from spinloop.tables.table import count_rows
 
     fitting = load_section(params, "fitting", FittingParams)
@@ -55,18 +57,22 @@ def run(
     chosen = start_named(start, setup, lifter)
     total = count_rows(keypoints, "make it with `spinloop merge`")
     rows = shard_rows(total, shard, n_shards)
-    settings = [fitting.model_dump_json(), rules.model_dump_json(), start, f"{shard} of {n_shards}"]
-    files = [body, prior, keypoints, *([lifter] if lifter and start == "lifted" else [])]
+    files = {"body": body, "prior": prior, "keypoints": keypoints}
+    if lifter and start == "lifted":
+        files["lifter"] = lifter
+    contents = {name: sha256_of(path) for name, path in files.items()}
+    made_from = fits_made_from(fitting, rules, start, shard, contents, digest_of_command("fit_initial"))
     # Named after the end of the path, so that parts of several splits can be made side by side.
-    own_state = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
-    folder = own_state / fingerprint(settings, files)[:20]
+    folder = state / "fit_initial" / "_".join(out.resolve().with_suffix("").parts[-3:])
+    own_state = State(folder, made_from, f"fit_initial {out}")
 
-    batches = keypoint_batches(keypoints, rows, rules.batch_size)
-    parts = finished_batches(
-        folder, batches, lambda batch: fit_batch(chosen.fitter, batch, chosen.fit, rules)
-    )
-    for _ in rate(parts, f"fit {start} {out.stem}", len(rows), "fits"):
-        pass
-    joined = join_parts(part_files([folder]) if len(rows) else [], out)
-    rmtree(own_state, ignore_errors=True)
+    with own_state.in_use():
+        batches = keypoint_batches(keypoints, rows, rules.batch_size)
+        parts = finished_batches(
+            own_state, batches, lambda batch: fit_batch(chosen.fitter, batch, chosen.fit, rules)
+        )
+        for _ in rate(parts, f"fit {start} {out.stem}", len(rows), "fits"):
+            pass
+        joined = join_parts(part_files([folder]) if len(rows) else [], out)
+        own_state.finish(keep=False)
     say(f"fit_initial: {len(rows)} people; {describe_statuses(joined.status_counts)}")

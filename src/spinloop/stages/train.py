@@ -30,9 +30,12 @@ def run(
     """Train the regressor in one setting: with fits in the loop, or with static fits.
 
     A folder holds a file for every split in `train.mixture`: `<split>.parquet` or `<split>.h5`. After a
-    stop, the same command resumes from the last checkpoint.
+    stop, the same command resumes from the last checkpoint; if values were changed that decide what was
+    trained, it names them and moves the checkpoint aside. With a constant learning rate a greater
+    `train.n_steps` also continues a finished training.
     """
     from spinloop.params.loader import load_yaml, require_choice
+    from spinloop.pipeline.code import digest_of_command
     from spinloop.training.setup import TrainingFiles, TrainingSections, train_setting
 
     require_choice(params, "settings", setting, "--setting")
@@ -46,4 +49,6 @@ def run(
         history_out=history,
         state=state / "train" / setting,
         monitor=watch / setting,
+        code=digest_of_command("train"),
+        keep_state=True,
     )

@@ -1,12 +1,9 @@
-"""The saved state of a run: its checkpoint, and snapshots of the dictionary of fits.
+"""What is saved of an unfinished training: its checkpoint, and snapshots of the dictionary of fits.
 
-It lies in a folder of its own, outside the outputs, since DVC and Snakemake delete outputs before they start
-a stage. The order of samples, augmentation and dropout follow from the seed and the step, so no generator is
-saved.
+The order of samples, augmentation and dropout follow from the seed and the step, so no generator is saved.
 """
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +13,21 @@ import torch
 from jaxtyping import Float, Int
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_weights
+from spinloop.files import atomic, read_npz, sha256_of
+from spinloop.params.training import TrainParams
+from spinloop.resume import Checkpoint, MadeFrom, named_values
 
-_NAME = "checkpoint.pt"
+# How often something is written, and who prepares batches, changes nothing that is computed. Of initial
+# weights the content counts, not the name.
+_IGNORED = {
+    f"train.{name}" for name in ("workers", "history_every", "snapshot_every", "checkpoint_every", "initial")
+}
+_ROUNDING = {"train.device", "train.precision", "train.compile", "body.engine", "fitting.chunk_size"}
+_N_STEPS = "train.n_steps"
 
 
-class Checkpoint:
-    """The saved state of one run.
-
-    Args:
-        folder: made when first needed.
-        made_from: `files.fingerprint` of the run. A saved state with another one is deleted, not used.
-    """
-
-    def __init__(self, folder: Path, made_from: str):
-        self.folder = folder
-        self._made_from = made_from
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Replace the saved state, atomically.
-
-        Args:
-            state: tensors and plain Python values.
-        """
-        with atomic(self.folder / _NAME) as temporary, temporary.open("wb") as stream:
-            torch.save({"made_from": self._made_from, "state": state}, stream)
-
-    def load(self) -> dict[str, Any] | None:
-        """The saved state of this run; None if there is none.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        path = self.folder / _NAME
-        if not path.is_file():
-            return None
-        saved = read_weights(path, f"delete {self.folder} to train from the start")
-        if saved["made_from"] != self._made_from:
-            self.remove()
-            return None
-        return saved["state"]
-
-    def remove(self) -> None:
-        """Delete the folder: the run is finished, or the state is another run's."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+class TrainingCheckpoint(Checkpoint):
+    """The state of a training."""
 
     def save_snapshot(
         self, step: int, pose: Float[np.ndarray, "N 72"], betas: Float[np.ndarray, "N 10"]
@@ -74,6 +42,10 @@ class Checkpoint:
         with atomic(self._snapshot(step)) as temporary:
             np.savez(temporary, pose=np.float32(pose), betas=np.float32(betas))
 
+    def snapshots_taken(self, steps: Sequence[int]) -> list[int]:
+        """Those of some steps after which a snapshot was taken: a run may resume with more of them."""
+        return [step for step in steps if self._snapshot(step).is_file()]
+
     def collect_snapshots(
         self, steps: Sequence[int], ids: Sequence[str], rows: Int[np.ndarray, " N"], out: Path
     ) -> None:
@@ -86,7 +58,7 @@ class Checkpoint:
             out: HDF5 file.
 
         Raises:
-            UserError: a snapshot is missing.
+            UserError: a snapshot is missing or damaged.
         """
         with atomic(out) as temporary, h5py.File(temporary, "w") as file:
             file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
@@ -98,11 +70,44 @@ class Checkpoint:
             }
             for index, step in enumerate(steps):
                 path = self._snapshot(step)
-                if not path.is_file():
-                    raise UserError(f"{path}: missing; delete {self.folder} to train from the start")
-                with np.load(path, allow_pickle=False) as snapshot:
-                    for name, dataset in datasets.items():
-                        dataset[index] = snapshot[name][rows]
+                fix = f"delete {self.folder} to train from the start"
+                arrays = read_npz(path, fix)
+                for name, dataset in datasets.items():
+                    if name not in arrays or arrays[name].shape[1:] != dataset.shape[2:]:
+                        raise UserError(f"{path}: {name}: missing or of another shape; {fix}")
+                    dataset[index] = arrays[name][rows]
 
     def _snapshot(self, step: int) -> Path:
         return self.folder / "snapshots" / f"{step:09d}.npz"
+
+
+def training_made_from(
+    sections: Mapping[str, Mapping[str, Any]],
+    train: TrainParams,
+    files: Mapping[str, Path],
+    n_processes: int,
+    code: str,
+) -> MadeFrom:
+    """What the state of a training is made from.
+
+    Args:
+        sections: the sections that it reads as plain values, but for `train`.
+        train: section `train`.
+        files: its input files, by what they are.
+        n_processes: processes that train together.
+        code: digest of the command's code.
+    """
+    values: dict[str, Any] = {}
+    for key, section in {**sections, "train": train.model_dump()}.items():
+        values |= named_values(key, section, leave_out=_IGNORED)
+    rounding = {name: values.pop(name) for name in _ROUNDING & values.keys()}
+    rounding |= {"runtime.threads": torch.get_num_threads(), "processes": n_processes}
+    is_constant = train.schedule == "constant"
+    why = "cosine has planned the learning rate of every step for this number of steps"
+    return MadeFrom(
+        past=values | {f"content of {name}": sha256_of(path) for name, path in files.items()},
+        rounding=rounding,
+        lengths=[_N_STEPS] if is_constant else [],
+        reasons={} if is_constant else {_N_STEPS: why},
+        code=code,
+    )

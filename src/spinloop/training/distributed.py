@@ -184,7 +184,8 @@ class TrainableNetwork:
         """Restore the state of a checkpoint; other keys are ignored."""
         self.module.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self._scaler.is_enabled():  # another precision may have made the state
+            self._scaler.load_state_dict(state["scaler"])
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._precision == torch.float32:

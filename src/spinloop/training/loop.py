@@ -12,7 +12,7 @@ from spinloop.errors import UserError
 from spinloop.files import write_json
 from spinloop.params.training import TrainParams
 from spinloop.training.batches import Batch, BatchLoader
-from spinloop.training.checkpoint import Checkpoint
+from spinloop.training.checkpoint import TrainingCheckpoint
 from spinloop.training.losses import weighted_sum
 from spinloop.training.monitor import History, Monitor
 from spinloop.training.step import StepResult, TrainingContext, train_step
@@ -27,7 +27,7 @@ class TrainingRun:
 
     context: TrainingContext
     loader: BatchLoader
-    checkpoint: Checkpoint
+    checkpoint: TrainingCheckpoint
     history: History
     monitor: Monitor
 
@@ -40,15 +40,16 @@ def train(run: TrainingRun) -> Generator[range, None, None]:
         run), then one at a time.
 
     Raises:
-        UserError: a loss is not finite; the step and the ids of its samples are saved beside the checkpoint.
+        UserError: the checkpoint is damaged, or is of a later step than the last one; or a loss is not finite
+            (its step and the ids of its samples are then saved beside the checkpoint).
     """
     context, network = run.context, run.context.network
     params, is_first = context.params, context.processes.is_first
     done = _resume(run)
     if is_first:
         run.monitor.open(done)
-        if done == 0:
-            _save_snapshot(run, 0)
+        if done in (0, params.n_steps):  # the last step may have become the last after its checkpoint
+            _save_snapshot(run, done)
     yield range(done)
     network.module.train()
     for step, batch in enumerate(run.loader.batches(range(done, params.n_steps), params.workers), done + 1):
@@ -61,7 +62,7 @@ def train(run: TrainingRun) -> Generator[range, None, None]:
         if is_first:
             if step in snapshot_steps(params):
                 _save_snapshot(run, step)
-            if step % params.checkpoint_every == 0:
+            if step % params.checkpoint_every == 0 or step == params.n_steps:
                 run.checkpoint.save(_state(run, step))
             run.monitor.add_sheet(step, batch, result)
             if row is not None:
@@ -136,11 +137,18 @@ def _state(run: TrainingRun, step: int) -> dict[str, Any]:
 
 def _resume(run: TrainingRun) -> int:
     """Load the checkpoint, if there is one; returns the number of steps done."""
-    state = run.checkpoint.load()
-    if state is None:
-        return 0
-    run.context.network.load_state_dict(state)
-    run.context.store.load_state_dict(state["fits"])
-    run.context.anchor.load_state_dict(state["anchor"])
-    run.history.load_state_dict(state["history"])
-    return state["step"]
+
+    def load(state: dict[str, Any]) -> int:
+        run.context.network.load_state_dict(state)
+        run.context.store.load_state_dict(state["fits"])
+        run.context.anchor.load_state_dict(state["anchor"])
+        run.history.load_state_dict(state["history"])
+        return state["step"]
+
+    processes, n_steps = run.context.processes, run.context.params.n_steps
+    done = run.checkpoint.restore(load) if processes.is_first else None
+    processes.gather(None)  # no process looks into the state before the first has found it good
+    done = (done if processes.is_first else run.checkpoint.restore(load)) or 0
+    if done > n_steps:
+        raise run.checkpoint.refusal([f"train.n_steps: {n_steps}, but {done} are done"])
+    return done

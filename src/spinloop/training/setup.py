@@ -1,7 +1,7 @@
 """One training from its files to its outputs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import make_body_model
 from spinloop.errors import UserError
-from spinloop.files import atomic, fingerprint, require_file
+from spinloop.files import atomic, require_file
 from spinloop.fitting.smplify import Fitter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams, PosingParams
@@ -23,7 +23,7 @@ from spinloop.regression.hmr import Hmr, load_mean, mean_from_prior
 from spinloop.regression.weights import load_imagenet, load_initial_network, save_network
 from spinloop.tables.fits import ORIGINS, FitStore
 from spinloop.training.batches import BatchLoader
-from spinloop.training.checkpoint import Checkpoint
+from spinloop.training.checkpoint import TrainingCheckpoint, training_made_from
 from spinloop.training.data import MixtureSampler, Split, SplitFiles, load_split, split_shares
 from spinloop.training.distributed import ProcessGroup, TrainableNetwork, join_process_group
 from spinloop.training.loop import TrainingRun, snapshot_steps, train, weights_generator
@@ -58,12 +58,13 @@ class TrainingFiles:
         """The initial fits of one split."""
         return self.fits / f"{split}.h5"
 
-    def all(self, splits: Sequence[str]) -> list[Path]:
-        """All files that a training on these splits reads."""
-        paths: list[Path | None] = [self.body, self.prior]
+    def all(self, splits: Sequence[str]) -> dict[str, Path]:
+        """All files that a training on these splits reads, by what they are."""
+        paths: dict[str, Path | None] = {"body": self.body, "prior": self.prior}
         for split in splits:
-            paths += [*self.of_split(split), self.fits_of(split)]
-        return [path for path in paths if path is not None]
+            own = {**self.of_split(split)._asdict(), "fits": self.fits_of(split)}
+            paths |= {f"{kind} of {split}": path for kind, path in own.items()}
+        return {name: path for name, path in paths.items() if path is not None}
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def train_setting(
     history_out: Path,
     state: Path,
     monitor: Path,
+    code: str,
+    keep_state: bool,
 ) -> None:
     """Train one setting and write its outputs; a run that was stopped resumes.
 
@@ -121,36 +124,48 @@ def train_setting(
         fits_out: folder; gets the final fits of every split.
         snapshots_out: folder; gets the snapshots of every split.
         history_out: the training curve (CSV).
-        state: folder of the checkpoint; removed at the end.
+        state: folder of the checkpoint.
         monitor: folder of contact sheets and logs.
+        code: digest of the command's code.
+        keep_state: keep the state of the finished training, if more steps (`n_steps`) can continue it.
 
     Raises:
-        UserError: a file is absent or faulty, or a loss is not finite.
+        UserError: a file is absent or faulty, a loss is not finite, or the state is of another run.
     """
     n_steps = sections.train.n_steps
     with join_process_group(sections.train.device) as processes:
-        run = prepare_run(files, sections, state, monitor, processes)
-        _train_with_progress(run, f"train {name}")
+        run = prepare_run(name, files, sections, state, monitor, processes, code)
+        with run.checkpoint.in_use() if processes.is_first else nullcontext():
+            _train_with_progress(run, f"train {name}")
+            if processes.is_first:
+                save_fits(run, files, fits_out, snapshots_out)
+                run.history.write(history_out, n_steps)
+                save_network(network_out, run.context.network.module, sections.network)
+                run.checkpoint.finish(keep=keep_state and sections.train.schedule == "constant")
         if processes.is_first:
-            save_fits(run, files, fits_out, snapshots_out)
-            run.history.write(history_out, n_steps)
-            save_network(network_out, run.context.network.module, sections.network)
-            run.checkpoint.remove()
             share = (run.context.store.array("origin") == ORIGINS.index("loop")).mean()
             say(f"train {name}: {n_steps} steps; {share:.0%} of the fits came from the loop")
 
 
 def prepare_run(
-    files: TrainingFiles, sections: TrainingSections, state: Path, monitor: Path, processes: ProcessGroup
+    name: str,
+    files: TrainingFiles,
+    sections: TrainingSections,
+    state: Path,
+    monitor: Path,
+    processes: ProcessGroup,
+    code: str,
 ) -> TrainingRun:
     """Read all files and build everything; nothing is trained yet.
 
     Args:
+        name: name of the setting.
         files: input files.
         sections: parameters.
         state: folder of the checkpoint.
         monitor: folder of contact sheets and logs.
         processes: the processes that train together.
+        code: digest of the command's code.
 
     Raises:
         UserError: a file is absent, damaged or of another split, or the batch cannot be divided among the
@@ -183,13 +198,19 @@ def prepare_run(
         store=store,
         anchor=AnchorWeights(sections.fitting, params.max_fit_error, processes),
     )
-    parts = (sections.network, sections.setting, sections.fitting, sections.body)
-    values = [*(part.model_dump() for part in parts), params.model_dump(exclude={"workers"})]
-    made_from = fingerprint(values, [*files.all(list(splits)), *initial.values()])
+    others = {f"settings.{name}": sections.setting, "network": sections.network}
+    others |= {"fitting": sections.fitting, "body": sections.body}
+    made_from = training_made_from(
+        {key: section.model_dump() for key, section in others.items()},
+        params,
+        {**files.all(list(splits)), **{f"train.initial.{key}": path for key, path in initial.items()}},
+        processes.size,
+        code,
+    )
     return TrainingRun(
         context=context,
         loader=BatchLoader(splits, sampler, params.augmentation, sections.network, processes),
-        checkpoint=Checkpoint(state, made_from),
+        checkpoint=TrainingCheckpoint(state, made_from, f"train {name}"),
         history=History(params.history_every),
         monitor=Monitor(monitor, sections.monitor, make_body_model(body, sections.body.engine)),
     )
@@ -204,7 +225,11 @@ def save_fits(run: TrainingRun, files: TrainingFiles, fits_out: Path, snapshots_
         fits_out: folder.
         snapshots_out: folder.
     """
-    store, steps = run.context.store, snapshot_steps(run.context.params)
+    store, wanted = run.context.store, snapshot_steps(run.context.params)
+    steps = run.checkpoint.snapshots_taken(wanted)
+    if missing := sorted(set(wanted) - set(steps)):
+        listed = ", ".join(map(str, missing))
+        say(f"{snapshots_out}: none after step {listed}, when train.snapshot_every was another")
     row_of = {key: row for row, key in enumerate(store.ids)}
     with atomic(fits_out) as fits, atomic(snapshots_out) as snapshots:
         for split in run.loader.splits:

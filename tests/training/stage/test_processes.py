@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.regression.weights import load_network
+from spinloop.resume import Checkpoint
 from spinloop.stages import train as stage
 from spinloop.tables.fits import FitStore
-from spinloop.training.checkpoint import Checkpoint
 from spinloop.training.distributed import ProcessGroup, join_process_group
 
 # Small, so that steps of Adam do not make much of rounding.

@@ -16,15 +16,15 @@ from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.regression.weights import load_network
+from spinloop.resume import Checkpoint
 from spinloop.stages import train as stage
 from spinloop.tables.fits import FitStore
-from spinloop.training.checkpoint import Checkpoint
 
 FITS = "fits/stick_train.h5"
 STICK = {"splits": ["stick_train"], "probability": 0.3}
 
 
-def test_everything_is_left_and_the_state_is_gone(finished, people):
+def test_everything_is_left_and_the_last_state(finished, people):
     network, params = load_network(finished / "net.pt")
     assert params.width == 8
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
@@ -36,7 +36,8 @@ def test_everything_is_left_and_the_state_is_gone(finished, people):
     with (finished / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["step"] for row in rows] == ["2", "4"]
-    assert not (finished / "state" / "train" / "loop").exists()
+    state = finished / "state" / "train" / "loop"
+    assert torch.load(state / "checkpoint.pt", weights_only=True)["step"] == 4
 
 
 def test_snapshots_begin_with_the_initial_fits_and_end_with_the_last(finished, world):
@@ -70,16 +71,18 @@ def _run_and_die(arguments: dict[str, Any]) -> None:
     stage.run(setting="loop", **arguments)
 
 
-def test_a_killed_stage_run_again_leaves_the_same_bytes(finished, world, tmp_path, outputs):
-    process = multiprocessing.get_context("fork").Process(
-        target=_run_and_die, args=({**world, **outputs(tmp_path)},)
-    )
+def _kill_at_a_checkpoint(arguments: dict[str, Any]) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_run_and_die, args=(arguments,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_killed_stage_run_again_leaves_the_same_bytes(finished, world, tmp_path, outputs):
+    _kill_at_a_checkpoint({**world, **outputs(tmp_path)})
     assert _bytes(tmp_path) == {}, "nothing half-made stands under a final name"
     checkpoint = tmp_path / "state" / "train" / "loop" / "checkpoint.pt"
-    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 3
+    assert torch.load(checkpoint, weights_only=True)["step"] == 3
     stage.run(setting="loop", **world, **outputs(tmp_path))
     for name, content in _bytes(finished).items():
         assert _bytes(tmp_path)[name] == content, name
@@ -106,19 +109,75 @@ def test_an_unknown_setting_is_refused(world, tmp_path, outputs):
         stage.run(setting="lop", **world, **outputs(tmp_path))
 
 
-def test_a_changed_parameter_starts_afresh(world, tmp_path, outputs, changed):
-    """State of another seed in the way is not used: the result is that of an undisturbed run."""
-    process = multiprocessing.get_context("fork").Process(
-        target=_run_and_die, args=({**world, **outputs(tmp_path)},)
-    )
-    process.start()
-    process.join()
-    assert (tmp_path / "state" / "train" / "loop" / "checkpoint.pt").is_file()
+@pytest.fixture
+def killed(world, outputs, tmp_path) -> Path:
+    """What is left of a run with the world's parameters that was killed at its checkpoint of step 3."""
+    _kill_at_a_checkpoint({**world, **outputs(tmp_path)})
+    return tmp_path / "state/train/loop"
+
+
+def test_a_changed_parameter_is_refused_once_and_then_starts_afresh(
+    world, killed, tmp_path, outputs, changed
+):
     other = changed(world, tmp_path / "params.yaml", seed=1)
+    with pytest.raises(UserError, match=r"train\.seed: 0 → 1; its state is now .*loop\.old-1") as caught:
+        stage.run(setting="loop", **other, **outputs(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert (killed.with_name("loop.old-1") / "checkpoint.pt").is_file()
     stage.run(setting="loop", **other, **outputs(tmp_path))
     (tmp_path / "clean").mkdir()
     stage.run(setting="loop", **other, **outputs(tmp_path / "clean"))
     assert (tmp_path / "net.pt").read_bytes() == (tmp_path / "clean" / "net.pt").read_bytes()
+
+
+def test_what_does_not_change_the_past_resumes(world, finished, killed, tmp_path, outputs, changed, capfd):
+    """Only how often something is written differs; the network and the fits are those of the whole run."""
+    rare = changed(world, tmp_path / "params.yaml", checkpoint_every=100, snapshot_every=3, history_every=1)
+    stage.run(setting="loop", **rare, **outputs(tmp_path))
+    shown = "".join(capfd.readouterr())
+    assert "resumes after step 3" in shown
+    assert "none after step 3, when train.snapshot_every was another" in shown
+    for name in ("net.pt", FITS):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_more_steps_continue_to_the_bit_what_one_longer_run_does(world, tmp_path, outputs, changed, killed):
+    """Of a run that was killed, then finished, then made longer."""
+    longer = changed(world, tmp_path / "params.yaml", n_steps=7)
+    stage.run(setting="loop", **world, **outputs(tmp_path))
+    stage.run(setting="loop", **longer, **outputs(tmp_path))
+    stage.run(setting="loop", **longer, **outputs(tmp_path / "whole"))
+    ours, whole = _bytes(tmp_path), _bytes(tmp_path / "whole")
+    assert {"net.pt", FITS, "history.csv", "snapshots/stick_train.h5"} <= whole.keys()
+    for name, content in whole.items():
+        assert ours[name] == content, name
+
+
+def test_more_steps_of_a_cosine_are_refused_with_the_reason(world, tmp_path, outputs, changed):
+    cosine = changed(world, tmp_path / "params.yaml", schedule="cosine")
+    _kill_at_a_checkpoint({**cosine, **outputs(tmp_path)})
+    longer = changed(cosine, tmp_path / "longer.yaml", n_steps=8)
+    with pytest.raises(UserError, match=r"train\.n_steps: 4 → 8 \(cosine has planned the learning rate of"):
+        stage.run(setting="loop", **longer, **outputs(tmp_path))
+    assert (tmp_path / "state/train/loop.old-1/checkpoint.pt").is_file()
+
+
+def test_fewer_steps_than_are_done_are_refused(world, killed, tmp_path, outputs, changed):
+    shorter = changed(world, tmp_path / "params.yaml", n_steps=2)
+    with pytest.raises(UserError, match=r"train\.n_steps: 2, but 3 are done; its state is now .*old-1"):
+        stage.run(setting="loop", **shorter, **outputs(tmp_path))
+    stage.run(setting="loop", **shorter, **outputs(tmp_path))
+
+
+@pytest.mark.parametrize("content", [[1], None, torch.zeros(2), {"step": 2}], ids=str)
+def test_a_damaged_checkpoint_is_told_and_the_next_run_leaves_the_same(
+    world, finished, killed, tmp_path, outputs, content
+):
+    torch.save(content, killed / "checkpoint.pt")
+    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged .*its folder is now .*loop\.damaged-1"):
+        stage.run(setting="loop", **world, **outputs(tmp_path))
+    stage.run(setting="loop", **world, **outputs(tmp_path))
+    assert (tmp_path / "net.pt").read_bytes() == (finished / "net.pt").read_bytes()
 
 
 def test_two_splits_train_together_and_each_keeps_a_dictionary_of_its_own(two_splits, outputs, tmp_path):
