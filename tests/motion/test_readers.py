@@ -231,6 +231,36 @@ def test_the_skeleton_is_that_of_the_same_subject(tmp_path):
         skeleton_of(motion)
 
 
+def test_the_skeleton_is_the_one_whose_name_agrees_the_longest(tmp_path):
+    for name in ("HDM_bd.asf", "HDM_bk.asf", "1.asf", "13.asf"):
+        _write(tmp_path, name, ASF)
+    assert skeleton_of(_write(tmp_path, "HDM_bd_walk_001_120.amc", AMC)).name == "HDM_bd.asf"
+    assert skeleton_of(_write(tmp_path, "13_02.amc", AMC)).name == "13.asf"
+    with pytest.raises(UserError, match=r"expected one skeleton .* beside it, found 1\.asf, 13\.asf"):
+        skeleton_of(_write(tmp_path, "12_02.amc", AMC))
+
+
+def test_the_roots_channels_come_in_the_order_that_the_skeleton_lists(tmp_path):
+    skeleton = _write(tmp_path, "02.asf", ASF.replace("TX TY TZ RX RY RZ", "RZ RX RY TX TY TZ"))
+    motion = AMC.replace("root 1 2 3 0 90 0", "root 20 30 40 1 2 3")
+    recording = read_amc(_write(tmp_path, "02_01.amc", motion), skeleton)
+    turn = Rotation.from_euler("zxy", [20, 30, 40], degrees=True).as_matrix()
+    np.testing.assert_allclose(recording.rotations[0, 0], turn, atol=1e-12)
+    with pytest.raises(UserError, match=r"02\.asf: line 7: order: expected TX TY TZ RX RY RZ"):
+        read_amc(tmp_path / "02_01.amc", _write(tmp_path, "02.asf", ASF.replace("TX TY TZ", "TX TX TZ")))
+
+
+def test_one_faulty_file_of_a_folder_is_left_out_with_a_word(tmp_path, capsys):
+    np.savez(tmp_path / "good.npz", poses=np.zeros((2, 156)), mocap_framerate=60.0)
+    _write(tmp_path, "bad.bvh", BVH)
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert [clip.name for clip in read_motion(tmp_path)] == ["good"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 3 files left out, the first:" in said
+    assert "no bone for left_hip" in said
+    assert "1 of 3 files are no motion: notes.txt" in said
+
+
 @pytest.mark.parametrize(("width", "n_kept"), [(72, 72), (156, 66), (165, 66)])
 def test_amass_poses_lose_their_fingers_and_stand_upright(tmp_path, width, n_kept):
     poses = 0.1 * np.random.default_rng(0).normal(size=(4, width))

@@ -1,5 +1,6 @@
 """Recorded motion in any format as SMPL poses: files of AMASS, bundles of clips in one npz, BVH, ASF/AMC."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from spinloop.files import read_npz
 from spinloop.motion.clips import Clip
 from spinloop.motion.recordings import read_amc, read_bvh, skeleton_of
 from spinloop.motion.retarget import to_clip
+from spinloop.progress import say
 
 # Root and 21 body joints, then fingers (SMPL-H) or face and fingers (SMPL-X); SMPL alone ends with two hands.
 _N_BODY = 66
@@ -89,32 +91,67 @@ def read_bundle(path: Path, arrays: dict[str, np.ndarray]) -> list[Clip]:
 FORMATS = ".bvh, .amc with its .asf, AMASS .npz, or the npz of SMPL poses"
 
 
-def read_motion(source: Path) -> list[Clip]:
+def read_motion(
+    source: Path, named: Mapping[str, str] | None = None, bind_frame: int | None = None
+) -> list[Clip]:
     """The clips of a file, or of all files under a folder in the order of their names.
 
+    Of a folder, files that are no motion or are faulty are left out; a line says which and why.
+
+    Args:
+        source: the file or folder.
+        named: SMPL joint → bone, for skeletons with names of their own (see `skeleton.load_bone_names`).
+        bind_frame: index of the frame that shows the T-pose, for recordings on skeletons of their own.
+
     Raises:
-        UserError: there is no such file or folder, it holds no motion, or a file is damaged.
+        UserError: there is no such file or folder, it holds no motion, or it is a file and is faulty.
     """
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; correct prior.motion")
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    clips = [clip for path in files if path.is_file() for clip in read_file(path)]
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()] if source.is_dir() else [source]
+    clips: list[Clip] = []
+    other: list[Path] = []
+    faults: list[str] = []
+    for path in files:
+        try:
+            found = read_file(path, named, bind_frame)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        clips += found
+        if not found and not path.name.lower().removesuffix(".gz").endswith(".asf"):
+            other.append(path)
+    if not clips and faults:
+        raise UserError(faults[0])
     if not clips:
         raise UserError(f"{source}: contains no recorded motion; give {FORMATS}")
+    if faults:
+        say(f"{source}: {len(faults)} of {len(files)} files left out, the first: {faults[0]}")
+    if other:
+        names = ", ".join(path.name for path in other[:3])
+        say(f"{source}: {len(other)} of {len(files)} files are no motion: {names}{' …' * (len(other) > 3)}")
     return clips
 
 
-def read_file(path: Path) -> list[Clip]:
+def read_file(
+    path: Path, named: Mapping[str, str] | None = None, bind_frame: int | None = None
+) -> list[Clip]:
     """The clips of one file; none if it is not motion.
 
+    Args:
+        path: the file.
+        named: as in `read_motion`.
+        bind_frame: as in `read_motion`.
+
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or its skeleton is not understood.
     """
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind == "bvh":
-        return [to_clip(read_bvh(path), _stem(path), str(path))]
+        return [to_clip(read_bvh(path), _stem(path), str(path), named, bind_frame)]
     if kind == "amc":
-        return [to_clip(read_amc(path, skeleton_of(path)), _stem(path), str(path))]
+        recording = read_amc(path, skeleton_of(path))
+        return [to_clip(recording, _stem(path), str(path), named, bind_frame)]
     return _read_npz(path) if kind == "npz" else []
 
 

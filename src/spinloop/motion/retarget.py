@@ -1,10 +1,13 @@
 """Retargeting of recordings from their own skeleton to SMPL's 24 rotations.
 
-Each SMPL joint takes the world rotation of one bone. The zero poses of the two skeletons differ (arms may
-hang, legs may be spread), so the shortest rotation from SMPL's bone to the recording's bone in the zero poses
-is applied first. The twist of a bone about its own axis between the zero poses stays unknown.
+Each SMPL joint takes the world rotation of one bone, relative to the bind pose: a pose in which the recorded
+person stands as SMPL's zero pose does. Zero poses of files are of many kinds (a T-pose; hanging arms, spread
+legs; all bones along one axis), so the bind pose is the zero pose only if a person would stand so, else a
+frame. What then is not as in SMPL's T-pose (hanging arms, spread legs) is turned there by the shortest
+rotation of each limb. The twist of such a limb about its own axis stays unknown.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,124 +17,260 @@ from scipy.spatial.transform import Rotation
 from spinloop.errors import UserError
 from spinloop.joints import SMPL24, SMPL_PARENTS
 from spinloop.motion.clips import Clip, Recording, world_rotations
-
-
-class _Naming(NamedTuple):
-    """Names that a program gives to bones, in lower case."""
-
-    left: str
-    right: str
-    middle: dict[str, str]
-    """SMPL joint → bone."""
-    sides: dict[str, str]
-    """SMPL joint without its side → bone; `{s}` stands for the prefix of the side."""
-
-
-_CMU = _Naming(
-    "l",
-    "r",
-    {"pelvis": "root", "spine1": "lowerback", "spine2": "upperback", "spine3": "thorax", "neck": "lowerneck",
-     "head": "head"},
-    {"hip": "{s}femur", "knee": "{s}tibia", "ankle": "{s}foot", "foot": "{s}toes", "collar": "{s}clavicle",
-     "shoulder": "{s}humerus", "elbow": "{s}radius", "wrist": "{s}wrist"},
-)  # fmt: skip
-_MOTION_BUILDER = _Naming(
-    "left",
-    "right",
-    {"pelvis": "hips", "spine1": "lowerback", "spine2": "spine", "spine3": "spine1", "neck": "neck",
-     "head": "head"},
-    {"hip": "{s}upleg", "knee": "{s}leg", "ankle": "{s}foot", "foot": "{s}toebase", "collar": "{s}shoulder",
-     "shoulder": "{s}arm", "elbow": "{s}forearm", "wrist": "{s}hand"},
-)  # fmt: skip
-_MAX = _Naming(
-    "left",
-    "right",
-    {"pelvis": "hips", "spine1": "lowerback", "spine2": "chest", "spine3": "chest2", "neck": "lowerneck",
-     "head": "head"},
-    {"hip": "{s}hip", "knee": "{s}knee", "ankle": "{s}ankle", "foot": "{s}toe", "collar": "{s}collar",
-     "shoulder": "{s}shoulder", "elbow": "{s}elbow", "wrist": "{s}wrist"},
-)  # fmt: skip
-_DAZ = _Naming(
-    "l",
-    "r",
-    {"pelvis": "hip", "spine1": "abdomen", "spine3": "chest", "neck": "neck", "head": "head"},
-    {"hip": "{s}thigh", "knee": "{s}shin", "ankle": "{s}foot", "collar": "{s}collar", "shoulder": "{s}shldr",
-     "elbow": "{s}forearm", "wrist": "{s}hand"},
-)  # fmt: skip
-_NAMINGS = (_CMU, _MOTION_BUILDER, _MAX, _DAZ)
-# Joints that every skeleton must have.
-_NEEDED = tuple(
-    f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "shoulder", "elbow")
-)
+from spinloop.motion.skeleton import Skeleton, find_skeleton
+from spinloop.progress import say
 
 # Directions of the bones of SMPL's T-pose (left side; the right mirrors x), in its axes: y up, +z ahead.
 _T_POSE = {
     "hip": (0.06, -1.0, 0.0), "knee": (0.06, -1.0, 0.0), "ankle": (0.1, -0.45, 1.0),
     "shoulder": (1.0, 0.0, 0.0), "elbow": (1.0, 0.0, 0.0),
 }  # fmt: skip
+_CHILD = {"hip": "knee", "knee": "ankle", "ankle": "foot", "shoulder": "elbow", "elbow": "wrist"}
+_SIDES = (("left", 1.0), ("right", -1.0))
 # Largest angle of any joint of a first frame that is taken for the T-pose.
 _T_POSE_WITHIN_RAD = 0.35
+# Largest angle between a limb of a frame and the T-pose's, and between legs of a standing person and down.
+_T_FRAME_WITHIN_RAD = 0.35
+_STANDS_WITHIN_RAD = 0.8
+# Arms of a zero pose may hang, or point ahead or upwards, but not to the other side.
+_NO_ARMS_BEYOND_RAD = 1.9
+# Legs that are drawn straight down, within this angle, stand in their program's T-pose: they are not turned.
+_DRAWN_WITHIN_RAD = 0.02
+# Slope of a foot's bone that is drawn along the sole.
+_FLAT_WITHIN = 0.1
+_N_SPINE = 3
 
 
-def to_clip(recording: Recording, name: str, where: str) -> Clip:
+class Bind(NamedTuple):
+    """The bind pose."""
+
+    frame: int | None
+    """None for the zero pose of the file."""
+    stands: bool
+    """Whether its bones point as those of a standing person; else their directions mean nothing."""
+
+
+def to_clip(
+    recording: Recording,
+    name: str,
+    where: str,
+    named: Mapping[str, str] | None = None,
+    bind_frame: int | None = None,
+) -> Clip:
     """The recording as SMPL poses, y up and facing +z in the zero pose.
 
-    Joints that the skeleton lacks are zero. A first frame in the T-pose is dropped: programs add it to mark
-    the zero pose.
+    Joints that the skeleton lacks are zero. The turn of all spine bones is spread over SMPL's three. A first
+    frame in the T-pose is dropped: programs add it to mark the zero pose.
 
     Args:
-        recording: bones named as in one of the releases of CMU's motion: Acclaim, MotionBuilder, 3ds Max or
-            Daz.
+        recording: bones in any of the usual namings (see `skeleton`).
         name: of the clip.
-        where: the file, for the message.
+        where: the file, for messages.
+        named: SMPL joint → bone, for bones with other names.
+        bind_frame: index of the frame that shows the T-pose; None finds the bind pose.
 
     Raises:
-        UserError: the bones have other names.
+        UserError: a bone is not found, there is no such frame, or left and right are the wrong way round.
     """
-    bones = _bones(recording, where)
-    upright = _axes(recording, bones)
-    world = world_rotations(recording.rotations, recording.parents)
-    rotated: list[np.ndarray] = []
+    skeleton = find_skeleton(recording, where, named)
+    figure = _Figure(recording, skeleton)
+    bind = _find_bind(figure, where, bind_frame)
+    axes, to_smpl = figure.axes(bind)
+    _check_sides(figure, bind, axes, where)
+    corrections = _corrections(figure, bind, axes)
+
+    def rotations(bone: int) -> Float[np.ndarray, "F 3 3"]:
+        own = figure.world[:, bone]
+        undone = own if bind.frame is None else own @ own[bind.frame].T
+        return to_smpl @ undone @ axes
+
+    rotated: dict[str, np.ndarray] = {
+        joint: rotations(bone) @ corrections.get(joint, np.eye(3)) for joint, bone in skeleton.bones.items()
+    }
+    rotated |= _spread_spine(rotated["pelvis"], [rotations(bone) for bone in skeleton.spine])
+    poses = np.zeros((len(figure.world), len(SMPL24), 3))
+    worlds: list[np.ndarray] = []
     for joint, parent in enumerate(SMPL_PARENTS):
-        if SMPL24[joint] in bones:
-            own = upright.T @ world[:, bones[SMPL24[joint]]] @ upright
-            rotated.append(own @ _correction(recording, bones, SMPL24[joint], upright))
-        else:
-            rotated.append(rotated[parent])
-    poses = np.zeros((len(world), 24, 3))
-    for joint, parent in enumerate(SMPL_PARENTS):
-        if SMPL24[joint] in bones:
-            local = rotated[joint] if parent < 0 else rotated[parent].transpose(0, 2, 1) @ rotated[joint]
+        world = rotated.get(SMPL24[joint])
+        worlds.append(worlds[parent] if world is None else world)
+        if world is not None:
+            local = world if parent < 0 else worlds[parent].transpose(0, 2, 1) @ world
             poses[:, joint] = Rotation.from_matrix(local).as_rotvec()
     first = int(len(poses) > 1 and np.linalg.norm(poses[0, 1:], axis=1).max() < _T_POSE_WITHIN_RAD)
     return Clip(name, recording.fps, poses[first:].reshape(-1, 72))
 
 
-def _bones(recording: Recording, where: str) -> dict[str, int]:
-    """SMPL joint → bone, by the naming that matches most joints."""
-    index = {name.lower(): i for i, name in enumerate(recording.names)}
-    found = max((_matches(naming, index) for naming in _NAMINGS), key=len)
-    missing = [joint for joint in ("pelvis", *_NEEDED) if joint not in found]
-    if missing:
-        raise UserError(
-            f"{where}: no bone for {missing[0]} in a known naming; name the bones as CMU's ASF files do"
+class _Figure:
+    """World rotations of a recording, and where its limbs point, in frames or in the zero pose."""
+
+    def __init__(self, recording: Recording, skeleton: Skeleton) -> None:
+        self.recording, self.skeleton = recording, skeleton
+        self.world = world_rotations(recording.rotations, recording.parents)
+        self._starts = np.zeros(self.world.shape[:3])
+        for bone, parent in enumerate(recording.parents):
+            if parent >= 0:
+                offset = recording.rest[bone] - recording.rest[parent]
+                self._starts[:, bone] = self._starts[:, parent] + self.world[:, parent] @ offset
+
+    def starts(self, frame: int | slice | None) -> Float[np.ndarray, "*F J 3"]:
+        """Where the bones start: in a frame, in the zero pose (None), or in several frames."""
+        return self.recording.rest if frame is None else self._starts[frame]
+
+    def limb(self, joint: str, frame: int | slice | None) -> Float[np.ndarray, "*F 3"]:
+        """Unit vector along the limb below a joint; zero if the skeleton has nothing below it."""
+        side, _, part = joint.partition("_")
+        bone, end = self.skeleton.bones[joint], self.skeleton.bones.get(f"{side}_{_CHILD[part]}")
+        if end is not None:
+            starts = self.starts(frame)
+            return _unit(starts[..., end, :] - starts[..., bone, :])
+        vector = self.recording.tips[bone] - self.recording.rest[bone]
+        return _unit(vector if frame is None else self.world[frame, bone] @ vector)
+
+    def trunk(self, frame: int | slice | None) -> tuple[np.ndarray, np.ndarray]:
+        """From the right to the left hip, and from the hips' middle to the shoulders'; not unit vectors."""
+        starts, bones = self.starts(frame), self.skeleton.bones
+        hips, shoulders = (
+            [starts[..., bones[f"{side}_{part}"], :] for side, _ in _SIDES] for part in ("hip", "shoulder")
         )
+        return hips[0] - hips[1], (shoulders[0] + shoulders[1] - hips[0] - hips[1]) / 2
+
+    def frames_of(self, frame: int | slice | None) -> Float[np.ndarray, "*F 3 3"]:
+        """Columns: the person's left, up and ahead."""
+        left, up = self.trunk(frame)
+        up = _unit(up)
+        left = _unit(left - (left * up).sum(-1, keepdims=True) * up)
+        return np.stack([left, up, np.cross(left, up)], axis=-1)
+
+    def deviation(self, parts: tuple[str, ...], frame: int | slice | None) -> Float[np.ndarray, "..."]:
+        """Largest angle between limbs and those of the T-pose, radians; π where the trunk has no axes."""
+        axes, angles = self.frames_of(frame), []
+        for side, sign in _SIDES:
+            for part in parts:
+                wanted = axes @ _unit(np.array(_T_POSE[part]) * [sign, 1, 1])
+                angles.append(
+                    np.arccos(np.clip((wanted * self.limb(f"{side}_{part}", frame)).sum(-1), -1, 1))
+                )
+        has_axes = np.abs(np.linalg.norm(axes, axis=-2) - 1).max(-1) < 1e-6
+        return np.where(has_axes, np.max(angles, axis=0), np.pi)
+
+    def axes(self, bind: Bind) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
+        """Directions left, up and ahead of the bind pose as columns, and the turn of the world to y up."""
+        if not bind.stands:
+            return np.eye(3), np.eye(3)
+        left, up = self.trunk(bind.frame)
+        if bind.frame is None:
+            snapped = _frame(_nearest_axis(left), _nearest_axis(up))
+            return snapped, snapped.T
+        upright = _nearest_axis(np.median(_unit(self.trunk(slice(None))[1]), axis=0))
+        to_smpl = _shortest_rotation(upright, np.array([0.0, 1.0, 0.0]))
+        return _frame(left - (left @ upright) * upright, upright), to_smpl
+
+
+def _find_bind(figure: _Figure, where: str, wanted: int | None) -> Bind:
+    """The frame that the user names, else a T-pose (zero pose or frame), else a pose of somebody standing."""
+    n_frames = len(figure.world)
+    if wanted is not None and not 0 <= wanted < n_frames:
+        raise UserError(f"{where}: --bind-frame {wanted}: the recording has the frames 0 to {n_frames - 1}")
+    arms, legs = (
+        [figure.deviation(parts, frames) for frames in (slice(None), None)]
+        for parts in (("shoulder", "elbow"), ("hip", "knee"))
+    )
+    if wanted is not None:
+        return Bind(wanted, bool(legs[0][wanted] < _STANDS_WITHIN_RAD))
+    zero_stands = legs[1] < _STANDS_WITHIN_RAD and arms[1] < _NO_ARMS_BEYOND_RAD
+    is_t_pose = np.maximum(arms[0], legs[0]) < _T_FRAME_WITHIN_RAD
+    # Programs put the T-pose at the beginning or the end; in between somebody may stretch the arms.
+    marked = next((frame for frame in (0, n_frames - 1) if is_t_pose[frame]), None)
+    if zero_stands and (marked is None or (arms[1] < _T_FRAME_WITHIN_RAD and _same_up(figure, marked))):
+        return Bind(None, True)
+    if marked is not None:
+        return Bind(marked, True)
+    if is_t_pose.any():
+        return Bind(int(np.maximum(arms[0], legs[0]).argmin()), True)
+    nearest = int(legs[0].argmin())
+    if legs[0][nearest] < _STANDS_WITHIN_RAD:
+        say(f"{where}: no T-pose; frame {nearest}, where the legs are straightest, is the bind pose; "
+            "--bind-frame names another")  # fmt: skip
+        return Bind(nearest, True)
+    say(f"{where}: nobody stands in it; frame 0 is taken for a T-pose; --bind-frame names another")
+    return Bind(0, False)
+
+
+def _same_up(figure: _Figure, frame: int) -> bool:
+    """Whether up is the same axis in a frame and in the zero pose; some programs turn one of them."""
+    one, other = (_nearest_axis(figure.trunk(which)[1]) for which in (frame, None))
+    return bool((one == other).all())
+
+
+def _check_sides(figure: _Figure, bind: Bind, axes: Float[np.ndarray, "3 3"], where: str) -> None:
+    """Refuse a skeleton whose feet point backwards, since its left and right are then the wrong way round."""
+    if bind.stands:
+        ahead = [float(figure.limb(f"{side}_ankle", bind.frame) @ axes[:, 2]) for side, _ in _SIDES]
+        if max(ahead) < -0.5:
+            raise UserError(
+                f"{where}: the feet point backwards, so left and right of its bones are the wrong way round; "
+                "name the bones in a file (`--bones`)"
+            )
+
+
+def _corrections(
+    figure: _Figure, bind: Bind, axes: Float[np.ndarray, "3 3"]
+) -> dict[str, Float[np.ndarray, "3 3"]]:
+    """The shortest rotation of each limb from SMPL's T-pose to the bind pose, in SMPL's axes."""
+    if not bind.stands:
+        return {}
+    limbs = {
+        f"{side}_{part}": axes.T @ figure.limb(f"{side}_{part}", bind.frame)
+        for side, _ in _SIDES
+        for part in _CHILD
+    }
+    legs = [limbs[f"{side}_{part}"] for side, _ in _SIDES for part in ("hip", "knee")]
+    is_drawn = all(np.arccos(np.clip(-leg[1], -1, 1)) < _DRAWN_WITHIN_RAD for leg in legs)
+    found = {}
+    for side, sign in _SIDES:
+        for part in _CHILD:
+            target = limbs[f"{side}_{part}"]
+            if (is_drawn and part in ("hip", "knee", "ankle")) or not target.any():
+                continue
+            source = _unit(np.array(_T_POSE[part]) * [sign, 1, 1])
+            if part == "ankle" and abs(target[1]) < _FLAT_WITHIN:
+                continue  # the bone lies on the sole, not between ankle and toes
+            found[f"{side}_{part}"] = _shortest_rotation(source, target)
+        if f"{side}_elbow" in found:
+            found[f"{side}_wrist"] = found[f"{side}_elbow"]  # the hand is in line with the forearm
     return found
 
 
-def _matches(naming: _Naming, index: dict[str, int]) -> dict[str, int]:
-    names = dict(naming.middle)
-    for side, prefix in (("left", naming.left), ("right", naming.right)):
-        names |= {f"{side}_{joint}": bone.format(s=prefix) for joint, bone in naming.sides.items()}
-    return {joint: index[bone] for joint, bone in names.items() if bone in index}
+def _spread_spine(
+    pelvis: Float[np.ndarray, "F 3 3"], spine: list[Float[np.ndarray, "F 3 3"]]
+) -> dict[str, Float[np.ndarray, "F 3 3"]]:
+    """World rotations of SMPL's spine joints: the turn of the bones, spread evenly over the three.
+
+    With two bones the middle joint is left out, so that the prior takes it for unrecorded.
+    """
+    if not spine:
+        return {}
+    if len(spine) == 2:
+        return {"spine1": spine[0], "spine3": spine[1]}
+    bones = [pelvis, *spine]
+    found = {}
+    for number in range(1, _N_SPINE + 1):
+        whole, thirds = divmod(number * len(spine), _N_SPINE)
+        world = bones[whole]
+        if thirds:
+            turn = Rotation.from_matrix(world.transpose(0, 2, 1) @ bones[whole + 1]).as_rotvec()
+            world = world @ Rotation.from_rotvec(turn * thirds / _N_SPINE).as_matrix()
+        found[f"spine{number}"] = world
+    return found
 
 
-def _axes(recording: Recording, bones: dict[str, int]) -> Float[np.ndarray, "3 3"]:
-    """Columns: the recording's directions left, up and ahead, as signed axes."""
-    hips = recording.rest[[bones["left_hip"], bones["right_hip"]]]
-    shoulders = recording.rest[[bones["left_shoulder"], bones["right_shoulder"]]]
-    left = _nearest_axis(hips[0] - hips[1])
-    up = _nearest_axis(shoulders.mean(0) - hips.mean(0))
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors, dtype=float), where=length > 1e-9)
+
+
+def _frame(left: Float[np.ndarray, " 3"], up: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
+    left, up = _unit(left), _unit(up)
     return np.stack([left, up, np.cross(left, up)], axis=1)
 
 
@@ -142,29 +281,15 @@ def _nearest_axis(vector: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
     return axis
 
 
-def _correction(
-    recording: Recording, bones: dict[str, int], joint: str, upright: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "3 3"]:
-    """The shortest rotation from SMPL's bone to the recording's, both in the zero pose, in SMPL's axes."""
-    side, _, part = joint.partition("_")
-    # The hand is in line with the forearm; toes point straight ahead in both zero poses.
-    above = {"wrist": "elbow"}.get(part, part)
-    if side not in ("left", "right") or above not in _T_POSE:
-        return np.eye(3)
-    bone = bones[f"{side}_{above}"]
-    child = {"hip": "knee", "knee": "ankle", "ankle": "foot", "shoulder": "elbow", "elbow": "wrist"}[above]
-    end = bones.get(f"{side}_{child}")
-    tip = recording.tips[bone] if end is None else recording.rest[end]
-    target = upright.T @ (tip - recording.rest[bone])
-    source = np.array(_T_POSE[above]) * [1 if side == "left" else -1, 1, 1]
-    return _shortest_rotation(source / np.linalg.norm(source), target / np.linalg.norm(target))
-
-
 def _shortest_rotation(
     source: Float[np.ndarray, " 3"], target: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "3 3"]:
     axis, cosine = np.cross(source, target), float(source @ target)
     sine = float(np.linalg.norm(axis))
     if sine < 1e-9:
-        return np.eye(3)
+        if cosine > 0:
+            return np.eye(3)
+        # Half a turn about any axis across.
+        across = _unit(np.cross(source, np.eye(3)[int(np.abs(source).argmin())]))
+        return Rotation.from_rotvec(np.pi * across).as_matrix()
     return Rotation.from_rotvec(axis / sine * np.arctan2(sine, cosine)).as_matrix()
