@@ -86,7 +86,7 @@ def main() -> None:
         table = options.annotations or make_photographs(raw, options.count)
         records = list(iterate_records(table))[: options.count]
         packed = Path(folder) / "crops.h5"
-        params = CropsParams(size_px=options.size_px, margin=1.5, jpeg_quality=92)
+        params = CropsParams(size_px=options.size_px, margin=1.77, jpeg_quality=92)
         start = time.perf_counter()
         pack_crops(packed, records, raw, params, ReadCounts())
         seconds = time.perf_counter() - start

@@ -73,6 +73,14 @@ MISTAKES: dict[str, tuple[Edit, str]] = {
         lambda values: values["body"].update(source="smpl"),
         r"body\.smpl_folder: missing; name the folder of the SMPL files",
     ),
+    "crops too small for the rotation": (
+        lambda values: values["train"]["augmentation"].update(rotation_deg=30.0, scale=0.25),
+        r"crops\.margin: 1\.51 leaves black corners in .* ±60° and zooms out to 1\.25; make it 1\.77 or more",
+    ),
+    "crops smaller than the network's image": (
+        lambda values: values["network"].update(image_px=112),
+        r"crops\.size_px: 96 is less than network\.image_px; make it 112 or more",
+    ),
     "needs of no stage": (
         lambda values: values["needs"].update(trian={"gpu": 1}),
         r"needs\.trian: no such stage; correct its name",

@@ -116,6 +116,8 @@ class People(NamedTuple):
 
 
 N_PEOPLE = 12
+BOX_PX, PACKED_PX = 112, 200
+"""Side of the box and of the whole in a packed picture."""
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +135,7 @@ def people(stick_body: BodyFile) -> People:
     center, scale = np.array([260.0, 240.0]), 448 / 200
     pixels = crop_px * 2 + (center - 224)
     keypoints = np.concatenate([pixels, np.ones((N_PEOPLE, 49, 1))], axis=2).astype(np.float32)
-    affine = crop_affine(center, scale, size_px=112.0)
+    affine = crop_affine(center, scale * PACKED_PX / BOX_PX, size_px=float(PACKED_PX))
     images = [_picture(points @ affine[:, :2].T + affine[:, 2]) for points in pixels]
     split = Split(
         ids=[f"stick_train/{index:02d}.jpg#0" for index in range(N_PEOPLE)],
@@ -149,7 +151,7 @@ def people(stick_body: BodyFile) -> People:
 
 
 def _picture(points: np.ndarray) -> np.ndarray:
-    image = np.zeros((112, 112, 3), np.uint8)
+    image = np.zeros((PACKED_PX, PACKED_PX, 3), np.uint8)
     for index, (x, y) in enumerate(points):
         cv2.circle(image, (round(x), round(y)), 3, (40 + 4 * index, 200 - 3 * index, 120), -1)
     return image

@@ -1,3 +1,6 @@
+import re
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,10 @@ from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine, crop_from_packed, transform_points, warp
 from spinloop.geometry.rotations import axis_angle_to_matrix
 from spinloop.joints import COMMON24, MODEL49
-from spinloop.params.training import AugmentationParams
+from spinloop.params.datasets import CropsParams
+from spinloop.params.loader import load_yaml, overlay, parse_section
+from spinloop.params.training import AugmentationParams, TrainParams
+from spinloop.tables.crops import pack_crop
 from spinloop.training.augmentation import (
     NO_AUGMENTATION,
     Augmentation,
@@ -15,6 +21,7 @@ from spinloop.training.augmentation import (
     augment_keypoints,
     augment_keypoints_official,
     augmented_affine,
+    crops_fault,
     sample_augmentation,
 )
 
@@ -28,6 +35,42 @@ AUGMENTATIONS = [
     Augmentation(False, np.ones(3), 35.0, 0.8),
     Augmentation(True, np.ones(3), -50.0, 1.2),
 ]
+
+
+@pytest.mark.parametrize(
+    "presets",
+    [[], ["large"], ["paper"], ["paper", "released"], ["../tests/pipeline/params_toy"]],
+    ids="+".join,
+)
+def test_no_training_image_of_a_preset_has_a_black_corner(repository, presets):
+    """The steepest rotation with the farthest zoom, of a white photograph without an end."""
+    values = load_yaml(repository / "params.yaml")
+    for name in presets:
+        path = repository / f"params/{name}.yaml"
+        overlay(values, load_yaml(path), path)
+    crops = parse_section(values, "crops", CropsParams, repository)
+    params = parse_section(values, "train", TrainParams, repository).augmentation
+    image_px = int(values["network"]["image_px"])
+    assert crops_fault(params, image_px, crops.size_px, crops.margin) is None
+    data, affine = pack_crop(np.full((1200, 1200, 3), 255, np.uint8), np.array([600.3, 599.6]), 1.5, crops)
+    packed = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    steepest = 2 * params.rotation_deg
+    for rotation in (0.0, 45.0 if steepest > 45 else steepest, -steepest):
+        view = augmented_affine(
+            np.array([600.3, 599.6]),
+            1.5,
+            Augmentation(False, np.ones(3), rotation, 1 + params.scale),
+            float(image_px),
+        )
+        assert crop_from_packed(packed, affine, view, image_px).min() > 250, rotation
+
+
+def test_crops_need_what_the_augmentation_reaches():
+    assert crops_fault(PAPER, 224, 224, 1.77) is None
+    fault = crops_fault(PAPER, 224, 224, 1.5)
+    assert fault is not None
+    assert re.search(r"margin: 1\.5 leaves black corners .*±60° and zooms out to 1\.25; make it 1\.77", fault)
+    assert crops_fault(PAPER.model_copy(update={"upright_probability": 1.0}), 224, 224, 1.25) is None
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)

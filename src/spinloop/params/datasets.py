@@ -180,6 +180,11 @@ class CropsParams(Section):
     size_px: Annotated[int, Field(ge=16)]
     """Side of a person's box in the packed image."""
     margin: Annotated[float, Field(ge=1)]
-    """Side of the packed region relative to the box: room for rotation (√2) and zooming out."""
+    """Side of the packed region relative to the box: room for rotation and zooming out."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     """JPEG quality of the packed image."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of the packed image."""
+        return round(self.size_px * self.margin)

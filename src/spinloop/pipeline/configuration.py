@@ -27,6 +27,7 @@ from spinloop.params.mirror import (
     Pw3dParams,
 )
 from spinloop.params.training import MonitorParams, NetworkParams, SettingsParams, TrainParams
+from spinloop.training.augmentation import crops_fault
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "runtime": RuntimeParams,
@@ -95,6 +96,8 @@ def check_values(values: Mapping[str, Any], params: Path) -> None:
         faults += _faults(parse_section, values, name, SECTIONS[name], params)
     if not faults and values.keys() >= {"sources", "evaluate", "train"}:
         faults = [*_contradictions(Sections.of(values, params), pipeline or {})]
+    if not faults and values.keys() >= {"crops", "network", "train"}:
+        faults = [*_crops_faults(values, params)]
     if faults:
         raise UserError("; ".join(sorted(faults)))
 
@@ -170,6 +173,14 @@ def _training_faults(sections: Sections, pipeline: Mapping[str, Any]) -> Iterato
         elif split not in fitted:
             where = "take it out, or add it there to vars.training and to merge"
             yield f"params.yaml: train.mixture: {split}: dvc.yaml makes no fits of it; {where}"
+
+
+def _crops_faults(values: Mapping[str, Any], params: Path) -> Iterator[str]:
+    crops = parse_section(values, "crops", CropsParams, params)
+    image_px = parse_section(values, "network", NetworkParams, params).image_px
+    augmentation = parse_section(values, "train", TrainParams, params).augmentation
+    if fault := crops_fault(augmentation, image_px, crops.size_px, crops.margin):
+        yield f"params.yaml: {fault}"
 
 
 def _test_faults(sections: Sections) -> Iterator[str]:

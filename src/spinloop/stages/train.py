@@ -19,6 +19,10 @@ def run(
     annotations: Annotated[
         Path | None, Option(help="Folder of tables of annotated people, for their 3D joints and bodies.")
     ] = None,
+    listed: Annotated[
+        Path | None,
+        Option(help="Folder of the digests of `list_training`; crops and annotations must be those."),
+    ] = None,
     out: Annotated[Out, Option(help="Trained network.")],
     fits_out: Annotated[Out, Option(help="Folder of the fits at the end of training.")],
     snapshots: Annotated[Out, Option(help="Folder of the snapshots of the fits during training.")],
@@ -41,7 +45,7 @@ def run(
     require_choice(params, "settings", setting, "--setting")
     train_setting(
         setting,
-        TrainingFiles(body, prior, keypoints, crops, fits, annotations),
+        TrainingFiles(body, prior, keypoints, crops, fits, annotations, listed),
         TrainingSections.parse(load_yaml(params), setting, params),
         network_out=out,
         fits_out=fits_out,

@@ -75,7 +75,7 @@ def pack_crop(
     image: UInt8[np.ndarray, "H W 3"], center: Float[np.ndarray, " 2"], scale: float, params: CropsParams
 ) -> tuple[UInt8[np.ndarray, " bytes"], Float[np.ndarray, "2 3"]]:
     """JPEG bytes of one person's region and the map from the original's pixels to its pixels."""
-    side = round(params.size_px * params.margin)
+    side = params.side_px
     # The packed side is a whole number of pixels, so the margin is what that makes it.
     affine = crop_affine(center, scale * side / params.size_px, size_px=float(side))
     data = encode_jpeg(warp(image, affine, side), params.jpeg_quality)
@@ -101,6 +101,7 @@ class CropReader:
             # 48 bytes a person; looking one up in the file takes longer than decoding its image.
             self._affine = _dataset(file, "affine")[()]
             self.size_px = int(np.asarray(file.attrs["size_px"]))
+            self.margin = float(np.asarray(file.attrs["margin"]))
         self.index_of = {key: index for index, key in enumerate(self.ids)}
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ Source:
     SPIN's `datasets/base_dataset.py`; random numbers are sampled in its order.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ class Augmentation(NamedTuple):
     """Factor of the box's side: above 1 the person looks smaller."""
 
 
+_ROUNDING_PX = 1e-6
 NO_AUGMENTATION = Augmentation(False, np.ones(3), 0.0, 1.0)
 
 
@@ -43,6 +45,31 @@ def sample_augmentation(rng: np.random.Generator, params: AugmentationParams) ->
     if rng.random() <= params.upright_probability:
         rotation = 0.0
     return Augmentation(is_flipped, gains, rotation, zoom)
+
+
+def crops_fault(params: AugmentationParams, image_px: int, size_px: int, margin: float) -> str | None:
+    """What is wrong with packed crops for an augmentation, with the number needed; None if nothing is.
+
+    Args:
+        params: the augmentation.
+        image_px: side of the network's image.
+        size_px: side of a person's box in the packed image.
+        margin: side of the packed image relative to the box.
+    """
+    if size_px < image_px:
+        return f"crops.size_px: {size_px} is less than network.image_px; make it {image_px} or more"
+    # A square that is rotated by up to 45° needs an ever larger upright one around it.
+    steepest = 0.0 if params.upright_probability == 1 else 2 * params.rotation_deg
+    angle = np.deg2rad(min(steepest, 45.0))
+    reach = (1 + params.scale) * float(np.cos(angle) + np.sin(angle))
+    # The packed side is a whole number of pixels, which a margin a little too small may still reach.
+    if round(size_px * margin) + _ROUNDING_PX >= size_px * reach:
+        return None
+    needed = math.ceil(100 * max(reach, (math.ceil(size_px * reach) - 0.5) / size_px)) / 100
+    return (
+        f"crops.margin: {margin:g} leaves black corners in training images: train.augmentation rotates by up "
+        f"to ±{steepest:g}° and zooms out to {1 + params.scale:g}; make it {needed:g} or more"
+    )
 
 
 def augmented_affine(

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz, sha256_of
+from spinloop.files import atomic, read_npz
 from spinloop.params.training import TrainParams
 from spinloop.resume import Checkpoint, MadeFrom, named_values
 
@@ -84,7 +84,7 @@ class TrainingCheckpoint(Checkpoint):
 def training_made_from(
     sections: Mapping[str, Mapping[str, Any]],
     train: TrainParams,
-    files: Mapping[str, Path],
+    contents: Mapping[str, str],
     n_processes: int,
     code: str,
 ) -> MadeFrom:
@@ -93,7 +93,7 @@ def training_made_from(
     Args:
         sections: the sections that it reads as plain values, but for `train`.
         train: section `train`.
-        files: its input files, by what they are.
+        contents: digests of its input files, by what they are.
         n_processes: processes that train together.
         code: digest of the command's code.
     """
@@ -105,7 +105,7 @@ def training_made_from(
     is_constant = train.schedule == "constant"
     why = "cosine has planned the learning rate of every step for this number of steps"
     return MadeFrom(
-        past=values | {f"content of {name}": sha256_of(path) for name, path in files.items()},
+        past=values | {f"content of {name}": digest for name, digest in contents.items()},
         rounding=rounding,
         lengths=[_N_STEPS] if is_constant else [],
         reasons={} if is_constant else {_N_STEPS: why},

@@ -16,9 +16,10 @@ from spinloop.errors import UserError
 from spinloop.files import require_file
 from spinloop.fitting.objective import FITTED_JOINTS
 from spinloop.keypoints.merge import load_keypoints
-from spinloop.params.training import MixtureGroup
+from spinloop.params.training import MixtureGroup, TrainParams
 from spinloop.tables.crops import CropReader
 from spinloop.tables.records import column_array, load_records
+from spinloop.training.augmentation import crops_fault
 
 PackedCrop = tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "2 3"]]
 
@@ -59,7 +60,7 @@ class SplitFiles(NamedTuple):
     """Record table with 3D joints and bodies; None: train without them."""
 
 
-def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
+def load_split(name: str, files: SplitFiles, params: TrainParams, image_px: int) -> Split:
     """Read the people of a split.
 
     People without a packed crop (their image could not be read) or with too few visible joints are left out.
@@ -67,22 +68,28 @@ def load_split(name: str, files: SplitFiles, min_joints: int) -> Split:
     Args:
         name: name of the split; its ids begin with it.
         files: files of the split.
-        min_joints: least number of visible joints, of those that a fit uses.
+        params: least number of visible joints, of those that a fit uses; augmentation.
+        image_px: side of the network's image.
 
     Raises:
-        UserError: a file is absent, damaged or of another split, or no person is left.
+        UserError: a file is absent, damaged or of another split, the crops are too small for the
+            augmentation, or no person is left.
     """
     keypoints, crops, annotations = files
     for path in (keypoints, crops):
         require_file(path, f"make it, or take {name} out of train.mixture")
     reader, frame = CropReader(crops), load_keypoints(keypoints)
+    if fault := crops_fault(params.augmentation, image_px, reader.size_px, reader.margin):
+        raise UserError(f"{crops}: {fault}, and pack the crops again")
     _check_ids(name, list(frame["id"]), keypoints)
     frame = pd.DataFrame(frame[frame["id"].isin(list(reader.index_of))])
     if frame.empty:
         raise UserError(f"{crops}: ids: none is in {keypoints}; give the crops of the same split")
-    frame = pd.DataFrame(frame[_count_visible_joints(np.stack(list(frame["keypoints"]))) >= min_joints])
+    frame = pd.DataFrame(
+        frame[_count_visible_joints(np.stack(list(frame["keypoints"]))) >= params.min_joints]
+    )
     if frame.empty:
-        raise UserError(f"{keypoints}: nobody has {min_joints} joints; lower train.min_joints")
+        raise UserError(f"{keypoints}: nobody has {params.min_joints} joints; lower train.min_joints")
     ids = [str(key) for key in frame["id"]]
     rows = [reader.index_of[key] for key in ids]
     return Split(

@@ -12,7 +12,7 @@ from spinloop.body.files import load_body
 from spinloop.body.joints_only import JointsOnly
 from spinloop.body.model import make_body_model
 from spinloop.errors import UserError
-from spinloop.files import atomic, require_file
+from spinloop.files import atomic, read_json, require_file, sha256_of
 from spinloop.fitting.smplify import Fitter
 from spinloop.motion.mixture import Mixture, load_mixture
 from spinloop.params.fitting import FittingParams, PosingParams
@@ -45,6 +45,8 @@ class TrainingFiles:
     """Folder of initial fits."""
     annotations: Path | None
     """Folder of record tables; None: train without 3D annotations."""
+    listed: Path | None = None
+    """Folder of digests of `list_training`, by which DVC sees crops and annotations; None: not compared."""
 
     def of_split(self, split: str) -> SplitFiles:
         """The files of one split."""
@@ -179,7 +181,10 @@ def prepare_run(
     initial = params.initial.files()
     for key, path in initial.items():
         require_file(path, f"correct or empty train.initial.{key} in params.yaml")
-    splits = {name: load_split(name, files.of_split(name), params.min_joints) for name in params.splits}
+    contents = {kind: sha256_of(path) for kind, path in files.all(params.splits).items() if path.is_file()}
+    _require_listed(files, params.splits, contents)
+    image_px = sections.network.image_px
+    splits = {name: load_split(name, files.of_split(name), params, image_px) for name in params.splits}
     lengths = {name: len(split.ids) for name, split in splits.items()}
     sampler = MixtureSampler(lengths, split_shares(params.mixture, lengths), params.batch_size, params.seed)
     processes.share(params.batch_size)
@@ -203,7 +208,7 @@ def prepare_run(
     made_from = training_made_from(
         {key: section.model_dump() for key, section in others.items()},
         params,
-        {**files.all(list(splits)), **{f"train.initial.{key}": path for key, path in initial.items()}},
+        contents | {f"train.initial.{key}": sha256_of(path) for key, path in initial.items()},
         processes.size,
         code,
     )
@@ -214,6 +219,20 @@ def prepare_run(
         history=History(params.history_every),
         monitor=Monitor(monitor, sections.monitor, make_body_model(body, sections.body.engine)),
     )
+
+
+def _require_listed(files: TrainingFiles, splits: Sequence[str], contents: Mapping[str, str]) -> None:
+    """Refuse crops and annotations that DVC does not see, since a change of them would make nothing stale."""
+    if files.listed is None:
+        return
+    for split in splits:
+        path = files.listed / f"{split}.json"
+        fix = f"name {split} in dvc.yaml (vars.training, merge), or take it out of train.mixture"
+        digests = read_json(require_file(path, fix))
+        for kind in ("crops", "annotations"):
+            read = contents.get(f"{kind} of {split}")
+            if read is not None and read != digests.get(kind):
+                raise UserError(f"{path}: {kind}: not those of {split} that are there; run `dvc repro`")
 
 
 def save_fits(run: TrainingRun, files: TrainingFiles, fits_out: Path, snapshots_out: Path) -> None:

@@ -129,7 +129,7 @@ def _write_crops(path: Path, split: Any) -> None:
             jpeg[row] = cv2.imencode(".jpg", image)[1].reshape(-1)
             affines.append(affine)
         file.create_dataset("affine", data=np.stack(affines))
-        file.attrs.update({"size_px": 112, "margin": 1.0})
+        file.attrs.update({"size_px": 112, "margin": 200 / 112})
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import torch
 from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
+from spinloop.files import sha256_of, write_json
 from spinloop.regression.weights import load_network
 from spinloop.resume import Checkpoint
 from spinloop.stages import train as stage
@@ -212,6 +213,34 @@ def test_a_bad_mixture_is_refused_before_anything_starts(
         stage.run(setting="loop", **arguments, **outputs(tmp_path))
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_crops_too_small_for_the_augmentation_are_refused(world, outputs, changed, tmp_path, train_params):
+    augmentation = train_params.augmentation.model_dump() | {"scale": 0.3}
+    wide = changed(world, tmp_path / "params.yaml", augmentation=augmentation)
+    message = (
+        r"stick_train\.h5: crops\.margin: 1\.78571 leaves black corners .*; make it 1\.84 or more, and pack"
+    )
+    with pytest.raises(UserError, match=message):
+        stage.run(setting="loop", **wide, **outputs(tmp_path))
+
+
+def test_crops_that_dvc_does_not_see_are_refused(world, outputs, tmp_path):
+    """DVC sees the digests of `list_training`."""
+    listed = tmp_path / "training"
+    arguments = {**world, **outputs(tmp_path), "listed": listed}
+    with pytest.raises(
+        UserError, match=r"stick_train\.json: no such file; name stick_train in dvc\.yaml \(vars"
+    ):
+        stage.run(setting="static", **arguments)
+    write_json(listed / "stick_train.json", {"crops": "of before", "annotations": "of no use here"})
+    with pytest.raises(
+        UserError, match=r"stick_train\.json: crops: not those .* that are there; run `dvc repro`"
+    ):
+        stage.run(setting="static", **arguments)
+    crops = sha256_of(world["crops"] / "stick_train.h5")
+    write_json(listed / "stick_train.json", {"crops": crops, "annotations": "of no use here"})
+    stage.run(setting="static", **arguments)
 
 
 def test_files_that_are_not_there_are_refused(world, outputs, changed, tmp_path):
