@@ -172,6 +172,6 @@ def test_a_disk_that_fails_is_not_called_a_damaged_file(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     (tmp_path / "net.pt").write_bytes(b"x")
-    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.setattr("spinloop.files.weights.run_program", fail)
     with pytest.raises(OSError, match="Input/output"):
         read_weights(tmp_path / "net.pt", "delete it")

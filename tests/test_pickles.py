@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from spinloop.errors import UserError
-from spinloop.pickles import load_arrays, load_pickle
+from spinloop.files.pickles import load_arrays, load_pickle
 
 
 class _Runs:

@@ -92,5 +92,5 @@ def test_a_truncated_file_is_one_line(body_path, tmp_path, size):
 
 def test_a_pickled_array_is_refused(body_path, tmp_path):
     path = _broken(body_path, tmp_path, v_template=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(UserError, match="not a readable npz"):
+    with pytest.raises(UserError, match=r"v_template: not an array .pickled objects"):
         load_body(path)

@@ -227,7 +227,7 @@ def gadgets():
 def main(folder: Path) -> None:
     faulthandler.enable()
     from spinloop.errors import UserError
-    from spinloop.pickles import load_arrays, load_pickle
+    from spinloop.files.pickles import load_arrays, load_pickle
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     limit = 3 << 30

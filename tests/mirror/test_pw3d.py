@@ -16,11 +16,11 @@ from scipy.spatial.transform import Rotation
 from spinloop.body.files import load_body
 from spinloop.body.model import BodyModel
 from spinloop.datasets.pw3d import read_pw3d
+from spinloop.files.pickles import load_pickle
 from spinloop.joints import MODEL49, OPENPOSE18
 from spinloop.mirror.job import load_truth
 from spinloop.mirror.pw3d import dumps_python2
 from spinloop.params.datasets import Pw3dSource
-from spinloop.pickles import load_pickle
 from spinloop.tables.records import ReadCounts
 
 KEYS = {

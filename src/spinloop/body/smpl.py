@@ -11,8 +11,8 @@ from spinloop.body.files import GENDERS, N_VERTICES, BodyFile, check_body
 from spinloop.body.regressors import load_part_labels, load_regressor
 from spinloop.errors import UserError
 from spinloop.files import read_npz, require_file
+from spinloop.files.pickles import load_arrays
 from spinloop.joints import EXTRA9, H36M17, MODEL49, MODEL49_FROM_SOURCE54, SMPL24, SOURCE54, index_map
-from spinloop.pickles import load_arrays
 
 SMPL_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 REGRESSOR_EXTRA = "J_regressor_extra.npy"

@@ -22,9 +22,9 @@ from scipy.spatial.transform import Rotation
 from spinloop.datasets.matlab import Hdf5Mat
 from spinloop.errors import UserError, shape_fault
 from spinloop.files import reading
+from spinloop.files.pickles import load_pickle
 from spinloop.joints import JointSet
 from spinloop.params.datasets import H36mSource
-from spinloop.pickles import load_pickle
 from spinloop.tables.images import frame_name, open_video, read_size_or_none
 from spinloop.tables.records import (
     Box,

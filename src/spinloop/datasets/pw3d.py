@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError, shape_fault
+from spinloop.files.pickles import load_pickle
 from spinloop.joints import COMMON24, OPENPOSE18, JointSet, index_map
 from spinloop.params.datasets import Pw3dSource
-from spinloop.pickles import load_pickle
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, bounding_square, common_joints, finite_rows, make_id
 

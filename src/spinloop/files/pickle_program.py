@@ -5,14 +5,15 @@ and the records of this module: a `Name` where the pickle names a function or cl
 one or sets a state, a `Stored` for PyTorch's storages, a `Blob` for long bytes. They do nothing and are not
 hashed. What they mean is decided afterwards, by who knows which values to expect.
 
-Memory and time are linear in the size of the file: no operation takes more bytes than are left.
+No operation takes more bytes than are left in the file.
 """
 
 import codecs
+import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,9 @@ class Blob:
     """Whether an array lies on the memory already."""
 
 
-def run_program(stream: IO[bytes], size: int, is_known: Callable[[str, str], bool]) -> tuple[Any, int]:
+def run_program(
+    stream: io.BufferedIOBase, size: int, is_known: Callable[[str, str], bool]
+) -> tuple[Any, list[Any]]:
     """Run one pickle.
 
     Args:
@@ -79,7 +82,7 @@ def run_program(stream: IO[bytes], size: int, is_known: Callable[[str, str], boo
         is_known: whether the pickle may name this module and name.
 
     Returns:
-        What it built, and the number of operations. Words of Python 2 are decoded as Latin-1.
+        What it built, and the identities of all `Stored`. Words of Python 2 are decoded as Latin-1.
 
     Raises:
         UnknownName: it names something else.
@@ -87,7 +90,7 @@ def run_program(stream: IO[bytes], size: int, is_known: Callable[[str, str], boo
     """
     machine = _Machine(stream, size, is_known)
     try:
-        return machine.run()
+        return machine.run(), [stored.identity for stored in machine.stored]
     except (IndexError, KeyError):
         raise PickleFault("an operation lacks what it works on") from None
     except (ValueError, TypeError, OverflowError) as error:
@@ -99,19 +102,20 @@ _MARK = object()
 
 
 class _Machine:
-    def __init__(self, stream: IO[bytes], size: int, is_known: Callable[[str, str], bool]) -> None:
+    def __init__(self, stream: io.BufferedIOBase, size: int, is_known: Callable[[str, str], bool]) -> None:
         self.stream, self.size, self.is_known = stream, size, is_known
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.stored: list[Stored] = []
 
-    def run(self) -> tuple[Any, int]:
+    def run(self) -> Any:
         read, operations = self.stream.read, _OPERATIONS
-        for count in range(_MAX_OPERATIONS):
+        for _ in range(_MAX_OPERATIONS):
             code = read(1)
             if code == b".":
                 if len(self.stack) != 1:
                     raise PickleFault("it ends with several values, or none")
-                return self.pop(), count
+                return self.pop()
             operation = operations.get(code)
             if operation is None:
                 raise PickleFault(
@@ -121,9 +125,8 @@ class _Machine:
         raise PickleFault(f"more than {_MAX_OPERATIONS} values")
 
     def take(self, count: int) -> bytes:
-        if count > _LONG and count > self.size - self.stream.tell():
-            raise PickleFault("it ends too early")
-        data = self.stream.read(count)
+        is_there = count <= _LONG or count <= self.size - self.stream.tell()
+        data = self.stream.read(count) if is_there else b""
         if len(data) != count:
             raise PickleFault("it ends too early")
         return data
@@ -146,6 +149,10 @@ class _Machine:
             raise PickleFault("an operation lacks what it works on")
         return value
 
+    def store(self, identity: Any) -> None:
+        self.stored.append(Stored(identity))
+        self.push(self.stored[-1])
+
     def since_mark(self) -> list[Any]:
         for index in range(len(self.stack) - 1, -1, -1):
             if self.stack[index] is _MARK:
@@ -162,10 +169,9 @@ class _Machine:
             data = self.take(count)
             self.push(data.decode("latin1") if is_text else data)
             return
-        if count > self.size - self.stream.tell():
-            raise PickleFault("it ends too early")
-        array = np.empty(count, np.uint8)
-        if self.stream.readinto(array) != count:  # pyright: ignore[reportAttributeAccessIssue]
+        is_there = count <= self.size - self.stream.tell()
+        array = np.empty(count if is_there else 0, np.uint8)
+        if self.stream.readinto(array.data) != count:
             raise PickleFault("it ends too early")
         self.push(Blob(array, is_text))
 
@@ -177,13 +183,11 @@ class _Machine:
         text = self.line().strip()
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b'"', b"'"):
             raise PickleFault("a word without quotation marks")
-        data, _ = codecs.escape_decode(text[1:-1])  # pyright: ignore[reportAttributeAccessIssue]
-        self.push(data.decode("latin1"))
+        self.push(codecs.escape_decode(text[1:-1])[0].decode("latin1"))  # pyright: ignore
 
     def decimal(self) -> None:
         text = self.line()
-        special = {b"00": False, b"01": True}
-        self.push(special[text] if text in special else _whole(text))
+        self.push(text == b"01" if text in (b"00", b"01") else _whole(text))
 
     def binary_number(self, form: str) -> None:
         count = self.number(form)
@@ -255,10 +259,6 @@ class _Machine:
             raise PickleFault("a faulty entry of the memo")
         self.memo[index] = self.stack[-1]
 
-    def set_one(self) -> None:
-        value, key = self.pop(), self.pop()
-        self.set_items([key, value])
-
 
 def _made(maker: Any, arguments: Any) -> Made:
     if not isinstance(maker, Name) or not isinstance(arguments, tuple):
@@ -317,8 +317,8 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"\x81": _Machine.reduce,
     b"\x92": _Machine.new_with_keywords,
     b"b": _Machine.build,
-    b"P": lambda m: m.push(Stored(m.line().decode("ascii"))),
-    b"Q": lambda m: m.push(Stored(m.pop())),
+    b"P": lambda m: m.store(m.line().decode("ascii")),
+    b"Q": lambda m: m.store(m.pop()),
     b"]": lambda m: m.push([]),
     b"l": lambda m: m.push(m.since_mark()),
     b"a": lambda m: m.append([m.pop()]),
@@ -330,7 +330,7 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"\x87": lambda m: m.tuple_of(3),
     b"}": lambda m: m.push({}),
     b"d": _Machine.dictionary,
-    b"s": _Machine.set_one,
+    b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     b"u": lambda m: m.set_items(m.since_mark()),
     b"\x8f": lambda m: m.push([]),  # the elements of a set, in the order of the file
     b"\x90": lambda m: m.append(m.since_mark()),

@@ -17,8 +17,8 @@ from scipy.special import logsumexp
 
 from spinloop.errors import UserError
 from spinloop.files import atomic, read_npz
+from spinloop.files.pickles import load_pickle
 from spinloop.joints import SMPL24
-from spinloop.pickles import load_pickle
 
 PACKAGED_MIXTURE = Path(__file__).parents[1] / "assets" / "cmu_mixture.npz"
 """The mixture that comes with the package, fitted on CMU's recordings of motion."""

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from spinloop.errors import UserError
-from spinloop.files import reading
 from spinloop.files.arrays import array_of_bytes
+from spinloop.files.gate import reading
 from spinloop.files.pickle_program import Blob, Made, Name, PickleFault, UnknownName, run_program
 
 _FIX = "get the file from its publisher again"
@@ -41,7 +41,7 @@ def load_pickle(path: Path, fix: str) -> Any:
         UserError: the file is absent, truncated or no pickle, names something that is no array (the name is
             in the message), or holds far more than its size allows.
     """
-    return _load(path, fix, _ARRAYS)
+    return _load(path, fix, ARRAYS)
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
@@ -56,13 +56,13 @@ def load_arrays(path: Path) -> dict[str, Any]:
     Raises:
         UserError: see `load_pickle`; an array is none, or the file holds no dictionary.
     """
-    content = _load(path, _FIX, _ARRAYS | _SMPL)
+    content = _load(path, _FIX, ARRAYS | _SMPL)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a dictionary of arrays, found {type(content).__name__}; {_FIX}")
     return {str(key): value for key, value in content.items()}
 
 
-def _load(path: Path, fix: str, makers: Mapping[tuple[str, str], "_Maker"]) -> Any:
+def _load(path: Path, fix: str, makers: Mapping[tuple[str, str], "Maker"]) -> Any:
     with reading(path, "a readable pickle", fix):
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -91,7 +91,7 @@ class Values:
     The content is bounded by the file's size: a list may stand in a pickle many times for few bytes.
     """
 
-    def __init__(self, size: int, makers: Mapping[tuple[str, str], "_Maker"]) -> None:
+    def __init__(self, size: int, makers: Mapping[tuple[str, str], "Maker"]) -> None:
         self._left = _SLACK_BYTES + _VALUE_BYTES * size
         self._makers = makers
         self._made: dict[int, tuple[Made, Any]] = {}
@@ -128,8 +128,10 @@ class Values:
             return type(value)(self.plain(item, depth + 1) for item in value)
         if isinstance(value, dict):
             return {key: self.plain(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, Name):
+            value = Made(value, ())
         if not isinstance(value, Made):
-            raise PickleFault(f"{value} in place of a value" if isinstance(value, Name) else "no plain value")
+            raise PickleFault("no plain value")
         if id(value) not in self._made:
             make = self._makers[value.maker.module, value.maker.name]
             self._made[id(value)] = value, make(self, value, depth + 1)
@@ -159,7 +161,7 @@ class Values:
         return value
 
 
-_Maker = Callable[[Values, Made, int], Any]
+Maker = Callable[[Values, Made, int], Any]
 
 
 def _text(value: Any) -> str:
@@ -176,30 +178,28 @@ def _bytes(value: Any) -> bytes:
     return value
 
 
-def _parts(value: Any, *counts: int) -> tuple[Any, ...]:
+def parts_of(value: Any, *counts: int) -> tuple[Any, ...]:
+    """The tuple, if it has one of these lengths."""
     if not isinstance(value, tuple) or len(value) not in counts:
         raise PickleFault("an array with parts missing or too many")
     return value
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    if (
-        not isinstance(value, tuple)
-        or len(value) > 32
-        or not all(type(side) is int and 0 <= side < 2**40 for side in value)
-    ):
-        raise PickleFault("a shape that is none")
-    return value
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The tuple, if it is a shape."""
+    if isinstance(value, tuple) and all(type(side) is int and 0 <= side < 2**40 for side in value):
+        return value
+    raise PickleFault("a shape that is none")
 
 
 def _dtype(value: Any, is_plain: bool = False) -> Any:
     """The type of an array's entries; None for objects. Its byte order is all that a state may say."""
     if not isinstance(value, Made) or str(value.maker) != "numpy.dtype" or value.items:
         raise PickleFault("an array without a type")
-    code = _parts(value.arguments, 1, 2, 3)[0]
+    code = parts_of(value.arguments, 1, 2, 3)[0]
     order, size = "|", -1
     if value.state is not None:
-        state = _parts(value.state, 8, 9)
+        state = parts_of(value.state, 8, 9)
         order, size = state[1], state[5]
         if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise PickleFault("a type that is changed")
@@ -215,7 +215,7 @@ def _dtype(value: Any, is_plain: bool = False) -> Any:
 
 def _encode(values: Values, made: Made, depth: int) -> bytes:
     """Python 3 writes the bytes of Python 2's protocols as text; no other codec is of use here."""
-    text, codec = _parts(made.arguments, 2)
+    text, codec = parts_of(made.arguments, 2)
     if not isinstance(text, str) or codec != "latin1":
         raise PickleFault("a word that is no bytes")
     values.charge(len(text))
@@ -224,16 +224,16 @@ def _encode(values: Values, made: Made, depth: int) -> bytes:
 
 def _container(values: Values, made: Made, depth: int) -> Any:
     """A set, as a tuple, and the empty bytes that Python 3 writes so by Python 2's protocols."""
-    parts = values.plain(_parts(made.arguments, 0, 1), depth)
+    parts = values.plain(parts_of(made.arguments, 0, 1), depth)
     return b"" if made.maker.name == "bytes" and not parts else tuple(*parts)
 
 
 def _reconstruct(values: Values, made: Made, depth: int) -> Any:
-    kind = _parts(made.arguments, 3)[0]
+    kind = parts_of(made.arguments, 3)[0]
     if not isinstance(kind, Name) or str(kind) != "numpy.ndarray":
         raise PickleFault(f"an array of class {kind}")
-    shape, dtype, is_fortran, data = _parts(made.state, 4, 5)[-4:]
-    shape, dtype = _shape(shape), _dtype(dtype)
+    shape, dtype, is_fortran, data = parts_of(made.state, 4, 5)[-4:]
+    shape, dtype = shape_of(shape), _dtype(dtype)
     if dtype is not None:
         return values.array_of(data, dtype, shape, is_fortran is True or is_fortran == 1)
     if len(shape) != 1 or not isinstance(data, list) or len(data) != shape[0]:
@@ -242,21 +242,21 @@ def _reconstruct(values: Values, made: Made, depth: int) -> Any:
 
 
 def _scalar(values: Values, made: Made, depth: int) -> Any:
-    dtype, data = _parts(made.arguments, 2)
+    dtype, data = parts_of(made.arguments, 2)
     return values.array_of(data, _dtype(dtype, is_plain=True), (), is_fortran=False)[()]
 
 
 def _from_buffer(values: Values, made: Made, depth: int) -> np.ndarray:
     """Protocol 5 hands the bytes over as they are."""
-    data, dtype, shape, order = _parts(made.arguments, 4)
-    return values.array_of(data, _dtype(dtype, is_plain=True), _shape(shape), order == "F")
+    data, dtype, shape, order = parts_of(made.arguments, 4)
+    return values.array_of(data, _dtype(dtype, is_plain=True), shape_of(shape), order == "F")
 
 
 def _refused(values: Values, made: Made, depth: int) -> Any:
     raise PickleFault(f"a call of {made.maker}")
 
 
-_ARRAYS: dict[tuple[str, str], _Maker] = {
+ARRAYS: dict[tuple[str, str], Maker] = {
     ("_codecs", "encode"): _encode,
     **{(module, "bytes"): _container for module in ("__builtin__", "builtins")},
     ("numpy", "ndarray"): _refused,
@@ -282,7 +282,7 @@ def _chumpy_select(values: Values, made: Made, depth: int) -> np.ndarray:
     picked = source.ravel()[chosen]
     if shape is None:
         return picked
-    if math.prod(_shape(shape)) != picked.size:
+    if math.prod(shape_of(shape)) != picked.size:
         raise PickleFault(f"{picked.size} entries for shape {shape}")
     return picked.reshape(shape)
 
@@ -292,7 +292,7 @@ def _sparse(values: Values, made: Made, depth: int) -> np.ndarray:
     form, state = made.maker.name[:3], made.state
     if not isinstance(state, dict):
         raise PickleFault("a sparse matrix without its parts")
-    shape = _shape(state.get("_shape", state.get("shape")))
+    shape = shape_of(state.get("_shape", state.get("shape")))
     if len(shape) != 2:
         raise PickleFault(f"a sparse matrix of shape {shape}")
     data = values.numbers(state, "data", depth)
@@ -324,14 +324,14 @@ def _whole_numbers(array: np.ndarray) -> np.ndarray:
 
 def _reconstructor(values: Values, made: Made, depth: int) -> Any:
     """What Python 2's older protocols call to make an object."""
-    kind, base, state = _parts(made.arguments, 3)
+    kind, base, state = parts_of(made.arguments, 3)
     is_object = isinstance(base, Name) and base.name == "object"
     if not isinstance(kind, Name) or not is_object or state is not None:
         raise PickleFault("an object of a class that is no array")
     return values.plain(Made(kind, (), made.state), depth)
 
 
-_SMPL: dict[tuple[str, str], _Maker] = {
+_SMPL: dict[tuple[str, str], Maker] = {
     ("chumpy.ch", "Ch"): _chumpy_array,
     ("chumpy", "Ch"): _chumpy_array,
     ("chumpy.reordering", "Select"): _chumpy_select,
