@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--size-px", type=int, default=CROP_PX)
     parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--lossless", action="store_true", help="as test splits are packed")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -88,7 +89,7 @@ def main() -> None:
         packed = Path(folder) / "crops.h5"
         params = CropsParams(size_px=options.size_px, margin=1.77, jpeg_quality=92)
         start = time.perf_counter()
-        pack_crops(packed, records, raw, params, ReadCounts())
+        pack_crops(packed, records, raw, params, ReadCounts(), options.lossless)
         seconds = time.perf_counter() - start
         images = {record.image for record in records}
         sizes = sum((raw / image).stat().st_size for image in images), packed.stat().st_size

@@ -50,7 +50,7 @@ FIXED_S = {
 }  # fmt: skip
 START_S = 8.0
 """From the scheduler's decision to the first person: Python, DVC, the libraries."""
-BYTES = {"crop": 34_000, "fit": 489, "row": 400}
+BYTES = {"crop": 42_000, "test_crop": 232_000, "fit": 489, "row": 400}
 SNAPSHOTS = 6
 
 
@@ -189,7 +189,8 @@ def disk_gb(values: Mapping) -> list[tuple[str, float]]:
     everybody, trained = sum(PEOPLE.values()), sum(n for key, n in PEOPLE.items() if key.endswith("train"))
     copies = SNAPSHOTS + 1
     return [
-        ("packed crops", everybody * BYTES["crop"] / 1e9),
+        ("packed crops to train on (JPEG)", trained * BYTES["crop"] / 1e9),
+        ("packed crops to test on (PNG)", (everybody - trained) * BYTES["test_crop"] / 1e9),
         ("tables and keypoints", 2 * everybody * BYTES["row"] / 1e9),
         ("initial fits, parts and joined", 3 * trained * BYTES["fit"] / 1e9),
         ("fits of training, snapshots", len(values["settings"]) * copies * trained * BYTES["fit"] / 1e9),

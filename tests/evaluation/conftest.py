@@ -75,8 +75,8 @@ def write_crops(tmp_path: Path) -> Callable[..., CropReader]:
         with h5py.File(path, "w") as file:
             file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
             file.create_dataset("affine", data=np.tile(np.eye(2, 3), (len(ids), 1, 1)))
-            file.attrs.update({"size_px": 32, "margin": 1.0})
-            stored = {"jpeg": [image[..., ::-1] for image in images], **(masks or {})}
+            file.attrs.update({"size_px": 32, "margin": 1.0, "is_lossless": True})
+            stored = {"image": [image[..., ::-1] for image in images], **(masks or {})}
             for name, pictures in stored.items():
                 dataset = file.create_dataset(name, (len(ids),), h5py.vlen_dtype(np.uint8))
                 for row, picture in enumerate(pictures):

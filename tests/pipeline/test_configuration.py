@@ -73,6 +73,10 @@ MISTAKES: dict[str, tuple[Edit, str]] = {
         lambda values: values["body"].update(source="smpl"),
         r"body\.smpl_folder: missing; name the folder of the SMPL files",
     ),
+    "a test whose images are packed with loss": (
+        lambda values: values["sources"]["pw3d_test"].pop("lossless"),
+        r"evaluate\.splits\.pw3d_test: its images are measured; set sources\.pw3d_test\.lossless: true",
+    ),
     "crops too small for the rotation": (
         lambda values: values["train"]["augmentation"].update(rotation_deg=30.0, scale=0.25),
         r"crops\.margin: 1\.51 leaves black corners in .* ±60° and zooms out to 1\.25; make it 1\.77 or more",

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
+from spinloop.geometry.crop import crop_affine, crop_from_packed, warp
+from spinloop.params.datasets import CropsParams
 from spinloop.tables.crops import CropReader, pack_crop, pack_crops
+from spinloop.tables.images import read_image
 from spinloop.tables.records import ReadCounts
 
 
@@ -79,6 +82,35 @@ def test_pixels_come_back_in_rgb(tmp_path, make_record, crops_params):
     assert decoded[48, 48, 0] < 20
 
 
+def test_crops_without_loss_are_the_pixels_of_the_region(tmp_path, make_record, crops_params):
+    """The box of 64 px is packed at its own size, at whole pixels: nothing is resampled."""
+    (tmp_path / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "images/a.png"), pixels)
+    record = make_record(1, "images/a.png", center=np.array([150.0, 110.0]), scale=0.32)
+    for is_lossless in (True, False):
+        pack_crops(tmp_path / "crops.h5", [record], tmp_path, crops_params, ReadCounts(), is_lossless)
+        reader = CropReader(tmp_path / "crops.h5")
+        assert reader.is_lossless == is_lossless
+        difference = np.abs(reader.image(0)[0][..., ::-1].astype(int) - pixels[62:158, 102:198])
+        assert difference.any() != is_lossless
+
+
+def test_a_network_of_the_boxes_size_sees_what_the_original_would_give(tmp_path, make_record, write_jpeg):
+    """With the paper's crops, a test image is not resampled twice."""
+    write_jpeg(tmp_path / "images/a.jpg", 480, 640)
+    params = CropsParams(size_px=224, margin=1.77, jpeg_quality=92)
+    record = make_record(1, "images/a.jpg", center=np.array([301.7, 233.2]), scale=0.93)
+    pack_crops(tmp_path / "crops.h5", [record], tmp_path, params, ReadCounts(), is_lossless=True)
+    packed, packed_affine = CropReader(tmp_path / "crops.h5").image(0)
+    wanted = crop_affine(record.center, record.scale, size_px=224.0)
+    seen = crop_from_packed(packed, packed_affine, wanted, 224).astype(int)
+    direct = warp(read_image(tmp_path / "images/a.jpg"), wanted, 224)
+    # OpenCV places pixels to 1/32.
+    assert np.abs(seen - direct).mean() < 0.1
+    assert np.array_equal(seen, packed[87:-87, 87:-87])
+
+
 def test_an_unreadable_or_truncated_image_is_counted_and_left_out(
     tmp_path, make_record, crops_params, write_jpeg
 ):
@@ -144,7 +176,7 @@ def test_files_that_are_no_crops_are_named(tmp_path, make_record, crops_params):
         CropReader(path)
     with h5py.File(path, "w") as file:
         file["ids"] = ["a"]
-    with pytest.raises(UserError, match=r"crops\.h5: jpeg: dataset missing"):
+    with pytest.raises(UserError, match=r"crops\.h5: image: dataset missing"):
         CropReader(path)
 
 

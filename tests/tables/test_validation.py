@@ -3,9 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from spinloop.errors import UserError
 from spinloop.joints import COMMON24
+from spinloop.params.loader import load_yaml
 from spinloop.stages import validate
 from spinloop.tables.records import ReadCounts, save_records
 from spinloop.tables.validation import validate_records
@@ -106,6 +108,23 @@ def test_a_split_that_shares_an_image_with_another_fails(standing, make_record, 
     with pytest.raises(UserError, match="image in another split: 1, first tiny/images/a"):
         _validate(tmp_path, against=[tmp_path / "test.parquet"])
     assert json.loads((tmp_path / "found.json").read_text())["found"] == {"image_in_another_split": 1}
+
+
+def test_a_further_test_split_is_compared_with_training(make_record, tmp_path, repository):
+    """It is added to `evaluate.splits`; the command in dvc.yaml names the folder."""
+    values = load_yaml(repository / "params.yaml")
+    tables = tmp_path / "annotations"
+    for name in (*values["evaluate"]["splits"], "coco_train"):
+        save_records(tables / f"{name}.parquet", [make_record(1, f"{name}.jpg")])
+    for split in ("coco_train", "mine"):
+        save_records(tables / f"{split}.parquet", [make_record(5)])
+    options = {"table": tables / "coco_train.parquet", "out": tmp_path / "found.json", "against": [tables]}
+    YAML().dump(values, tmp_path / "params.yaml")
+    validate.run(**options, params=tmp_path / "params.yaml")
+    values["evaluate"]["splits"]["mine"] = "pw3d@1"
+    YAML().dump(values, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="image in another split: 1"):
+        validate.run(**options, params=tmp_path / "params.yaml")
 
 
 def test_an_absent_image_fails(standing, tmp_path):

@@ -11,6 +11,7 @@ from jaxtyping import Float, Num, Shaped
 
 from spinloop.body.files import BodyFile
 from spinloop.body.model import Engine
+from spinloop.errors import UserError
 from spinloop.evaluation.metrics import PixelCounts, mask_metrics
 from spinloop.evaluation.predictions import Predictions, predict
 from spinloop.evaluation.protocols import AnyProtocol, Breakdown
@@ -69,6 +70,9 @@ def evaluate_split(
     bodies = make_body_models(body_files, engine)
     people = load_records(annotations)
     with CropReader(crops) as reader:
+        if not reader.is_lossless:
+            fix = "set `lossless: true` in its source in params.yaml, and pack the crops again"
+            raise UserError(f"{crops}: JPEG, and a test measures the pixels as they are; {fix}")
         records = people.iloc[rows_of(people["id"].tolist(), reader.ids, annotations)]
         predictions = predict(model, bodies[NEUTRAL], reader, records, sizes.image_px, params.batch_size)
         reference = Reference(annotations, records, bodies, body_files[NEUTRAL], reader)

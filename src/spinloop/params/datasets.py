@@ -1,5 +1,6 @@
 """Sections `raw`, `sources`, `merge`, `validate` and `crops`: datasets and what is made of them."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel
@@ -12,6 +13,8 @@ class _Source(Section):
     """Folder of the dataset, in the layout in which it is distributed."""
     box_factor: Positive
     """Side of the square box relative to the longer side of the person; 1.2 as published."""
+    lossless: bool = False
+    """Pack the crops without loss (PNG), as test splits need it; false packs JPEG, a fifth of the size."""
 
 
 class _DetectedSource(_Source):
@@ -186,5 +189,8 @@ class CropsParams(Section):
 
     @property
     def side_px(self) -> int:
-        """Side of the packed image."""
-        return round(self.size_px * self.margin)
+        """Side of the packed image: the box with as many whole pixels on each side as the margin needs.
+
+        So a network of the box's size sees packed pixels themselves.
+        """
+        return self.size_px + 2 * math.ceil(self.size_px * (self.margin - 1) / 2)

@@ -190,7 +190,10 @@ def _test_faults(sections: Sections) -> Iterator[str]:
         key = f"params.yaml: evaluate.splits.{split}"
         if split not in sources:
             yield f"{key}: no such source; add it to sources or take it out"
-        elif not faults and isinstance(protocol_of_split(sections.evaluate, split), MaskProtocol):
+            continue
+        if not sources[split].lossless:
+            yield f"{key}: its images are measured; set sources.{split}.lossless: true"
+        if not faults and isinstance(protocol_of_split(sections.evaluate, split), MaskProtocol):
             if getattr(sources[split], "masks", None) is None:
                 fix = f"name their folder in sources.{split}.masks, or choose another"
                 yield f"{key}: {protocol!r} compares masks, and the source has none; {fix}"

@@ -99,6 +99,14 @@ def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int = 95) -> bytes:
     return data.tobytes()
 
 
+def encode_png(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """PNG bytes of an RGB image, which keep every pixel; the same image gives the same bytes."""
+    is_encoded, data = cv2.imencode(".png", image[..., ::-1])
+    if not is_encoded:
+        raise RuntimeError("OpenCV could not encode a PNG image")
+    return data.tobytes()
+
+
 def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path)

@@ -31,7 +31,7 @@ class Augmentation(NamedTuple):
     """Factor of the box's side: above 1 the person looks smaller."""
 
 
-_ROUNDING_PX = 1e-6
+_ROUNDING = 1e-9
 NO_AUGMENTATION = Augmentation(False, np.ones(3), 0.0, 1.0)
 
 
@@ -62,10 +62,9 @@ def crops_fault(params: AugmentationParams, image_px: int, size_px: int, margin:
     steepest = 0.0 if params.upright_probability == 1 else 2 * params.rotation_deg
     angle = np.deg2rad(min(steepest, 45.0))
     reach = (1 + params.scale) * float(np.cos(angle) + np.sin(angle))
-    # The packed side is a whole number of pixels, which a margin a little too small may still reach.
-    if round(size_px * margin) + _ROUNDING_PX >= size_px * reach:
+    if margin + _ROUNDING >= reach:
         return None
-    needed = math.ceil(100 * max(reach, (math.ceil(size_px * reach) - 0.5) / size_px)) / 100
+    needed = math.ceil(100 * (reach - _ROUNDING)) / 100
     return (
         f"crops.margin: {margin:g} leaves black corners in training images: train.augmentation rotates by up "
         f"to ±{steepest:g}° and zooms out to {1 + params.scale:g}; make it {needed:g} or more"

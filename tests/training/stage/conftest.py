@@ -122,11 +122,11 @@ def _write_crops(path: Path, split: Any) -> None:
     path.parent.mkdir()
     with h5py.File(path, "w") as file:
         file.create_dataset("ids", data=list(split.ids), dtype=h5py.string_dtype())
-        jpeg = file.create_dataset("jpeg", (len(split.ids),), h5py.vlen_dtype(np.uint8))
+        images = file.create_dataset("image", (len(split.ids),), h5py.vlen_dtype(np.uint8))
         affines = []
         for row in range(len(split.ids)):
             image, affine = split.packed(row)
-            jpeg[row] = cv2.imencode(".jpg", image)[1].reshape(-1)
+            images[row] = cv2.imencode(".jpg", image)[1].reshape(-1)
             affines.append(affine)
         file.create_dataset("affine", data=np.stack(affines))
         file.attrs.update({"size_px": 112, "margin": 200 / 112})
