@@ -33,5 +33,9 @@ TruthTable = Annotated[Path, Option(help="Table of the true bodies and cameras (
 TruthOut = Annotated[Out, Option(help="Table of the true bodies and cameras (Parquet).")]
 StatisticsFile = Annotated[Out, Option(help="Counts of what was read, kept and left out, and why (JSON).")]
 
+DetectorFormat = Annotated[
+    str,
+    Option(help="The detector's joint set, e.g. `body_25b` (docs/formats.md). `auto` recognises it."),
+]
 StateFolder = Annotated[Path, Option(help="Folder for the state of an unfinished run.")]
 Workers = Annotated[int, Option(help="Number of processes; the result does not depend on it.")]

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spinloop.errors import UserError
-from spinloop.fitting.user_keypoints import read_keypoint_file, read_openpose_folder, read_start
+from spinloop.fitting.user_detections import read_detected_people
+from spinloop.fitting.user_keypoints import read_keypoint_file, read_start
 from spinloop.geometry.crop import crop_affine, transform_points
 
 
@@ -56,7 +58,7 @@ def test_a_pose_alone_is_a_start_whose_camera_is_estimated(tmp_path, arrays, cro
     ("change", "message"),
     [
         (lambda k: {"points": k}, "keypoints: missing"),
-        (lambda k: {"keypoints": k[:, :17]}, r"\(12, 17, 3\)"),
+        (lambda k: {"keypoints": k[:, :20]}, r"\(12, 20, 3\)"),
         (lambda k: {"keypoints": k[..., :2]}, r"\(12, 49, 2\)"),
         (lambda k: {"keypoints": k[:0]}, "at least one"),
         (lambda k: {"keypoints": k * (1, 1, 0)}, "confidence"),
@@ -133,7 +135,7 @@ def folders(tmp_path, person):
 
 
 def test_everyone_in_a_folder_is_found_in_the_crop_of_their_box(folders, person):
-    found = read_openpose_folder(*folders)
+    found = read_detected_people(*folders)
     assert found.ids == ["a#0", "a#1", "a#2"]
     box = found.photographs[0].box
     expected = transform_points(crop_affine(box.center, box.scale), person[:, :2])
@@ -148,7 +150,7 @@ def test_everyone_in_a_folder_is_found_in_the_crop_of_their_box(folders, person)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda op, img: (op / "a_keypoints.json").write_text("{}"), "people"),
+        (lambda op, img: (op / "a_keypoints.json").write_text("{}"), "no file of a detector"),
         (lambda op, img: (op / "a_keypoints.json").write_text("no json"), "JSON"),
         (lambda op, img: (img / "a.jpg").unlink(), r"a\.jpg: no such image"),
         (lambda op, img: (img / "a.jpg").write_bytes(b"no image"), r"a\.jpg"),
@@ -160,15 +162,18 @@ def test_everyone_in_a_folder_is_found_in_the_crop_of_their_box(folders, person)
         ),
         (
             lambda op, img: cv2.imwrite(str(img / "a.jpg"), np.zeros((200, 250, 3))),
-            "images that OpenPose saw",
+            "images that the detector saw",
         ),
-        (lambda op, img: _write_openpose(op / "a_keypoints.json", [np.zeros((18, 3))]), "BODY_25"),
+        (
+            lambda op, img: _write_openpose(op / "a_keypoints.json", [np.full((20, 3), 9.0)]),
+            "found 20 joints",
+        ),
     ],
 )
 def test_faults_of_a_folder_are_named_in_one_line(folders, damage, message):
     damage(*folders)
     with pytest.raises(UserError, match=message) as caught:
-        read_openpose_folder(*folders)
+        read_detected_people(*folders)
     assert "\n" not in str(caught.value)
 
 
@@ -176,8 +181,10 @@ def test_a_photograph_on_its_side_and_joints_at_its_border_are_taken(folders, pe
     """OpenPose obeys the tag that rotates a photograph, whose header has the stored size."""
     at_the_border = np.where(person == person[:, :1], 500.0, person)
     _write_openpose(folders[0] / "a_keypoints.json", [at_the_border])
-    cv2.imwrite(str(folders[1] / "a.jpg"), np.zeros((500, 400, 3)))
-    assert len(read_openpose_folder(*folders).ids) == 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((500, 400, 3), np.uint8)).save(folders[1] / "a.jpg", exif=exif)
+    assert len(read_detected_people(*folders).ids) == 1
 
 
 def test_folders_without_files_or_that_are_not_there_are_refused(folders, tmp_path):
@@ -185,7 +192,7 @@ def test_folders_without_files_or_that_are_not_there_are_refused(folders, tmp_pa
         (folders[1], None, "write_json"),
         (tmp_path / "none", None, "--openpose .*none: no such folder"),
         (folders[0], tmp_path / "none", "--images .*none: no such folder"),
-        (folders[1] / "a.jpg", None, "--openpose .*: no such folder"),
+        (folders[1] / "a.jpg", None, "expected JSON or npz, found .jpg"),
     ):
         with pytest.raises(UserError, match=message):
-            read_openpose_folder(openpose, images)
+            read_detected_people(openpose, images)

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from spinloop.errors import UserError
 from spinloop.keypoints.detections import open_detections
+from spinloop.keypoints.joining import Named
 from spinloop.keypoints.merge import (
     KEYPOINTS,
     load_keypoints,
@@ -197,9 +199,12 @@ def _detection(keypoints: np.ndarray) -> np.ndarray:
 
 def _merge(records, openpose, params, published=None):
     counts = ReadCounts()
-    return list(
-        merge_records(records, openpose and open_detections(openpose), params, published, counts)
-    ), counts
+    return list(merge_records(records, _joined(openpose, records), params, published, counts)), counts
+
+
+def _joined(openpose, records):
+    images = dict.fromkeys((record.image, record.image_id) for record in records)
+    return openpose and open_detections(openpose).joined(itertools.starmap(Named, images))
 
 
 def test_each_persons_provenance_is_told_and_counted(tmp_path, make_record, write_openpose, merge_params):
@@ -270,7 +275,7 @@ def test_a_file_of_two_images_is_refused(tmp_path, make_record, write_openpose, 
     keypoints = _keypoints(70)
     write_openpose(tmp_path / "a_keypoints.json", np.stack([_detection(keypoints)]))
     records = [make_record(number, f"{number}/a.jpg", keypoints=keypoints) for number in (1, 2)]
-    with pytest.raises(UserError, match=r"a_keypoints\.json: of 1/a\.jpg or of 2/a\.jpg\? put every file"):
+    with pytest.raises(UserError, match=r": a: of 1/a\.jpg or of 2/a\.jpg\? put every file"):
         _merge(records, tmp_path, merge_params)
 
 
@@ -290,7 +295,7 @@ def test_a_folder_with_files_of_other_images_only_is_refused(
 def test_a_list_of_other_images_only_is_refused(tmp_path, make_record, merge_params):
     path = tmp_path / "d.json"
     for key, found in (("image_id", 40), ("file_name", "val2017/b.jpg")):
-        path.write_text(json.dumps([{key: found, "keypoints": [[1.0, 2.0, 1.0]] * 17}]))
+        path.write_text(json.dumps([{key: found, "keypoints": [[10.0, 20.0, 1.0]] * 17}]))
         message = rf"d\.json: .*: wanted e\.g\. images/a\.jpg, found e\.g\. .*{found}; give the split's own"
         with pytest.raises(UserError, match=message):
             _merge([make_record(1, keypoints=_keypoints(3))], path, merge_params)
@@ -366,7 +371,7 @@ def test_the_match_of_detections(dataset, threshold, tmp_path, make_record, writ
             person[rng.random(25) < rng.choice([0.0, 0.05])] = 0
         write_openpose(tmp_path / "images" / f"{number}_keypoints.json", people)
         records.append(make_record(number, f"images/{number}.jpg", keypoints=part))
-    rows = list(merge_records(records, open_detections(tmp_path), merge_params, dataset, ReadCounts()))
+    rows = list(merge_records(records, _joined(tmp_path, records), merge_params, dataset, ReadCounts()))
     n_taken = 0
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):
         path = tmp_path / "images" / f"{number}_keypoints.json"

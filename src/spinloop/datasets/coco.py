@@ -74,6 +74,7 @@ def read_coco(
             scale=person.box.scale,
             keypoints=common_joints(person.joints, person.is_annotated, COCO17),
             person=person.number,
+            image_id=str(listed["id"]),
         )
 
 

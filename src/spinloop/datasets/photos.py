@@ -1,14 +1,16 @@
-"""Photographs with OpenPose's detections and no annotation → records that hold a box only.
+"""Photographs with a detector's files and no annotation → records that hold a box only.
 
 Expected tree: images anywhere below the folder, each with OpenPose's file beside it (`a.jpg`,
-`a_keypoints.json`). Merging with the same folder gives the detected joints to the record they came from.
+`a_keypoints.json`), or the files of another detector in the folder. Merging with the same folder gives the
+detected joints to the record they came from.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from spinloop.errors import UserError
-from spinloop.keypoints.detections import count_limbs, detections_path, read_openpose
+from spinloop.keypoints.detections import count_limbs, open_detections
+from spinloop.keypoints.joining import Named
 from spinloop.params.datasets import PhotosSource
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
@@ -27,10 +29,11 @@ def read_photos(
         source: the rules.
         is_official: must be False: the published code has no such reader.
         counts: what is left out: images with `no_file`, `no_person` or `unreadable_image`; people with
-            `too_few_limb_joints` or `empty_box`.
+            `too_few_limb_joints` or `empty_box`. Notes what of the detector's files was left out, and those
+            that are of no image (`detections_for_nobody`).
 
     Raises:
-        UserError: there is no image, or a detection file is not OpenPose's.
+        UserError: there is no image, or of the detector's files none can be used.
     """
     if is_official:
         raise UserError(
@@ -39,9 +42,10 @@ def read_photos(
     images = sorted(path for path in raw.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not images:
         raise UserError(f"{raw}: no photographs (*.jpg, *.png) there; correct sources.{split}.raw")
-    for path in images:
-        image = path.relative_to(raw).as_posix()
-        people = read_openpose(detections_path(raw, image))
+    names = [path.relative_to(raw).as_posix() for path in images]
+    detections = open_detections(raw).joined(map(Named, names))
+    for path, image in zip(images, names, strict=True):
+        people = detections.of(image)
         if people is None or not len(people):
             counts.leave_out("no_file" if people is None else "no_person", f"{split}/{image}")
             continue
@@ -57,3 +61,5 @@ def read_photos(
                 continue
             counts.keep()
             yield Record(name, image, *size, box.center, box.scale, person=person)
+    detections.require_one(names[0])
+    detections.note(counts)

@@ -23,7 +23,7 @@ from spinloop.fitting.user_keypoints import START_WIDTHS, PeopleToFit
 from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX
 from spinloop.rendering.pictures import SKY_BLUE, Color, Color8, draw_joints, overlay_in_box
 from spinloop.tables.fits import STATUSES, FitResult, FitStore
-from spinloop.tables.images import UnreadableImage, encode_jpeg, read_upright
+from spinloop.tables.images import UnreadableImage, encode_jpeg, read_image
 from spinloop.tables.records import Box
 
 _CURE = "download SPIN's static_fits or spin_fits again"
@@ -188,9 +188,8 @@ def save_overlays(
 
 
 def _read(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """RGB, upright by the orientation tag, as OpenPose reads it."""
     try:
-        return read_upright(path)
+        return read_image(path)
     except UnreadableImage as error:
         raise UserError(f"{error}; replace it or leave --images out") from None
 

@@ -1,217 +1,247 @@
-"""Detections of people in all formats: OpenPose's files, or one file of another detector's COCO joints.
+"""Detections of people, whatever detector wrote them: one reader for a file and for a folder of files.
 
-Both give people of `joints.OPENPOSE25` per image. The second is a JSON list with an entry for each detected
-person, as COCO's results (Detectron) and RTMPose's exports have it: `keypoints` (51 numbers, or 17 × 3, or
-17 × 2 with `keypoint_scores`), and the image as `image_id` (a number that ends the image's name, as in COCO)
-or as `file_name` (its path below the dataset's folder, or below the subset's).
+`open_detections` recognises what is there by its content (`detector_files`), and gives people of
+`joints.OPENPOSE25` by image. Files of OpenPose's `--write_json` are read one by one, as they are wanted.
 """
 
-import json
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from spinloop.errors import UserError
-from spinloop.files import read_json
-from spinloop.joints import COCO17, LIMB12, N_OPENPOSE, OPENPOSE25, index_map
-from spinloop.tables.images import SUFFIXES
+from spinloop.joints import LIMB12, N_OPENPOSE, OPENPOSE25, index_map
+from spinloop.keypoints.detected_people import FIX, Faults, FileContent, Key
+from spinloop.keypoints.detector_files import read_detector_file
+from spinloop.keypoints.joining import Joined, Named, join_images
+from spinloop.keypoints.layouts import LAYOUTS, Layout, People, layout_of_word
+from spinloop.keypoints.openpose import ENDING, detections_path
+from spinloop.tables.records import ReadCounts
 
 _DETECTED_LIMBS = list(index_map(OPENPOSE25, LIMB12))
-_SHARED = [name for name in COCO17 if name in OPENPOSE25]
-_FROM_COCO, _TO_OPENPOSE = list(index_map(COCO17, _SHARED)), list(index_map(OPENPOSE25, _SHARED))
-# OpenPose's joints that lie in the middle of two of COCO's.
-_MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
-_IMAGE_KEYS = ("file_name", "image", "image_name", "image_id")
-_FIX_COCO = "write a list of {image_id or file_name, keypoints, score}"
-
-_FIX_OPENPOSE = "run OpenPose again with --model_pose BODY_25 --write_json"
-
-People = Float[np.ndarray, "P 25 3"]
+# Where people cannot tell BODY_25 from BODY_25B, most of the folder's first files do.
+_N_ASKED = 50
 
 
-class OpenPoseFolder:
-    """OpenPose's files, one for each image, in the places of `detections_places`."""
+class ImageDetections(NamedTuple):
+    """The people that were found in one image."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._image_of: dict[str, str] = {}
+    key: Key
+    """Which image, as the detector says it."""
+    file: Path
+    """Where it was read."""
+    people: People
+    """x, y (px of the upright image), score in [0, 1]; no rows if nobody was found."""
 
-    def of(self, image: str) -> People | None:
-        """x, y (px), score in [0, 1] of the people of an image; None if the image has no file.
+
+class Detections:
+    """Detected people by image, from one file or folder; made by `open_detections`."""
+
+    def __init__(self, path: Path, forced: Layout | None) -> None:
+        self.path = path
+        self.faults = Faults()
+        self._forced, self._usual = forced, LAYOUTS["body_25"]
+        self._read_as: dict[Path, str] = {}
+        self._of_key: dict[Key, tuple[Path, People | None]] = {}
+        if path.is_dir():
+            self._open_folder()
+            return
+        content = self._read(path, Key(_stem(path.name)))
+        if content is None:
+            raise UserError(f"{path}: no file of a detector; {FIX}")
+        self._add(path, content)
+        if self.faults.first and not any(len(people) for people in content.people.values()):
+            raise UserError(self.faults.first)
+
+    @property
+    def read_as(self) -> Counter[str]:
+        """What the files that were read so far were taken for, and how many each."""
+        return Counter(self._read_as.values())
+
+    def describe(self) -> str:
+        """One line for the screen: what was taken for what, and what was left out."""
+        read = ", ".join(f"{count} × {words}" for words, count in self.read_as.most_common()) or "no file"
+        places = sorted(self.faults.places.items())
+        left_out = ", ".join(f"{len(ones)} {reason.replace('_', ' ')}" for reason, ones in places)
+        return f"{self.path}: read as {read}" + (f"; left out: {left_out}" if left_out else "")
+
+    @property
+    def keys(self) -> list[Key]:
+        """The images that are named, in order."""
+        return list(self._of_key)
+
+    def __iter__(self) -> Iterator[ImageDetections]:
+        """All images that have detections, read one by one; see `require_any`."""
+        for key, (file, _) in self._of_key.items():
+            people = self.of_key(key)
+            if people is not None:
+                yield ImageDetections(key, file, people)
+
+    def of_key(self, key: Key) -> People | None:
+        """The people of an image; None if its file is damaged."""
+        file, people = self._of_key[key]
+        if people is None:
+            content = self._try(file, key)
+            if content is None:
+                return None
+            self._read_as.setdefault(file, _taken_for(content))
+            people = next(iter(content.people.values()), np.zeros((0, N_OPENPOSE, 3)))
+        return people
+
+    def joined(self, images: Iterable[Named]) -> "JoinedDetections":
+        """Give each image of a data set its detections.
 
         Raises:
-            UserError: the file is damaged, or could as well be that of another image.
+            UserError: a key may mean several images, or several keys mean one.
         """
-        place = self._place_of(image)
-        if place is None:
+        return JoinedDetections(self, join_images(self.path, self.keys, images))
+
+    def label(self, key: Key) -> str:
+        """How a key is written for people: the file that is of this image alone, else the key."""
+        file = self._of_key[key][0]
+        is_of_one = file != self.path and key.name == self._name(file)
+        return file.relative_to(self.path).as_posix() if is_of_one else str(key)
+
+    def require_any(self) -> None:
+        """Refuse a file or folder of which nothing at all could be used.
+
+        Raises:
+            UserError: the first fault.
+        """
+        if self.faults.first and not self._read_as:
+            raise UserError(self.faults.first)
+
+    def stats(self) -> dict[str, Any]:
+        """For JSON: `read_as`, `left_out` by reason, `examples`."""
+        return {"read_as": dict(self.read_as), **self.faults.stats()}
+
+    def _open_folder(self) -> None:
+        files = sorted(file for file in self.path.rglob("*") if file.suffix in (".json", ".npz"))
+        own = [file for file in files if file.name.endswith(ENDING)]
+        for file in own:
+            self._of_key[Key(self._name(file))] = (file, None)
+        if own:
+            self._usual = self._ask(own[:_N_ASKED])
+        for file in files:
+            if own and not file.name.endswith(ENDING):
+                words = f"beside files *{ENDING}, so not read; give it alone if it is wanted"
+                self.faults.add("file_not_read", file.relative_to(self.path).as_posix(), f"{file}: {words}")
+            elif not own and (content := self._try(file, Key(self._name(file)))):
+                blank = {Key(self._name(file)): np.zeros((0, N_OPENPOSE, 3))}
+                self._add(file, content._replace(people=content.people or blank))
+
+    def _name(self, file: Path) -> str:
+        return _stem(file.relative_to(self.path).as_posix())
+
+    def _ask(self, files: list[Path]) -> Layout:
+        """The usual set of 25 joints: BODY_25B if more files are sure of it than of BODY_25."""
+        votes: Counter[str] = Counter()
+        kept, self.faults = self.faults, Faults()
+        for file in files:
+            content = self._try(file, Key(""))
+            votes.update(content.titles if content and content.is_sure else ())
+        self.faults = kept
+        order = LAYOUTS["body_25"], LAYOUTS["body_25b"]
+        return max(order, key=lambda layout: votes[layout.title])
+
+    def _add(self, file: Path, content: FileContent) -> None:
+        for key, people in content.people.items():
+            if key in self._of_key:
+                other = self._of_key[key][0]
+                raise UserError(f"{file}: {key} is also in {other}; keep one file of each image")
+            self._of_key[key] = (file, people)
+        if content.people:
+            self._read_as[file] = _taken_for(content)
+
+    def _read(self, file: Path, default: Key) -> FileContent | None:
+        return read_detector_file(file, default, self._forced, self._usual, self.faults)
+
+    def _try(self, file: Path, default: Key) -> FileContent | None:
+        """The content of a file of a folder; None, counted, if it is damaged or no detector's."""
+        where = file.relative_to(self.path).as_posix()
+        try:
+            content = self._read(file, default)
+        except UserError as error:
+            self.faults.add("file_damaged", where, str(error))
             return None
-        other = self._image_of.setdefault(place, image)
-        if other != image:
-            fix = "put every file at the path of its image"
-            raise UserError(f"{self._folder / place}: of {other} or of {image}? {fix}")
-        return read_openpose(self._folder / place)
-
-    def for_nobody(self, images: Iterable[str]) -> list[str]:
-        """Paths of the files that belong to none of these images, sorted."""
-        known = {self._place_of(image) for image in images}
-        files = self._folder.rglob("*_keypoints.json")
-        return sorted({path.relative_to(self._folder).as_posix() for path in files} - known)
-
-    def mismatch(self, image: str) -> str | None:
-        """Which file is there instead of an image's; None if there is no JSON file at all."""
-        files = self._folder.rglob("*.json")
-        found = min((path.relative_to(self._folder).as_posix() for path in files), default=None)
-        wanted = detections_places(image)[0]
-        return found and f"{self._folder}: no file of any image: wanted e.g. {wanted}, found e.g. {found}"
-
-    def _place_of(self, image: str) -> str | None:
-        return next((place for place in detections_places(image) if (self._folder / place).is_file()), None)
+        if content is None:
+            self.faults.add("file_not_read", where, f"{file}: no file of a detector; {FIX}")
+        return content
 
 
-class Coco17File:
-    """One file of COCO's 17 joints of everybody."""
+class JoinedDetections:
+    """Detected people of the images of a data set."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        content = read_json(path)
-        if not isinstance(content, list):
-            raise UserError(f"{path}: expected a list, found {type(content).__name__}; {_FIX_COCO}")
-        people: dict[str, list[Float[np.ndarray, "25 3"]]] = defaultdict(list)
-        for index, entry in enumerate(content):
-            people[_image_key(path, index, entry)].append(
-                openpose_from_coco(_coco_joints(path, index, entry))
-            )
-        self._people = {key: np.stack(joints) for key, joints in people.items()}
+    def __init__(self, detections: Detections, joined: Joined) -> None:
+        self.detections, self._joined = detections, joined
 
     def of(self, image: str) -> People | None:
-        """As `OpenPoseFolder.of`; None if the file does not list the image."""
-        key = self._key_of(image)
-        return None if key is None else self._people[key]
+        """The people of an image, by its path; None if nothing names it, or its file is damaged."""
+        key = self._joined.key_of.get(image)
+        return None if key is None else self.detections.of_key(key)
 
-    def for_nobody(self, images: Iterable[str]) -> list[str]:
-        """Names or numbers of the listed images that are none of these, sorted."""
-        return sorted(self._people.keys() - {self._key_of(image) for image in images})
+    def for_nobody(self) -> list[str]:
+        """Files or keys that are of none of the images, sorted."""
+        return sorted(map(self.detections.label, self._joined.strangers))
 
-    def mismatch(self, image: str) -> str | None:
-        """Which image is listed instead; None if the file lists nobody."""
-        found = min(self._people, default="").replace("#", "image_id ")
-        return (
-            f"{self._path}: nobody of any image: wanted e.g. {image}, found e.g. {found}" if found else None
+    def require_one(self, image: str) -> None:
+        """Refuse detections that are of none of the images: another split's, or in other places.
+
+        Args:
+            image: the path of one of them, for the message.
+
+        Raises:
+            UserError: there are detections, but no image has one, or none could be used.
+        """
+        self.detections.require_any()
+        strangers = self.for_nobody()
+        if self._joined.key_of or not strangers:
+            return
+        path = self.detections.path
+        is_folder = path.is_dir()
+        wanted = detections_path(Path(), image).as_posix() if is_folder else image
+        found = f"wanted e.g. {wanted}, found e.g. {strangers[0]}"
+        cure = "give the split's own detections, or an empty folder if there are none"
+        raise UserError(f"{path}: {'no file' if is_folder else 'nobody'} of any image: {found}; {cure}")
+
+    def note(self, counts: ReadCounts) -> None:
+        """Flag what of the files was left out (`detection_…`), and `detections_for_nobody`."""
+        for reason, places in self.detections.faults.places.items():
+            for place in places:
+                counts.flag(f"detection_{reason}", place)
+        for name in self.for_nobody():
+            counts.flag("detections_for_nobody", name)
+
+    def stats(self) -> dict[str, Any]:
+        """For JSON: `read_as`, `joined_by` (images by the kind of key), `left_out`, `examples`."""
+        return {**self.detections.stats(), "joined_by": dict(sorted(self._joined.by.items()))}
+
+    def describe(self) -> str:
+        """One line for the screen."""
+        by = ", ".join(
+            f"{count} by {how.replace('_', ' ')}" for how, count in sorted(self._joined.by.items())
         )
-
-    def _key_of(self, image: str) -> str | None:
-        """Under which key the image is listed: its path, a path below a folder of it, or its number."""
-        parts = PurePosixPath(image).parts
-        keys = ["/".join(parts[start:]) for start in range(len(parts))]
-        number = re.search(r"(\d+)$", PurePosixPath(image).stem)
-        keys += [f"#{int(number[1])}"] if number else []
-        return next((key for key in keys if key in self._people), None)
+        return f"{self.detections.describe()}; joined: {by or 'none'}"
 
 
-Detections = OpenPoseFolder | Coco17File
-"""Detected people by image."""
-
-
-def open_detections(path: Path) -> Detections:
-    """Detections of a folder (OpenPose) or of a JSON file (COCO's 17 joints).
-
-    Raises:
-        UserError: there is neither, or the file is no such list.
-    """
-    if path.is_dir():
-        return OpenPoseFolder(path)
-    if path.is_file():
-        return Coco17File(path)
-    fix = "give OpenPose's output, a JSON file of detections, or an empty folder if there are none"
-    raise UserError(f"{path}: no such folder; {fix}")
-
-
-def openpose_from_coco(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "25 3"]:
-    """`joints.OPENPOSE25` of COCO's 17 joints: neck and middle of the hips between two, feet not seen.
+def open_detections(path: Path, layout: str = "auto") -> Detections:
+    """Detections of a folder or of a file of any detector (`docs/formats.md`).
 
     Args:
-        joints: x, y (px), score; 0 is not seen.
-
-    Returns:
-        A middle has the lower score of its two joints, and is seen only if both are.
-    """
-    found = np.zeros((N_OPENPOSE, 3))
-    found[_TO_OPENPOSE] = joints[_FROM_COCO]
-    for name, pair in _MIDDLES.items():
-        left, right = joints[list(index_map(COCO17, pair))]
-        found[OPENPOSE25.index(name)] = [*(left[:2] + right[:2]) / 2, min(left[2], right[2])]
-    found[found[:, 2] == 0] = 0.0
-    return found
-
-
-def detections_path(folder: Path, image: str) -> Path:
-    """The JSON file of an image: its path below `folder`, `_keypoints.json` in place of the suffix.
-
-    Source:
-        OpenPose's `--write_json`; SPIN's `datasets/preprocess/read_openpose.py`.
-    """
-    relative = PurePosixPath(image)
-    return folder / relative.with_name(f"{relative.stem}_keypoints.json")
-
-
-def detections_places(image: str) -> list[str]:
-    """Where an image's file may lie in a folder of detections, the first that is there counts.
-
-    At the image's path, or a path below a folder of it: OpenPose puts the files of one `--image_dir` side by
-    side. For a frame of a video also beside the video, as `--video` numbers its frames from 0.
-    """
-    path = PurePosixPath(image)
-    own = detections_path(Path(), image).as_posix()
-    if path.parent.suffix.lower() not in SUFFIXES:
-        parts = PurePosixPath(own).parts
-        return ["/".join(parts[start:]) for start in range(len(parts))]
-    if not path.stem.isdecimal():
-        return [own]
-    video = path.parent
-    return [own, video.with_name(f"{video.stem}_{int(path.stem) - 1:012d}_keypoints.json").as_posix()]
-
-
-def read_openpose(path: Path) -> Float[np.ndarray, "P 25 3"] | None:
-    """The people that OpenPose found in one image: x, y (px), score in [0, 1]; score 0 where it saw no joint.
-
-    Returns:
-        None if there is no such file; no rows if it found nobody.
+        path: a folder, or a JSON or npz file.
+        layout: a word of `layouts.LAYOUTS` if the joint set is known; `auto` recognises it.
 
     Raises:
-        UserError: the file is not OpenPose's, or not of its BODY_25 model.
+        UserError: there is neither, the file is no detector's, or none of its entries can be used.
     """
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise UserError(f"{path}: people: list missing, so this is no file of OpenPose; {_FIX_OPENPOSE}")
-    found = [_openpose_person(path, index, person) for index, person in enumerate(people)]
-    return np.stack(found) if found else np.zeros((0, N_OPENPOSE, 3))
-
-
-def openpose_json(detections: Sequence[Float[np.ndarray, "25 3"]]) -> dict[str, Any]:
-    """The content of a file that OpenPose 1.3 would write."""
-    empty = ("face", "hand_left", "hand_right")
-    people = []
-    for detection in detections:
-        flat = [round(float(value), 3) for value in detection.reshape(-1)]
-        lists: dict[str, Any] = {"person_id": [-1], "pose_keypoints_2d": flat}
-        lists |= {f"{part}_keypoints_2d": [] for part in empty}
-        lists |= {f"{part}_keypoints_3d": [] for part in ("pose", *empty)}
-        people.append(lists)
-    return {"version": 1.3, "people": people}
-
-
-def write_openpose(path: Path, detections: Sequence[Float[np.ndarray, "25 3"]]) -> None:
-    """Write the file that OpenPose would make of a picture; its folder is made if absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(openpose_json(detections), separators=(",", ":")), encoding="utf-8")
+    forced = layout_of_word(layout)
+    if not path.is_dir() and not path.is_file():
+        fix = "give a detector's output, folder or file, or an empty folder if there are none"
+        raise UserError(f"{path}: no such folder; {fix}")
+    return Detections(path, forced)
 
 
 def count_limbs(detected: Float[np.ndarray, "25 3"]) -> int:
@@ -219,49 +249,9 @@ def count_limbs(detected: Float[np.ndarray, "25 3"]) -> int:
     return int((detected[_DETECTED_LIMBS, 2] > 0).sum())
 
 
-def _openpose_person(path: Path, index: int, person: Any) -> Float[np.ndarray, "25 3"]:
-    key = f"people[{index}].pose_keypoints_2d"
-    numbers = person.get("pose_keypoints_2d", []) if isinstance(person, dict) else []
-    try:
-        flat = np.array(numbers, dtype=np.float64)
-    except (TypeError, ValueError):
-        flat = np.zeros(0)
-    if flat.shape != (3 * N_OPENPOSE,):
-        raise UserError(f"{path}: {key}: expected 75 numbers (BODY_25), found {flat.size}; {_FIX_OPENPOSE}")
-    joints = flat.reshape(N_OPENPOSE, 3)
-    score = joints[:, 2]
-    if not np.isfinite(joints).all() or score.min() < 0:
-        raise UserError(f"{path}: {key}: a number is not finite, or a score is negative; {_FIX_OPENPOSE}")
-    # Scores are network outputs and exceed 1 by a little now and then.
-    score = np.minimum(score, 1.0)
-    return np.concatenate([joints[:, :2] * (score > 0)[:, None], score[:, None]], axis=1)
+def _taken_for(content: FileContent) -> str:
+    return ", ".join([content.program, *content.titles])
 
 
-def _image_key(path: Path, index: int, entry: Any) -> str:
-    value = (
-        next((entry[key] for key in _IMAGE_KEYS if key in entry), None) if isinstance(entry, dict) else None
-    )
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"#{value}"
-    raise UserError(f"{path}: entry {index}: image_id or file_name missing, found {value!r}; {_FIX_COCO}")
-
-
-def _coco_joints(path: Path, index: int, entry: Mapping[str, Any]) -> Float[np.ndarray, "17 3"]:
-    try:
-        numbers = np.array(entry.get("keypoints", []), dtype=np.float64)
-        if numbers.shape == (len(COCO17), 2):
-            scores = np.array(entry.get("keypoint_scores", []), dtype=np.float64)
-            numbers = np.concatenate([numbers, scores.reshape(len(COCO17), 1)], axis=1)
-    except (TypeError, ValueError):
-        numbers = np.zeros(0)
-    if numbers.size != 3 * len(COCO17) or not np.isfinite(numbers).all():
-        found = f"found {numbers.size} or a number that is not finite"
-        raise UserError(
-            f"{path}: entry {index}: keypoints: expected 51 numbers (x, y, score), {found}; {_FIX_COCO}"
-        )
-    joints = numbers.reshape(len(COCO17), 3)
-    # Scores are outputs of a network; some detectors' exceed 1, or fall below 0, by a little or by far.
-    score = np.clip(joints[:, 2:], 0.0, 1.0)
-    return np.concatenate([np.where(score > 0, joints[:, :2], 0.0), score], axis=1)
+def _stem(name: str) -> str:
+    return name.removesuffix(ENDING).removesuffix(".json").removesuffix(".npz")

@@ -10,10 +10,9 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-from spinloop.errors import UserError
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import COMMON24, LIMB12, MODEL49, N_OPENPOSE, OPENPOSE25, index_map
-from spinloop.keypoints.detections import Detections
+from spinloop.keypoints.detections import JoinedDetections
 from spinloop.params.datasets import MergeParams
 from spinloop.tables.records import N_COMMON, RECORD, ReadCounts, Record
 from spinloop.tables.schema import Column, Layout
@@ -50,7 +49,7 @@ def load_keypoints(path: Path) -> pd.DataFrame:
 
 def merge_records(
     records: Iterable[Record],
-    detections: Detections | None,
+    detections: JoinedDetections | None,
     params: MergeParams,
     published: str | None,
     counts: ReadCounts,
@@ -62,20 +61,19 @@ def merge_records(
         detections: detected people by image; None if there are none at all.
         params: when a detected person is the annotated one.
         published: match as the published preprocessing does for this reader (`coco`, …); None for our match.
-        counts: notes each person's `provenance` (who has no detection keeps the annotated joints) and files
-            of images that nobody is annotated in (`detections_for_nobody`); counts people without any
-            joint at all, who are left out (`no_visible_joint`).
+        counts: notes each person's `provenance` (who has no detection keeps the annotated joints), files of
+            images that nobody is annotated in (`detections_for_nobody`), and what of the detector's files
+            was left out (`detection_…`); counts people without any joint at all, who are left out
+            (`no_visible_joint`).
 
     Raises:
         UserError: there are detections, but of none of the images: another split's, or in other places.
     """
     images: set[str] = set()
-    is_any_seen = False
     for image, group in groupby(records, key=lambda record: record.image):
         people = list(group)
         images.add(image)
         detected = detections.of(image) if detections else None
-        is_any_seen |= detected is not None
         matches = _match(people, detected, params, published)
         for record, match in zip(people, matches, strict=True):
             row = _row(record, detected, match)
@@ -85,17 +83,11 @@ def merge_records(
             counts.flag(row["provenance"], record.id)
             counts.keep()
             yield row
-    if detections is not None and images and not is_any_seen:
-        _refuse_strangers(detections, min(images))
-    if detections is not None:
-        for name in detections.for_nobody(images):
-            counts.flag("detections_for_nobody", name)
-
-
-def _refuse_strangers(detections: Detections, image: str) -> None:
-    mismatch = detections.mismatch(image)
-    if mismatch is not None:
-        raise UserError(f"{mismatch}; give the split's own detections, or an empty folder if there are none")
+    if detections is None:
+        return
+    if images:
+        detections.require_one(min(images))
+    detections.note(counts)
 
 
 def _match(

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from spinloop.datasets.h36m import CAMERAS, H36mRecording
 from spinloop.datasets.matlab import write_mat73
 from spinloop.joints import JointSet
-from spinloop.keypoints.detections import detections_path, write_openpose
 from spinloop.keypoints.noise import sample_detections
+from spinloop.keypoints.openpose import detections_path, write_openpose
 from spinloop.mirror.camera import Camera
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.lab import LabView, captured_joints, render_videos, sample_sequence

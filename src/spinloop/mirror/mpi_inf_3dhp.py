@@ -17,8 +17,8 @@ from spinloop.datasets.mpi_inf_3dhp import MPI28_PLACES, N_CAMERAS, SEQUENCES, M
 from spinloop.datasets.mpi_inf_3dhp_test import ACTIVITIES, FOLDER
 from spinloop.errors import UserError
 from spinloop.joints import H36M17, JointSet
-from spinloop.keypoints.detections import detections_path, write_openpose
 from spinloop.keypoints.noise import TrueJoints, inside_image, sample_detections
+from spinloop.keypoints.openpose import detections_path, write_openpose
 from spinloop.mirror.camera import Camera, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks, truth_row
 from spinloop.mirror.lab import LabCamera, captured_joints, green_screen, render_videos, sample_sequence

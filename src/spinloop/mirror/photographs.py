@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.joints import JointSet
-from spinloop.keypoints.detections import write_openpose as write_detections
 from spinloop.keypoints.noise import inside_image, sample_annotation, sample_detections
+from spinloop.keypoints.openpose import write_openpose as write_detections
 from spinloop.mirror.camera import sample_companion_place, sample_size, sample_viewpoint
 from spinloop.mirror.job import MirrorJob, run_tasks
 from spinloop.mirror.people import (

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import Out, ParamsFile
+from spinloop.options import DetectorFormat, Out, ParamsFile
 
 
 def run(
@@ -30,16 +30,19 @@ def run(
         Path | None,
         Option(
             help="Keypoints: npz with `keypoints` (N, 49, 3), x and y in pixels of a square crop "
-            "around the person, and confidence (or (N, 25, 3), OpenPose alone). Optional arrays: "
-            "`size`, the side of the crop (default 224), `ids`, and a start."
+            "around the person, and confidence; or (N, K, 3) of a detector's K joints "
+            "(docs/formats.md). Optional arrays: `size`, the side of the crop (default 224), "
+            "`ids`, and a start."
         ),
     ] = None,
     openpose: Annotated[
         Path | None,
         Option(
-            help="Folder of OpenPose's BODY_25 files (`a_keypoints.json`); every person in them is fitted."
+            help="Detections: a folder of OpenPose's files (`a_keypoints.json`), or the output of another "
+            "detector (docs/formats.md); every person in them is fitted."
         ),
     ] = None,
+    format: DetectorFormat = "auto",
     images: Annotated[
         Path | None, Option(help="Folder of their photographs (`a.jpg`), over which the fits are rendered.")
     ] = None,
@@ -63,7 +66,7 @@ def run(
     device: Annotated[str, Option(help="`cpu` or `cuda`.")] = "cpu",
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Fit a body to your own 2D keypoints, or to OpenPose's files.
+    """Fit a body to your own 2D keypoints, or to a detector's files.
 
     Give `--keypoints FILE`, or `--openpose DIR --images DIR`. Pose, shape and camera of each person are
     fitted.
@@ -75,7 +78,7 @@ def run(
     from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
     from spinloop.fitting.results import save_fits, save_overlays
     from spinloop.fitting.starts import FittingSetup, choose_start, require_device
-    from spinloop.fitting.user_keypoints import read_people
+    from spinloop.fitting.user_detections import read_people
     from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
     from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
     from spinloop.params.loader import load_section
@@ -85,7 +88,8 @@ def run(
     if iterations < 0:
         raise UserError(f"--iterations {iterations}: must be above 0; change the call")
     require_device(device)
-    people = read_people(keypoints, openpose, images)
+    people = read_people(keypoints, openpose, images, format)
+    say(f"fit: {people.about}")
     n, observed = len(people.ids), torch.from_numpy(people.keypoints)
     found = load_fittable_body(body)
     require_regressed_joints(body, found, people.keypoints[..., 2] > 0)

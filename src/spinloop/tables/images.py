@@ -1,19 +1,20 @@
 """Images of a dataset, in files or in videos: their size without decoding, their pixels, JPEG.
 
-Pixels are taken as stored: an orientation tag is not obeyed, because annotations refer to the stored raster.
+An orientation tag (EXIF) is obeyed, by size and pixels, as detectors and OpenCV do: images are upright.
 A path below a video file names one of its frames: `walk.mp4/000001.jpg` is the first. Nothing is extracted.
 Frames are decoded one after the other, because seeking is not exact in every format; who reads forward
 through a video decodes it once.
 """
 
 import os
+import struct
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from spinloop.errors import UserError
 
@@ -29,7 +30,7 @@ def is_present(path: Path) -> bool:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width, px, from the file's header.
+    """Height and width of the upright image, px, from the file's header.
 
     Raises:
         UserError: there is no such file.
@@ -40,7 +41,8 @@ def read_size(path: Path) -> tuple[int, int]:
         video.require(frame[1])
         return video.height, video.width
     with _open(path) as image:
-        return image.height, image.width
+        is_on_its_side = _orientation(image) in _ON_ITS_SIDE
+        return (image.width, image.height) if is_on_its_side else (image.height, image.width)
 
 
 def read_size_or_none(path: Path) -> tuple[int, int] | None:
@@ -56,7 +58,7 @@ def read_size_or_none(path: Path) -> tuple[int, int] | None:
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """RGB pixels; a grey image has three equal channels.
+    """RGB pixels of the upright image; a grey image has three equal channels.
 
     Raises:
         UserError: there is no such file.
@@ -69,21 +71,10 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
             raise UnreadableImage(str(error)) from None
     with _open(path) as image:
         try:
-            return np.asarray(image.convert("RGB"))
+            is_turned = _orientation(image) not in (None, 1)
+            return np.asarray((ImageOps.exif_transpose(image) if is_turned else image).convert("RGB"))
         except (OSError, SyntaxError, ValueError) as error:
             raise UnreadableImage(f"{path}: {error}") from None
-
-
-def read_upright(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """RGB pixels of an image file, rotated as its orientation tag says: what detectors see.
-
-    Raises:
-        UnreadableImage: it cannot be decoded.
-    """
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise UnreadableImage(f"{path}: not an image")
-    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int = 95) -> bytes:
@@ -105,6 +96,18 @@ def encode_png(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
     if not is_encoded:
         raise RuntimeError("OpenCV could not encode a PNG image")
     return data.tobytes()
+
+
+# Values of the tag that exchange height and width.
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """The orientation tag; None if there is none, or it cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+        return None
 
 
 def _open(path: Path) -> Image.Image:

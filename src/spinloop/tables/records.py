@@ -21,7 +21,7 @@ from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import COMMON24, LIMB12, JointSet, index_map
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.schema import Column, Layout
-from spinloop.tables.table import iterate_table, load_table, open_writer, stack
+from spinloop.tables.table import iterate_table, load_table, open_writer, read_words, stack
 
 N_COMMON = len(COMMON24)
 GENDERS = ("female", "male", "neutral")
@@ -64,6 +64,10 @@ RECORD = Layout(
             "parts", "string", "image of part labels 1–6, 0 beside the person, 255 to ignore, as `image`",
             is_nullable=True,
         ),
+        Column(
+            "image_id", "string", "the image in the annotation file, if it numbers images", is_nullable=True,
+            may_be_absent=True,
+        ),
     ),
 )  # fmt: skip
 
@@ -89,6 +93,7 @@ class Record:
     person: int | None = None
     mask: str | None = None
     parts: str | None = None
+    image_id: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Column names to values."""
@@ -239,6 +244,11 @@ def iterate_records(path: Path) -> Iterator[Record]:
     """Read and check a record table one by one, in flat memory."""
     for row in iterate_table(path, RECORD, _FIX):
         yield Record(**row)
+
+
+def load_images(path: Path) -> list[tuple[str, str | None]]:
+    """The images of a record table, each once, in its order: path and `image_id`."""
+    return list(dict.fromkeys(read_words(path, RECORD, ("image", "image_id"), _FIX)))
 
 
 def column_array(frame: pd.DataFrame | Mapping[str, Any], name: str) -> Float[np.ndarray, "N ..."]:

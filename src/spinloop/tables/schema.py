@@ -44,6 +44,8 @@ class Column:
     """The words allowed; empty allows all."""
     has_confidence: bool = False
     """The last entry of the last axis is a confidence in [0, 1], and where it is 0 the rest is 0 too."""
+    may_be_absent: bool = False
+    """Files of earlier versions lack it; it is null there."""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,14 @@ def iterate_table(path: Path, layout: Layout, fix: str) -> Iterator[dict[str, An
             yield dict(zip(names, row, strict=True))
 
 
+def read_words(path: Path, layout: Layout, names: Sequence[str], fix: str) -> Iterator[tuple[Any, ...]]:
+    """Cells of columns of words, row by row; nothing else of the file is read."""
+    with _open_checked(path, layout, fix) as source:
+        for index in range(source.num_row_groups):
+            group = _read_group(path, source, index, layout, fix, names)
+            yield from zip(*(group.column(name).to_pylist() for name in names), strict=True)
+
+
 def count_rows(path: Path, fix: str) -> int:
     """Number of rows, from the file's footer."""
     with _open(path, fix) as source:
@@ -131,12 +139,31 @@ def _read_groups(path: Path, layout: Layout, fix: str) -> Iterator[dict[str, lis
     known_ids: set[str] = set()
     with _open_checked(path, layout, fix) as source:
         for index in range(source.num_row_groups):
-            try:
-                group = source.read_row_group(index)
-            except (pa.ArrowException, OSError) as error:
-                raise UserError(f"{path}: damaged ({reason_of(error)}); {fix}") from None
+            group = _read_group(path, source, index, layout, fix)
             check_table(path, layout, group, known_ids)
             yield {column.name: cells_of(column, group.column(column.name)) for column in layout.columns}
+
+
+def _read_group(
+    path: Path,
+    source: pq.ParquetFile,
+    index: int,
+    layout: Layout,
+    fix: str,
+    names: Sequence[str] | None = None,
+) -> pa.Table:
+    """A row group, all columns or some; those that the file may lack are null."""
+    wanted = [column.name for column in layout.columns] if names is None else names
+    present = [name for name in wanted if name in source.schema_arrow.names]
+    try:
+        group = source.read_row_group(index, columns=present)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); {fix}") from None
+    for name in wanted:
+        if name not in present:
+            field = layout.schema().field(name)
+            group = group.append_column(field, pa.nulls(len(group), field.type))
+    return group
 
 
 def _pandas_type(column: Column) -> str:
@@ -162,6 +189,8 @@ def _open_checked(path: Path, layout: Layout, fix: str) -> pq.ParquetFile:
         raise UserError(f"{path}: a table of layout {named}, expected {layout.name}; {fix}")
     for field in expected:
         if field.name not in found.names:
+            if layout[field.name].may_be_absent:
+                continue
             raise UserError(f"{path}: {field.name}: column missing (layout {layout.name}); {fix}")
         other = found.field(field.name)
         if (other.type, other.metadata) != (field.type, field.metadata):
