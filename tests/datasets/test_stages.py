@@ -134,7 +134,7 @@ def test_a_dataset_in_which_nobody_can_be_used_stops(coco_tree, params, tmp_path
 def test_an_absent_folder_of_detections_is_named(coco_tree, params, tmp_path):
     out = tmp_path / "out"
     table = _preprocess(coco_tree, params, out)
-    with _fails(r"none: no such folder; give OpenPose's output, .* or an empty folder if there are none"):
+    with _fails(r"none: no such folder; give a detector's output, .* or an empty folder if there are none"):
         merge.run(
             annotations=table, out=out / "k.parquet", stats=out / "k.json", openpose=tmp_path / "none",
             params=params,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spinloop.joints import MODEL49, N_OPENPOSE, OPENPOSE25
-from spinloop.keypoints.detections import openpose_json
+from spinloop.keypoints.openpose import openpose_json
 from spinloop.keypoints.noise import (
     OPENPOSE_SIGMA,
     TrueJoints,
