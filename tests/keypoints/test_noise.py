@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from spinloop.joints import MODEL49, N_OPENPOSE, OPENPOSE25
-from spinloop.keypoints.openpose import openpose_json
 from spinloop.keypoints.noise import (
     OPENPOSE_SIGMA,
     TrueJoints,
@@ -11,6 +10,7 @@ from spinloop.keypoints.noise import (
     sample_detections,
     sample_keypoints,
 )
+from spinloop.keypoints.openpose import openpose_json
 from spinloop.params.fitting import LifterKeypointsParams
 from spinloop.params.mirror import DetectorParams, Range
 
