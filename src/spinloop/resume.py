@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spinloop.errors import UserError, reason_of
-from spinloop.files import atomic, read_json, read_weights, write_json
+from spinloop.files import atomic, output, read_json, read_weights, write_json
 from spinloop.locks import hold_outputs
 from spinloop.progress import say
 
@@ -234,7 +234,7 @@ class Checkpoint(State):
         """
         import torch
 
-        with atomic(self.folder / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
+        with output(self.folder / _CHECKPOINT) as stream:
             torch.save(dict(content), stream)
 
     def restore(self, load: Callable[[dict[str, Any]], T]) -> T | None:

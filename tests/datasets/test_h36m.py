@@ -231,7 +231,7 @@ def test_wrong_shapes_are_named(tree):
     fails(raw, r"Masks: expected a column of cells: found float64")
     with h5py.File(masks, "w") as file:
         file["Other"] = np.zeros(3)
-    fails(raw, "Masks: array missing")
+    fails(raw, "Masks: missing")
 
 
 def test_a_stray_file_is_named(tree):

@@ -296,7 +296,7 @@ def test_a_copy_without_activities_that_are_known_is_read(tests, activities):
             {"annot2": np.zeros((4, 17, 2))},
             r"annot2: expected frames × 1 × 17 × 2, found 4 × 17 × 2",
         ),
-        ({"univ_annot3": None}, "univ_annot3: array missing"),
+        ({"univ_annot3": None}, "univ_annot3: missing"),
         ({"univ_annot3": np.zeros((3, 1, 17, 3))}, "univ_annot3: expected 4 × 1 × 17 × 3"),
         ({"valid_frame": np.zeros((2, 1))}, "valid_frame: expected 4 × 1, found 2 × 1"),
         ({"activity_annotation": np.ones((3, 1))}, "activity_annotation: expected 4 × 1"),

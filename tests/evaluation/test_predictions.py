@@ -84,7 +84,7 @@ def test_another_file_is_refused(tmp_path):
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("ids", data=["a"])
-    with pytest.raises(UserError, match=r"other\.h5: not a file of predictions .* make it with `spinloop"):
+    with pytest.raises(UserError, match=r"other\.h5: rotations: missing; make it with `spinloop"):
         load_predictions(path)
     path.write_bytes(b"no HDF5")
     with pytest.raises(UserError, match="not a file of predictions"):

@@ -92,7 +92,7 @@ def _change(arrays, **changes):
         (lambda ids, x: (ids, 1000 * x), r"toy/0\.jpg#0: joints: \d+ m from their middle; .* divide by 1000"),
         (lambda ids, x: (ids[:-1], x), r"joints: expected a row of numbers for each of 39 ids"),
         (lambda ids, x: ([], x[:0]), r"p\.npz: ids: nobody in the file; give at least one person"),
-        (lambda ids, x: ("toy", x), r"p\.npz: ids: expected a list, found shape \(\)"),
+        (lambda ids, x: ("toy", x), r"p\.npz: ids: expected a list of words, found .* of shape \(\)"),
     ],
 )  # fmt: skip
 def test_bad_files_are_refused_with_the_first_id_and_the_fix(change, message, files, people, tmp_path):
@@ -107,7 +107,7 @@ def test_a_file_that_is_neither_joints_nor_body_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither joints nor pose and betas"):
         read_submitted(path)
     (tmp_path / "p.h5").write_text("text")
-    with pytest.raises(UserError, match="neither npz nor HDF5"):
+    with pytest.raises(UserError, match="not npz or HDF5"):
         read_submitted(tmp_path / "p.h5")
 
 

@@ -176,7 +176,7 @@ def test_files_that_are_no_crops_are_named(tmp_path, make_record, crops_params):
         CropReader(path)
     with h5py.File(path, "w") as file:
         file["ids"] = ["a"]
-    with pytest.raises(UserError, match=r"crops\.h5: image: dataset missing"):
+    with pytest.raises(UserError, match=r"crops\.h5: affine: missing"):
         CropReader(path)
 
 

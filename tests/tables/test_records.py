@@ -180,7 +180,9 @@ def test_a_truncated_file_is_one_line_with_the_cure(tmp_path, make_record, share
     save_records(path, [_full(make_record, 1)])
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(UserError, match=r"not a Parquet file \(.+\); make it with `spinloop preprocess`"):
+    with pytest.raises(
+        UserError, match=r"not a readable Parquet file \(.+\); make it with `spinloop preprocess`"
+    ):
         load_records(path)
 
 
@@ -191,7 +193,9 @@ def test_damaged_bytes_inside_are_noticed(tmp_path, make_record):
     middle = pq.ParquetFile(path).metadata.row_group(0).column(6).data_page_offset
     data[middle + 40 : middle + 80] = bytes(40)
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"damaged \(.*\); make it with `spinloop preprocess`"):
+    with pytest.raises(
+        UserError, match=r"not a readable Parquet file \(.*\); make it with `spinloop preprocess`"
+    ):
         load_records(path)
 
 

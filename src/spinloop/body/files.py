@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz
+from spinloop.files import output, read_npz
 from spinloop.joints import EXTRA9, H36M17, SMPL24, SMPL_PARENTS
 
 N_VERTICES = 6890
@@ -74,7 +74,7 @@ def load_body(path: Path) -> BodyFile:
 
 def save_body(path: Path, body: BodyFile) -> None:
     """Write a body file, atomically and with reproducible bytes."""
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         np.savez_compressed(stream, **{field.name: getattr(body, field.name) for field in fields(body)})
 
 

@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 from scipy.io import loadmat, savemat
-from scipy.io.matlab import MatReadError
 
-from spinloop.errors import DAMAGE, UserError, reason_of, shape_fault
-from spinloop.files import reading
+from spinloop.errors import UserError, shape_fault
+from spinloop.files import parsing, reading
+from spinloop.files.hdf5 import Hdf5
 
 
 def read_mat5(path: Path, keys: Sequence[str], fix: str) -> dict[str, np.ndarray]:
@@ -30,10 +30,7 @@ def read_mat5(path: Path, keys: Sequence[str], fix: str) -> dict[str, np.ndarray
         UserError: the file is absent, damaged or of another version.
     """
     with reading(path, "a readable MATLAB file up to 7.2", fix):
-        try:
-            content = loadmat(path, variable_names=list(keys))
-        except MatReadError as error:
-            raise ValueError(reason_of(error)) from None
+        content = loadmat(path, variable_names=list(keys))
     return {key: content[key] for key in keys if isinstance(content.get(key), np.ndarray)}
 
 
@@ -81,7 +78,7 @@ class Hdf5Mat:
         """
         self.path, self._fix = path, fix
         with reading(path, "a readable MATLAB 7.3 file", fix):
-            self._file = h5py.File(path, "r")
+            self._file = Hdf5(path, h5py.File(path, "r"), fix)
 
     def __enter__(self) -> "Hdf5Mat":
         return self
@@ -106,9 +103,7 @@ class Hdf5Mat:
         Raises:
             UserError: it is absent, damaged, no array of numbers, or of another shape.
         """
-        found = self._read(key, self._dataset(key))
-        if found.dtype.kind not in "fiub":
-            raise self.fault(f"{key}: expected numbers, found {found.dtype}")
+        found = self._file.numbers(key)
         fault = shape_fault(found.shape, shape)
         if fault:
             raise self.fault(f"{key}: {fault}")
@@ -120,34 +115,21 @@ class Hdf5Mat:
         Raises:
             UserError: it is absent or no column of cells.
         """
-        dataset = self._dataset(key)
+        dataset = self._file.dataset(key)
         if dataset.dtype != h5py.ref_dtype or dataset.ndim != 2 or dataset.shape[1] != 1:
             fault = shape_fault(dataset.shape, (None, 1)) or f"found {dataset.dtype}"
             raise self.fault(f"{key}: expected a column of cells: {fault}")
-        return Cells(self, key, self._read(key, dataset)[:, 0])
+        with parsing(f"{self.path}: {key}", "a column of cells", self._fix):
+            return Cells(self, key, dataset[:, 0])
 
     def cell(self, key: str, index: int, reference: h5py.Reference) -> np.ndarray:
         """The array of one cell."""
         name = f"{key}[{index}]"
-        try:
-            target = self._file[reference]
-        except DAMAGE as error:
-            raise self.fault(f"{name}: damaged ({reason_of(error)})") from None
-        if not isinstance(target, h5py.Dataset):
-            raise self.fault(f"{name}: expected an array")
-        return self._read(name, target)
-
-    def _dataset(self, key: str) -> h5py.Dataset:
-        found = self._file.get(key)
-        if not isinstance(found, h5py.Dataset):
-            raise self.fault(f"{key}: array missing")
-        return found
-
-    def _read(self, key: str, dataset: h5py.Dataset) -> np.ndarray:
-        try:
-            return dataset[()]
-        except DAMAGE as error:
-            raise self.fault(f"{key}: damaged ({reason_of(error)})") from None
+        dataset = self._file.referenced(name, reference)
+        if dataset.dtype.kind not in "fiub":
+            raise self.fault(f"{name}: expected numbers, found {dataset.dtype}")
+        with parsing(f"{self.path}: {name}", "a readable array", self._fix):
+            return np.asarray(dataset[()])
 
 
 class Cells:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
 from spinloop.errors import UserError, shape_fault
-from spinloop.files import reading
+from spinloop.files import parsing
+from spinloop.files.hdf5 import Hdf5, open_hdf5
 from spinloop.joints import JointSet
 from spinloop.params.datasets import MpiiSource
 from spinloop.tables.records import Box, ReadCounts, Record, common_joints, make_id, record_of_joints
@@ -72,12 +72,21 @@ def read_mpii(
 
 
 def _read(path: Path) -> _Rows:
-    with reading(path, "a readable train.h5", _FIX), h5py.File(path, "r") as file:
-        parts = {key: np.asarray(file[key]) for key in ("imgname", "center", "scale", "part")}
-    count = len(parts["imgname"])
+    with open_hdf5(path, "a readable train.h5", _FIX) as file:
+        names = _names(file)
+        parts = {key: file.numbers(key) for key in ("center", "scale", "part")}
+    count = len(names)
     shapes = {"center": (count, 2), "scale": (count,), "part": (count, len(MPII16), 2)}
     for key, shape in shapes.items():
         if fault := shape_fault(parts[key].shape, shape):
             raise UserError(f"{path}: {key}: {fault}; {_FIX}")
-    names = [bytes(name).rstrip(b"\0").decode("utf-8") for name in parts["imgname"]]
     return _Rows(names, *(parts[key].astype(np.float64) for key in shapes))
+
+
+def _names(file: Hdf5) -> list[str]:
+    """Names of the images, which are words or rows of letters' numbers."""
+    if file.dataset("imgname").dtype.kind in "SO":
+        return file.words("imgname")
+    with parsing(f"{file.path}: imgname", "names of images in UTF-8", _FIX):
+        rows = file.numbers("imgname")
+        return [bytes(row.astype(np.uint8)).rstrip(b"\0").decode("utf-8") for row in rows]

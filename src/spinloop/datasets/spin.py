@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz
+from spinloop.files import output, read_npz
 from spinloop.joints import N_OPENPOSE
 from spinloop.keypoints.merge import merge_joints
 from spinloop.tables.images import read_size_or_none
@@ -135,7 +135,7 @@ def save_extras(
     """
     rows = [_official_row(record, detections) for record in records]
     arrays = {key: _array(key, rows) for key in _SHAPES if _is_needed(key, rows)}
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     return len(rows)
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -16,12 +15,13 @@ from jaxtyping import Bool, Float, Int
 
 from spinloop.body.files import BodyFile
 from spinloop.body.joints_only import JointsOnly
-from spinloop.errors import UserError
+from spinloop.errors import UserError, shape_fault
 from spinloop.evaluation.protocols import JointProtocol
 from spinloop.evaluation.scores import joint_errors
 from spinloop.evaluation.summaries import lineage, mean_interval
 from spinloop.evaluation.truth import NEUTRAL, batches, load_truth, rows_by_gender, rows_of
-from spinloop.files import atomic, reading
+from spinloop.files import atomic
+from spinloop.files.hdf5 import open_hdf5
 from spinloop.params.evaluation import EvaluateParams
 
 _BATCH = 1024
@@ -97,15 +97,16 @@ def load_snapshots(path: Path) -> Snapshots:
     Raises:
         UserError: the file is absent, is not such a file, or holds no snapshot.
     """
-    with (
-        reading(path, "a file of snapshots of the dictionary", "run `spinloop train`"),
-        h5py.File(path) as file,
-    ):
-        arrays = {name: np.asarray(file[name]) for name in Snapshots._fields}
-    if not len(arrays["steps"]):
-        raise UserError(f"{path}: steps: no snapshot of the dictionary; train again")
-    ids = [name.decode() if isinstance(name, bytes) else str(name) for name in arrays["ids"]]
-    return Snapshots(ids, arrays["steps"], arrays["pose"], arrays["betas"])
+    with open_hdf5(path, "a file of snapshots of the dictionary", "run `spinloop train`") as file:
+        ids, arrays = file.words("ids"), {name: file.numbers(name) for name in Snapshots._fields[1:]}
+        n_steps = len(np.atleast_1d(arrays["steps"]))
+        if not n_steps:
+            raise UserError(f"{path}: steps: no snapshot of the dictionary; train again")
+        shapes = {"steps": (n_steps,), "pose": (n_steps, len(ids), 72), "betas": (n_steps, len(ids), 10)}
+        for name, shape in shapes.items():
+            if fault := shape_fault(arrays[name].shape, shape):
+                raise file.fault(f"{name}: {fault}")
+    return Snapshots(ids, **arrays)
 
 
 def h36m_skeletons(body_files: Mapping[str, BodyFile]) -> dict[str, JointsOnly]:

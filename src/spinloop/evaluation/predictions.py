@@ -14,7 +14,7 @@ from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
 from spinloop.evaluation.truth import batches
-from spinloop.files import atomic, reading
+from spinloop.files.hdf5 import hdf5_output, open_hdf5
 from spinloop.geometry.camera import camera_to_translation, translation_to_camera
 from spinloop.geometry.crop import crop_affine, crop_from_packed
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -116,7 +116,7 @@ def save_predictions(
         errors: errors of the same people, by name.
         error_attributes: attributes that describe the errors, see `scores`.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_output(path) as file:
         file.attrs.update({**attributes, "joint_names": H36M17})
         file.create_dataset("ids", data=predictions.ids, dtype=h5py.string_dtype())
         for name in Predictions._fields[1:]:
@@ -140,12 +140,15 @@ def load_predictions(path: Path) -> StoredPredictions:
     Raises:
         UserError: the file is absent or is not such a file.
     """
-    with reading(path, _KIND, _FIX), h5py.File(path) as file:
-        ids = [str(name) for name in _dataset(file, "ids").asstr()[:]]
-        arrays = [_dataset(file, name)[:] for name in Predictions._fields[1:]]
-        names = [str(name) for name in np.asarray(file.attrs["error_names"])]
-        errors = {name: _dataset(file, f"errors/{name}")[:] for name in names}
-        return StoredPredictions(Predictions(ids, *arrays), errors)
+    with open_hdf5(path, _KIND, _FIX) as file:
+        ids = file.words("ids")
+        arrays = {name: file.numbers(name) for name in Predictions._fields[1:]}
+        names = [str(name) for name in np.asarray(file.attribute("error_names"))]
+        errors = {name: file.numbers(f"errors/{name}") for name in names}
+        for name, array in (arrays | errors).items():
+            if len(array) != len(ids):
+                raise file.fault(f"{name}: {len(array)} rows for {len(ids)} people")
+        return StoredPredictions(Predictions(ids, **arrays), errors)
 
 
 def load_same_people(paths: Sequence[Path]) -> list[StoredPredictions]:
@@ -161,10 +164,3 @@ def load_same_people(paths: Sequence[Path]) -> list[StoredPredictions]:
             raise UserError(f"{path}: ids differ from those of {paths[0]}; evaluate both on one split")
         stored.append(each)
     return stored
-
-
-def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
-        raise KeyError(f"{name} is not a dataset")
-    return dataset

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -32,7 +31,8 @@ from spinloop.evaluation.truth import (
     rows_of,
     true_bodies,
 )
-from spinloop.files import read_npz, require_file
+from spinloop.files import parsing, read_npz
+from spinloop.files.hdf5 import open_hdf5
 from spinloop.geometry.camera import camera_to_translation
 from spinloop.geometry.rotations import matrix_to_axis_angle
 from spinloop.joints import H36M17
@@ -251,9 +251,7 @@ def read_submitted(path: Path) -> SubmittedPeople:
     arrays = _read_arrays(path)
     if "ids" not in arrays:
         raise UserError(f"{path}: ids: missing; {_FIX}")
-    if arrays["ids"].ndim != 1:
-        raise UserError(f"{path}: ids: expected a list, found shape {arrays['ids'].shape}; {_FIX}")
-    ids = _to_texts(arrays["ids"])
+    ids = _to_texts(path, "ids", arrays["ids"])
     if not ids:
         raise UserError(f"{path}: ids: nobody in the file; give at least one person")
     counts = Counter(ids)
@@ -267,7 +265,7 @@ def read_submitted(path: Path) -> SubmittedPeople:
         if name in arrays and arrays[name].shape != (len(ids),):
             found = arrays[name].shape
             raise UserError(f"{path}: {name}: expected one for each of {len(ids)} ids, found {found}; {_FIX}")
-    labels = {name: _to_texts(arrays[name]) for name in _LABELS if name in arrays}
+    labels = {name: _to_texts(path, name, arrays[name]) for name in _LABELS if name in arrays}
     joints, pose = _read_joints(path, arrays, ids), _read_pose(path, arrays)
     betas, camera = _read_rows(path, arrays, "betas", 10), _read_rows(path, arrays, "camera", 3)
     if joints is None and (pose is None or betas is None):
@@ -276,26 +274,26 @@ def read_submitted(path: Path) -> SubmittedPeople:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    require_file(path, _FIX)
     names = (*_TEXTS, *_NUMBERS)
     if path.suffix == ".npz":
         return read_npz(path, _FIX, names)
-    try:
-        with h5py.File(path) as file:
-            arrays = {name: np.asarray(file[name]) for name in names if name in file}
-            if "joint_names" in file.attrs:
-                arrays.setdefault("joint_names", np.asarray(file.attrs["joint_names"]))
-            return arrays
-    except OSError as error:
-        raise UserError(f"{path}: neither npz nor HDF5 ({error}); {_FIX}") from None
+    with open_hdf5(path, "npz or HDF5", _FIX) as file:
+        arrays = {name: file.values(name) for name in names if name in file}
+        if "joint_names" not in arrays and file.has_attribute("joint_names"):
+            arrays["joint_names"] = np.asarray(file.attribute("joint_names"))
+        return arrays
 
 
-def _to_texts(array: np.ndarray) -> list[str]:
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()]
+def _to_texts(path: Path, name: str, array: np.ndarray) -> list[str]:
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuSUOT"):
+        found = f"{array.dtype} of shape {array.shape}"
+        raise UserError(f"{path}: {name}: expected a list of words, found {found}; {_FIX}")
+    with parsing(f"{path}: {name}", "words in UTF-8", _FIX):
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()]
 
 
 def _check_numbers(path: Path, name: str, array: np.ndarray, ids: list[str]) -> None:
-    if not np.issubdtype(array.dtype, np.number) or array.ndim < 2 or len(array) != len(ids):
+    if array.dtype.kind not in "iuf" or array.ndim < 2 or len(array) != len(ids):
         raise UserError(f"{path}: {name}: expected a row of numbers for each of {len(ids)} ids; {_FIX}")
     faulty = ~np.isfinite(array.reshape(len(array), -1)).all(1)
     if faulty.any():
@@ -310,7 +308,10 @@ def _read_joints(path: Path, arrays: Mapping[str, np.ndarray], ids: list[str]) -
     if "joints" not in arrays:
         return None
     given = arrays["joints"].astype(np.float64)
-    names = _to_texts(arrays["joint_names"]) if "joint_names" in arrays else list(H36M17)
+    names = _to_texts(path, "joint_names", arrays.get("joint_names", np.array(H36M17)))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: joint_names: {twice[0]} occurs twice; name every joint once")
     if given.ndim != 3 or given.shape[1:] != (len(names), 3):
         found = " × ".join(str(side) for side in given.shape[1:])
         raise UserError(

@@ -6,19 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinloop.body.files import GENDERS, BodyFile, load_body
 from spinloop.body.model import BodyModel, Engine, make_body_model
-from spinloop.errors import UserError, reason_of
+from spinloop.errors import UserError
 from spinloop.evaluation.protocols import JointProtocol
-from spinloop.files import require_file
+from spinloop.files import parsing
 from spinloop.joints import COMMON24_TO_J17, H36M17, PROTOCOL17
 from spinloop.tables.records import column_array
+from spinloop.tables.table import read_columns
 
 NEUTRAL = GENDERS[0]
 
@@ -114,15 +113,10 @@ def load_truth(path: Path) -> TrueBodies:
     Raises:
         UserError: the file is absent or unreadable, a column is missing, or a person has no body.
     """
-    require_file(path, "make the split first (`spinloop preprocess`, or the mirror's stage)")
-    try:
-        table = pq.read_table(path, columns=_COLUMNS)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: {reason_of(error)}; make the table again") from None
-    for name in _COLUMNS:
-        if name not in table.column_names:
-            raise UserError(f"{path}: {name}: no such column; this table holds no bodies, use one that does")
-    return true_bodies(table.to_pydict(), path)
+    fix = "make a split with bodies first (`spinloop preprocess`, or the mirror's stage)"
+    columns = read_columns(path, _COLUMNS, fix)
+    with parsing(str(path), "a table of people with bodies", fix):
+        return true_bodies(columns, path)
 
 
 def true_bodies(columns: Mapping[str, Sequence[Any]] | pd.DataFrame, path: Path) -> TrueBodies:

@@ -116,6 +116,17 @@ class Hdf5:
                 words += [word.rstrip(b"\0").decode("utf-8") for word in part]
         return words
 
+    def values(self, key: str) -> np.ndarray:
+        """All of an array of numbers, or of a list of words."""
+        if h5py.check_string_dtype(self.dataset(key).dtype) is None:
+            return self.numbers(key)
+        return np.array(self.words(key), dtype=np.str_)
+
+    def has_attribute(self, key: str) -> bool:
+        """Whether the file has an attribute."""
+        with parsing(f"{self.path}: attribute {key}", "a readable attribute", self.fix):
+            return key in self._file.attrs
+
     def attribute(self, key: str) -> Any:
         """A small attribute of the file, numbers or words.
 
@@ -123,7 +134,7 @@ class Hdf5:
             UserError: it is absent, damaged, or something else.
         """
         with parsing(f"{self.path}: attribute {key}", "a readable attribute", self.fix):
-            if key not in self._file.attrs:
+            if not self.has_attribute(key):
                 raise self.fault(f"attribute {key}: missing")
             kind = self._file.attrs.get_id(key)
             if kind.dtype.kind not in "biufSUO" or not may_hold(

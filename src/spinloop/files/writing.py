@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import psutil
 
@@ -118,7 +118,7 @@ class Output(io.RawIOBase):
 
 
 @contextmanager
-def output(path: Path) -> Iterator[Output]:
+def output(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for a library to write to; it stands under `path` when the block ends (see `atomic`).
 
     Raises:
@@ -126,7 +126,7 @@ def output(path: Path) -> Iterator[Output]:
     """
     with atomic(path) as temporary, Output(temporary) as stream:
         try:
-            yield stream
+            yield cast(IO[bytes], stream)
         finally:
             stream.check()
 

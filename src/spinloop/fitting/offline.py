@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic
+from spinloop.files.hdf5 import hdf5_output
 from spinloop.fitting.objective import fitted_keypoints
 from spinloop.fitting.smplify import Fitter, keep_better
 from spinloop.geometry.crop import crop_keypoints
@@ -222,7 +222,7 @@ def join_parts(files: Sequence[Path], out: Path) -> JoinedParts:
     """
     n_people, n_known, counts = 0, 0, np.zeros(len(STATUSES), np.int64)
     part_of: dict[str, Path] = {}
-    with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_output(out) as file:
         ids = file.create_dataset("ids", (0,), maxshape=(None,), dtype=h5py.string_dtype())
         fields = {}
         for name, (dtype, shape, unit) in FIELDS.items():

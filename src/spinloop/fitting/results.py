@@ -17,7 +17,7 @@ from torch import Tensor
 from spinloop.body.model import BodyModel
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npy, read_npz
+from spinloop.files import atomic, output, read_npy, read_npz
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.user_keypoints import START_WIDTHS, PeopleToFit
 from spinloop.geometry.crop import BOX_UNIT_PX, CROP_PX
@@ -82,7 +82,7 @@ def save_official_fits(path: Path, store: FitStore, ids: list[str]) -> int:
     pose = np.where(is_known[:, None], store.array("pose")[rows], 0.0).astype(np.float64)
     betas = np.where(is_known[:, None], store.array("betas")[rows], 0.0).astype(np.float64)
     is_valid = is_known & np.isin(store.array("status")[rows], _USABLE)
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         if path.suffix == ".npy":
             np.save(stream, np.concatenate([pose, betas], axis=1), allow_pickle=False)
         else:
@@ -147,7 +147,7 @@ def save_fits(
     arrays["ids"] = np.array(ids)
     arrays["status"] = np.array([STATUSES[code] for code in status])
     arrays["seconds"] = np.array(seconds)
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spinloop.body.pose import BodyState
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_weights
+from spinloop.files import output, read_weights
 from spinloop.geometry.camera import usable_keypoints
 from spinloop.geometry.crop import CENTER_PX, CROP_PX, FOCAL_PX
 from spinloop.geometry.rotations import matrix_to_axis_angle, rot6d_to_matrix
@@ -180,7 +180,7 @@ def lift(lifter: Lifter, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
 def save_lifter(path: Path, lifter: Lifter, params: LifterNetworkParams) -> None:
     """Write weights and sizes, atomically; the same network gives the same bytes."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         torch.save({"lifter": state, "network": params.model_dump()}, stream)
 
 

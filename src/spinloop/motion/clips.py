@@ -1,6 +1,5 @@
 """Clips of SMPL poses, recordings on a skeleton of their own, and helpers for text files of motion."""
 
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from spinloop.errors import UserError
+from spinloop.files import read_text
 from spinloop.joints import SMPL24
 
 
@@ -61,13 +61,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         UserError: the file is absent, is not text, or its compression is damaged.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return content.decode("utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check prior.motion") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable text ({error}); restore the file") from None
+    return read_text(path, "check prior.motion").splitlines()
 
 
 def numbers(path: Path, line: int, words: Sequence[str]) -> list[float]:

@@ -16,7 +16,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz
+from spinloop.files import output, read_npz
 from spinloop.files.pickles import load_pickle
 from spinloop.joints import SMPL24
 
@@ -151,7 +151,7 @@ def save_mixture(path: Path, mixture: Mixture, log_likelihood: Mapping[str, floa
         "weights": mixture.weights.astype(np.float32),
     }
     arrays |= {f"{_LOG_LIKELIHOOD}{name}": np.float32(value) for name, value in log_likelihood.items()}
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         np.savez_compressed(stream, **arrays)
 
 

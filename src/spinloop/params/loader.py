@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
-from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError
 
 from spinloop.errors import UserError
+from spinloop.files import read_yaml, require_file, sha256_of
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -26,7 +25,9 @@ Count = Annotated[int, Field(gt=0)]
 class Section(BaseModel):
     """Base of all sections: unknown, missing and mistyped keys are errors; values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -38,24 +39,17 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is absent, is not YAML, or is not a mapping.
     """
-    try:
-        # Stages read many sections of one file, and parsing takes as long as the rest of their start.
-        value = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run in the project's folder or give --params") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(f"{path}: line {line}: not valid YAML ({error.problem}); fix it") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); fix it") from None
+    fix = "run in the project's folder or give --params"
+    # Stages read many sections of one file, and parsing takes as long as the rest of their start.
+    value = copy.deepcopy(_parse(path, sha256_of(require_file(path, fix)), fix))
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
 
 
-@functools.cache
-def _parse(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+@functools.lru_cache(maxsize=64)
+def _parse(path: Path, content: str, fix: str) -> Any:
+    return read_yaml(path, fix)
 
 
 def require_choice(path: Path, key: str, name: str, option: str) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_weights
+from spinloop.files import output, read_weights
 from spinloop.params.training import NetworkParams
 from spinloop.regression.hmr import Hmr, MeanParameters
 
@@ -37,7 +37,7 @@ _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 def save_network(path: Path, network: Hmr, params: NetworkParams) -> None:
     """Write weights and sizes; the same network gives the same bytes."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic(path) as temporary, temporary.open("wb") as stream:
+    with output(path) as stream:
         torch.save({"model": state, "network": params.model_dump()}, stream)
 
 

@@ -16,16 +16,19 @@ import h5py
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from spinloop.errors import UserError
-from spinloop.files import atomic, reading, require_file
+from spinloop.errors import UserError, shape_fault
+from spinloop.files import parsing, reading, require_file
+from spinloop.files.hdf5 import Hdf5, hdf5_output, open_hdf5
 from spinloop.geometry.crop import crop_affine, warp
 from spinloop.params.datasets import CropsParams
-from spinloop.tables.images import UnreadableImage, encode_jpeg, encode_png, read_image
+from spinloop.tables.images import UnreadableImage, decode, encode_jpeg, encode_png, read_image
 from spinloop.tables.records import ReadCounts, Record
 
 _BATCH = 256
 _FIX = "make it with `spinloop pack_crops`"
 _KEYS = ("ids", "image", "affine")
+_KIND = "a file of packed crops"
+_MAX_PX = 10_000
 MASKS = ("mask", "parts")
 
 
@@ -58,7 +61,7 @@ def pack_crops(
     Raises:
         UserError: an image is absent, or none can be read.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_output(path) as file:
         file.create_dataset("ids", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(_BATCH,))
         file.create_dataset("image", (0,), h5py.vlen_dtype(np.uint8), maxshape=(None,), chunks=(_BATCH,))
         file.create_dataset("affine", (0, 2, 3), "f8", maxshape=(None, 2, 3), chunks=(_BATCH, 2, 3))
@@ -101,19 +104,23 @@ class CropReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: h5py.File | None = None
-        self._images: h5py.Dataset | None = None
+        self._file: Hdf5 | None = None
+        self._bytes: dict[str, h5py.Dataset] = {}
         self._process = -1
-        with reading(path, "a file of packed crops", _FIX), h5py.File(path, "r", locking=False) as file:
-            absent = [key for key in _KEYS if key not in file]
-            if absent:
-                raise UserError(f"{path}: {absent[0]}: dataset missing; {_FIX}")
-            self.ids: list[str] = [key.decode() for key in _dataset(file, "ids")[()]]
+        with open_hdf5(path, _KIND, _FIX) as file:
+            self.ids: list[str] = file.words("ids")
             # 48 bytes a person; looking one up in the file takes longer than decoding its image.
-            self._affine = _dataset(file, "affine")[()]
-            self.size_px = int(np.asarray(file.attrs["size_px"]))
-            self.is_lossless = bool(file.attrs.get("is_lossless", False))
-            self.margin = float(np.asarray(file.attrs["margin"]))
+            self._affine = file.numbers("affine")
+            self.size_px = int(np.asarray(file.attribute("size_px")))
+            self.is_lossless = file.has_attribute("is_lossless") and bool(file.attribute("is_lossless"))
+            self.margin = float(np.asarray(file.attribute("margin")))
+            fault = shape_fault(self._affine.shape, (len(self.ids), 2, 3))
+            if fault or not np.isfinite(self._affine).all():
+                raise file.fault(f"affine: {fault or 'not all numbers are finite'}")
+            for key in ("image", *(name for name in MASKS if name in file)):
+                _check_bytes(file, key, len(self.ids))
+            if not (0 < self.size_px < _MAX_PX and 0 < self.margin < _MAX_PX):
+                raise file.fault(f"size_px, margin: {self.size_px}, {self.margin}")
         self.index_of = {key: index for index, key in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -129,18 +136,15 @@ class CropReader:
         """Close the file; the next read opens it again."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
-        self._file = self._images = None
+        self._file, self._bytes = None, {}
 
     def __getstate__(self) -> dict[str, Any]:
         """An open file does not travel to another process."""
-        return {**self.__dict__, "_file": None, "_images": None, "_process": -1}
+        return {**self.__dict__, "_file": None, "_bytes": {}, "_process": -1}
 
     def image(self, index: int) -> tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "2 3"]]:
         """RGB pixels of a row, and the map from pixels of the original image to them."""
-        image = cv2.imdecode(self._opened()[index], cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise UserError(f"{self._path}: image[{index}]: damaged; {_FIX}")
-        return image, self._affine[index].copy()
+        return self._decoded("image", index, cv2.IMREAD_COLOR_RGB), self._affine[index].copy()
 
     def mask(self, index: int, name: str) -> UInt8[np.ndarray, "H W"] | None:
         """Grey values of a row's mask at the original image's resolution; None if there is none.
@@ -149,24 +153,34 @@ class CropReader:
             index: the row.
             name: one of `MASKS`.
         """
-        self._opened()
-        assert self._file is not None
-        data = _dataset(self._file, name)[index] if name in self._file else np.empty(0)
-        if not len(data):
+        dataset = self._opened().get(name)
+        if dataset is None or not len(dataset[index]):
             return None
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise UserError(f"{self._path}: {name}[{index}]: not an image; {_FIX}")
-        return image
+        return self._decoded(name, index, cv2.IMREAD_GRAYSCALE)
 
-    def _opened(self) -> h5py.Dataset:
+    def _decoded(self, name: str, index: int, mode: int) -> np.ndarray:
+        where = f"{self._path}: {name}[{index}]"
+        with parsing(where, "an image", _FIX):
+            try:
+                return decode(self._opened()[name][index], where, mode)
+            except UnreadableImage as error:
+                raise UserError(f"{error}; {_FIX}") from None
+
+    def _opened(self) -> dict[str, h5py.Dataset]:
         """The images' bytes."""
         # A handle inherited through fork shares its file position with the parent's.
-        if self._images is None or self._process != os.getpid():
-            self._file = h5py.File(self._path, "r", locking=False)
-            self._images = _dataset(self._file, "image")
-            self._process = os.getpid()
-        return self._images
+        if self._file is None or self._process != os.getpid():
+            with reading(self._path, _KIND, _FIX):
+                file = Hdf5(self._path, h5py.File(self._path, "r", locking=False), _FIX)
+                self._bytes = {key: file.dataset(key) for key in ("image", *MASKS) if key in file}
+                self._file, self._process = file, os.getpid()
+        return self._bytes
+
+
+def _check_bytes(file: Hdf5, key: str, count: int) -> None:
+    dataset = file.dataset(key)
+    if dataset.shape != (count,) or h5py.check_vlen_dtype(dataset.dtype) != np.uint8:
+        raise file.fault(f"{key}: expected the bytes of {count} images")
 
 
 def _packed(

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spinloop.body.pose import BodyState, CropView, from_view, to_view
-from spinloop.errors import UserError
-from spinloop.files import atomic, reading
+from spinloop.errors import UserError, shape_fault
+from spinloop.files.hdf5 import hdf5_output, open_hdf5
 
 
 class FitResult(NamedTuple):
@@ -150,11 +150,31 @@ class FitStore:
         Raises:
             UserError: the file is absent, is not HDF5, or lacks a field.
         """
-        with reading(path, "a store of fits", _FIX), h5py.File(path, "r") as file:
-            arrays = {name: np.asarray(file[name]) for name in ("ids", *FIELDS)}
-        store = cls([id_.decode() for id_ in arrays.pop("ids")], root_joint)
+        with open_hdf5(path, "a store of fits", _FIX) as file:
+            arrays = {name: file.numbers(name) for name in FIELDS}
+            store = cls(file.words("ids"), root_joint)
+        for name, array in arrays.items():
+            store.check(f"{path}: {name}", name, array)
         store.load_state_dict(arrays)
         return store
+
+    def check(self, where: str, name: str, array: np.ndarray) -> None:
+        """Refuse what no fit can be.
+
+        Raises:
+            UserError: another shape, or a number that names nothing; `where` begins the line.
+        """
+        fault = shape_fault(array.shape, self._arrays[name].shape, "people")
+        if fault is None and name in BodyState._fields and not np.isfinite(array).all():
+            fault = "not all numbers are finite"
+        if fault is None and name == "error" and not (array >= 0).all():
+            fault = "an error below 0, or that is no number"
+        limits = {"origin": len(ORIGINS), "status": len(STATUSES), "step": 2**31}
+        limit = limits.get(name, 0)
+        if fault is None and limit and not ((array >= 0) & (array < limit)).all():
+            fault = f"numbers outside [0, {limit})"
+        if fault:
+            raise UserError(f"{where}: {fault}; {_FIX}")
 
     @classmethod
     def join(cls, parts: Sequence["FitStore"]) -> "FitStore":
@@ -174,7 +194,7 @@ class FitStore:
 
     def save(self, path: Path) -> None:
         """Write the store, atomically; the same fits give the same bytes."""
-        with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5_output(path) as file:
             file.create_dataset("ids", data=list(self.ids), dtype=h5py.string_dtype())
             for name, (_, _, unit) in FIELDS.items():
                 file.create_dataset(name, data=self._arrays[name]).attrs["unit"] = unit

@@ -6,17 +6,27 @@ Frames are decoded one after the other, because seeking is not exact in every fo
 through a video decodes it once.
 """
 
+import io
 import os
-import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-from spinloop.errors import UserError
+from spinloop.errors import UserError, reason_of
+from spinloop.files.gate import may_hold, require_file
+
+# Of others Pillow runs programs, or they hold more than one picture.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MISSING = "complete the download of the images"
+# `_open` and `decode` compare a picture's size with its file's.
+Image.MAX_IMAGE_PIXELS = None
 
 
 class UnreadableImage(Exception):
@@ -70,11 +80,28 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
         except DamagedVideo as error:
             raise UnreadableImage(str(error)) from None
     with _open(path) as image:
-        try:
-            is_turned = _orientation(image) not in (None, 1)
-            return np.asarray((ImageOps.exif_transpose(image) if is_turned else image).convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UnreadableImage(f"{path}: {error}") from None
+        is_turned = _orientation(image) not in (None, 1)
+        return np.asarray((ImageOps.exif_transpose(image) if is_turned else image).convert("RGB"))
+
+
+def decode(data: UInt8[np.ndarray, " bytes"], where: str, mode: int) -> UInt8[np.ndarray, "H W ..."]:
+    """Pixels of the bytes of an image file, as OpenCV decodes them.
+
+    Args:
+        data: the file.
+        where: file and key, for the message.
+        mode: one of OpenCV's `IMREAD_…`.
+
+    Raises:
+        UnreadableImage: it cannot be decoded, or claims far more pixels than its bytes may hold.
+    """
+    with _unreadable(where):
+        with Image.open(io.BytesIO(data.tobytes()), formats=_FORMATS) as header:
+            _check_size(header, len(data))
+        pixels = cv2.imdecode(data, mode)
+        if pixels is None:
+            raise ValueError("not an image")
+        return pixels
 
 
 def encode_jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int = 95) -> bytes:
@@ -106,18 +133,37 @@ def _orientation(image: Image.Image) -> int | None:
     """The orientation tag; None if there is none, or it cannot be read."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+    except Exception:  # a damaged tag turns nothing
         return None
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """An image file; whatever goes wrong in the block makes it an unreadable one."""
+    if not path.exists():
+        raise UserError(f"{path}: no such image, but the annotation lists it; {_MISSING}")
+    require_file(path, _MISSING)
+    with _unreadable(str(path)), Image.open(path, formats=_FORMATS) as image:
+        _check_size(image, path.stat().st_size)
+        yield image
+
+
+@contextmanager
+def _unreadable(where: str) -> Iterator[None]:
+    """Pillow's and OpenCV's errors, of whatever kind, as `UnreadableImage`; their warnings say nothing."""
     try:
-        return Image.open(path)
-    except FileNotFoundError:
-        message = f"{path}: no such image, but the annotation lists it; complete the download of the images"
-        raise UserError(message) from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise UnreadableImage(f"{path}: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PermissionError:
+        raise
+    except Exception as error:
+        raise UnreadableImage(f"{where}: {reason_of(error).replace(f'{where}: ', '')}") from None
+
+
+def _check_size(image: Image.Image, n_bytes: int) -> None:
+    if not may_hold(n_bytes, 3 * image.width * image.height):
+        raise ValueError(f"{image.width} × {image.height} px in {n_bytes} bytes")
 
 
 # FFmpeg would print about a damaged file, which a user error says in one line. OpenCV reads this variable
@@ -158,8 +204,9 @@ class Video:
         Raises:
             UserError: there is no such file, or it is no video.
         """
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{path}: no such video; complete the download of the videos")
+        _check_container(require_file(path, _FIX))
         self.path = path
         self._capture = _capture(path)
         self._next = 0
@@ -167,7 +214,8 @@ class Video:
         self.height, self.width = (int(self._capture.get(key)) for key in size)
         self.n_frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         """As the header says."""
-        if min(self.height, self.width, self.n_frames) < 1:
+        is_sane = may_hold(path.stat().st_size, 3 * self.height * self.width)
+        if min(self.height, self.width, self.n_frames) < 1 or not is_sane:
             raise UserError(f"{path}: damaged or not a video; {_FIX}")
 
     def require(self, index: int) -> None:
@@ -192,7 +240,7 @@ class Video:
         while self._next < index:
             self._step(self._capture.grab())
         is_decoded, image = self._capture.read()
-        self._step(is_decoded)
+        self._step(is_decoded and image is not None and image.ndim == 3)
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     def _step(self, is_decoded: bool) -> None:
@@ -217,6 +265,15 @@ def open_video(path: Path) -> Video:
 def _kept_open(path: Path, changed: int, size: int) -> Video:
     """One video at a time; time and size tell a file that was replaced from the one that is open."""
     return Video(path)
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what only has a video's name: FFmpeg also reads lists of other files, on other machines too."""
+    with path.open("rb") as stream:
+        start = stream.read(12)
+    is_avi = start[:4] == b"RIFF" and start[8:] == b"AVI "
+    if not is_avi and start[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
+        raise UserError(f"{path}: damaged or not a video; {_FIX}")
 
 
 def _capture(path: Path) -> cv2.VideoCapture:

@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from spinloop.errors import UserError, reason_of
-from spinloop.files import atomic
+from spinloop.errors import UserError
+from spinloop.files import output, parsing, reading
+from spinloop.files.gate import may_hold
 from spinloop.tables.schema import Column, Layout, cells_of, check_table, to_arrow
 
 ROWS_PER_GROUP = 2048
+_KIND = "a readable Parquet file"
 
 
 class TableWriter:
@@ -65,8 +67,8 @@ def open_writer(path: Path, layout: Layout) -> Iterator[TableWriter]:
     Memory: one row group and the set of ids.
     """
     with (
-        atomic(path) as temporary,
-        pq.ParquetWriter(temporary, layout.schema(), compression="zstd", write_page_checksum=True) as sink,
+        output(path) as stream,
+        pq.ParquetWriter(stream, layout.schema(), compression="zstd", write_page_checksum=True) as sink,
     ):
         writer = TableWriter(path, layout, sink)
         yield writer
@@ -115,10 +117,14 @@ def iterate_table(path: Path, layout: Layout, fix: str) -> Iterator[dict[str, An
 
 def read_words(path: Path, layout: Layout, names: Sequence[str], fix: str) -> Iterator[tuple[Any, ...]]:
     """Cells of columns of words, row by row; nothing else of the file is read."""
-    with _open_checked(path, layout, fix) as source:
+    with _open(path, fix) as source:
+        with parsing(str(path), _KIND, fix):
+            _check_layout(path, source.schema_arrow, layout, fix)
         for index in range(source.num_row_groups):
-            group = _read_group(path, source, index, layout, fix, names)
-            yield from zip(*(group.column(name).to_pylist() for name in names), strict=True)
+            with parsing(str(path), _KIND, fix):
+                group = _read_group(source, index, layout, names)
+                columns = [group.column(name).to_pylist() for name in names]
+            yield from zip(*columns, strict=True)
 
 
 def count_rows(path: Path, fix: str) -> int:
@@ -137,29 +143,25 @@ def stack(cells: Iterable[Any], shape: Sequence[int]) -> Float[np.ndarray, "N ..
 def _read_groups(path: Path, layout: Layout, fix: str) -> Iterator[dict[str, list[Any]]]:
     """Cells by column, checked; one row group after the other."""
     known_ids: set[str] = set()
-    with _open_checked(path, layout, fix) as source:
+    names = [column.name for column in layout.columns]
+    with _open(path, fix) as source:
+        with parsing(str(path), _KIND, fix):
+            _check_layout(path, source.schema_arrow, layout, fix)
         for index in range(source.num_row_groups):
-            group = _read_group(path, source, index, layout, fix)
-            check_table(path, layout, group, known_ids)
-            yield {column.name: cells_of(column, group.column(column.name)) for column in layout.columns}
+            with parsing(str(path), _KIND, fix):
+                group = _read_group(source, index, layout, names)
+                check_table(path, layout, group, known_ids)
+                cells = {name: cells_of(layout[name], group.column(name)) for name in names}
+            yield cells
 
 
-def _read_group(
-    path: Path,
-    source: pq.ParquetFile,
-    index: int,
-    layout: Layout,
-    fix: str,
-    names: Sequence[str] | None = None,
-) -> pa.Table:
-    """A row group, all columns or some; those that the file may lack are null."""
-    wanted = [column.name for column in layout.columns] if names is None else names
-    present = [name for name in wanted if name in source.schema_arrow.names]
-    try:
-        group = source.read_row_group(index, columns=present)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: damaged ({reason_of(error)}); {fix}") from None
-    for name in wanted:
+def _read_group(source: pq.ParquetFile, index: int, layout: Layout, names: Sequence[str]) -> pa.Table:
+    """Columns of a row group; those that the file may lack are null."""
+    present = [name for name in names if name in source.schema_arrow.names]
+    group = source.read_row_group(index, columns=present)
+    # Offsets that point outside, and words that are not UTF-8.
+    group.validate(full=True)
+    for name in names:
         if name not in present:
             field = layout.schema().field(name)
             group = group.append_column(field, pa.nulls(len(group), field.type))
@@ -173,17 +175,37 @@ def _pandas_type(column: Column) -> str:
 
 
 def _open(path: Path, fix: str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {fix}") from None
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet file ({reason_of(error)}); {fix}") from None
+    """An open file whose footer claims no more than a file of its size may hold."""
+    with reading(path, _KIND, fix):
+        source = pq.ParquetFile(path, page_checksum_verification=True)
+        size, about = path.stat().st_size, source.metadata
+        groups = [about.row_group(index) for index in range(about.num_row_groups)]
+        chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+        claimed = max(
+            about.num_rows, sum(max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks)
+        )
+        if any(chunk.file_path for chunk in chunks) or not may_hold(size, claimed):
+            raise ValueError(f"it claims {claimed} bytes, or parts in other files")
+        return source
 
 
-def _open_checked(path: Path, layout: Layout, fix: str) -> pq.ParquetFile:
-    source = _open(path, fix)
-    found, expected = source.schema_arrow, layout.schema()
+def read_columns(path: Path, names: Sequence[str], fix: str) -> dict[str, list[Any]]:
+    """Some columns of a table of any layout, as Python's values.
+
+    Raises:
+        UserError: the file is absent or unreadable, or has no such column.
+    """
+    with _open(path, fix) as source, parsing(str(path), _KIND, fix):
+        for name in names:
+            if name not in source.schema_arrow.names:
+                raise UserError(f"{path}: {name}: no such column; {fix}")
+        table = source.read(columns=list(names))
+        table.validate(full=True)
+        return table.to_pydict()
+
+
+def _check_layout(path: Path, found: pa.Schema, layout: Layout, fix: str) -> None:
+    expected = layout.schema()
     named = (found.metadata or {}).get(b"layout", b"").decode()
     if named and named != layout.name:
         raise UserError(f"{path}: a table of layout {named}, expected {layout.name}; {fix}")
@@ -199,7 +221,6 @@ def _open_checked(path: Path, layout: Layout, fix: str) -> pq.ParquetFile:
     surplus = sorted(set(found.names) - set(expected.names))
     if surplus:
         raise UserError(f"{path}: {surplus[0]}: unknown column (layout {layout.name}); {fix}")
-    return source
 
 
 def _describe(field: pa.Field) -> str:

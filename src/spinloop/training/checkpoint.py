@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 
 from spinloop.errors import UserError
-from spinloop.files import atomic, read_npz
+from spinloop.files import output, read_npz
+from spinloop.files.hdf5 import hdf5_output
 from spinloop.params.training import TrainParams
 from spinloop.resume import Checkpoint, MadeFrom, named_values
 
@@ -39,8 +40,8 @@ class TrainingCheckpoint(Checkpoint):
             pose: axis-angle of every person, radians; zeros without a fit.
             betas: shape coefficients.
         """
-        with atomic(self._snapshot(step)) as temporary:
-            np.savez(temporary, pose=np.float32(pose), betas=np.float32(betas))
+        with output(self._snapshot(step)) as stream:
+            np.savez(stream, pose=np.float32(pose), betas=np.float32(betas))
 
     def snapshots_taken(self, steps: Sequence[int]) -> list[int]:
         """Those of some steps after which a snapshot was taken: a run may resume with more of them."""
@@ -60,7 +61,7 @@ class TrainingCheckpoint(Checkpoint):
         Raises:
             UserError: a snapshot is missing or damaged.
         """
-        with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5_output(out) as file:
             file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
             file.create_dataset("steps", data=np.asarray(steps, np.int64))
             shape, n = (len(steps), len(ids)), max(len(ids), 1)
