@@ -25,6 +25,18 @@ MaleBodyFile = Annotated[Path, Option(help="Male body (npz).")]
 PriorFile = Annotated[Path, Option(help="Pose prior, a mixture of Gaussians (npz), of `fit_prior`.")]
 LifterFile = Annotated[Path, Option(help="Network that lifts 2D keypoints, of `train_lifter`.")]
 
+BoneNames = Annotated[
+    Path | None,
+    Option(
+        help="File (YAML or JSON) that names the bones of recordings whose names are not known: a line "
+        "`left_hip: bone` for each joint of SMPL."
+    ),
+]
+BindFrame = Annotated[
+    int | None,
+    Option(help="Index of the frame that shows the T-pose. Default: found in the recording."),
+]
+
 RawFolder = Annotated[Path, Option(help="Folder of the dataset, in the layout in which it is distributed.")]
 AnnotationsTable = Annotated[Path, Option(help="Table of annotated people (Parquet), of `preprocess`.")]
 KeypointsTable = Annotated[Path, Option(help="Table of merged keypoints (Parquet), of `merge`.")]

@@ -71,3 +71,22 @@ def test_too_little_motion_is_refused(tmp_path):
     np.savez(motion / "a.npz", poses=np.ones((1, 156)), mocap_framerate=60.0)
     with pytest.raises(UserError, match=r"prior\.motion: .*name more motion"):
         run(out=tmp_path / "m.npz", report=tmp_path / "m.json", params=_params(tmp_path, f"[{motion}]"))
+
+
+def test_motion_without_a_plausible_pose_does_not_become_a_prior(tmp_path, capsys):
+    motion = tmp_path / "motion"
+    motion.mkdir()
+    rng = np.random.default_rng(0)
+    backwards = 0.1 * rng.normal(size=(60, 156))
+    backwards[:, [12, 15]] = -1.5  # knees bent forwards
+    np.savez(motion / "wrong.npz", poses=backwards, mocap_framerate=60.0)
+    params = _params(tmp_path, f"[{motion}]")
+    with pytest.raises(UserError, match=r"prior\.motion: no frame of wrong is a plausible pose"):
+        run(out=tmp_path / "m.npz", report=tmp_path / "m.json", params=params)
+    assert not (tmp_path / "m.npz").exists()
+    for number in range(6):
+        np.savez(motion / f"{number}.npz", poses=0.2 * rng.normal(size=(60, 156)), mocap_framerate=60.0)
+    run(out=tmp_path / "m.npz", report=tmp_path / "m.json", params=params)
+    assert json.loads((tmp_path / "m.json").read_text())["source"] == "6 clips"
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 7 clips left out, no frame is a plausible pose: wrong" in said

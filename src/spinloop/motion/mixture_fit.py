@@ -14,10 +14,12 @@ from sklearn.mixture import GaussianMixture
 
 from spinloop.joints import SMPL24_FLIP
 from spinloop.motion.clips import Clip, recorded_joints
-from spinloop.motion.mixture import N_ANGLES, Mixture
+from spinloop.motion.mixture import N_ANGLES, Mixture, is_plausible
+from spinloop.progress import say
 
 # Least share of frames that must have a joint for its angles to be fitted.
 _MIN_RECORDED_SHARE = 0.1
+_N_SAMPLES = 10_000
 
 
 class Frames(NamedTuple):
@@ -26,6 +28,27 @@ class Frames(NamedTuple):
     poses: Float[np.ndarray, "N 69"]
     is_recorded: Bool[np.ndarray, "N 23"]
     """False where the clip's skeleton lacks the joint."""
+
+
+def plausible_clips(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips that have a plausible pose; a line names those that have none.
+
+    Raises:
+        ValueError: no clip has one.
+    """
+    kept = [clip for clip in clips if is_plausible(clip.poses[:, 3:]).any()]
+    names = ", ".join(clip.name for clip in clips if not any(clip is other for other in kept))
+    if not kept:
+        raise ValueError(f"no frame of {names} is a plausible pose; name the T-pose with --bind-frame")
+    if len(kept) < len(clips):
+        say(f"{len(clips) - len(kept)} of {len(clips)} clips left out, no frame is a plausible pose: {names}")
+    return kept
+
+
+def plausible_share(mixture: Mixture) -> float:
+    """Share of plausible poses among 10,000 samples of a mixture."""
+    samples = mixture.sample_unbounded(_N_SAMPLES, np.random.default_rng(0))
+    return float(is_plausible(samples).mean())
 
 
 def subsample(clips: Sequence[Clip], frames_per_clip: int) -> Frames:
