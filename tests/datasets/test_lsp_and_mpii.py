@@ -168,10 +168,93 @@ def test_mpii_as_published_asks_for_all_joints_and_keeps_the_order(mpii):
     assert left_out == {"joint_missing": 2}
 
 
+@pytest.mark.parametrize("place", ["images/im{:05d}.jpg", "im{:05d}.jpg", "images/im{:05d}.png", "im{}.png"])
+def test_ordinary_lspet_with_its_images_in_any_place_is_read(tmp_path, write_jpeg, place):
+    joints = np.random.default_rng(2).uniform(5, 60, (14, 3, 12))
+    joints[:, 2] = 1
+    savemat(tmp_path / "joints.mat", {"joints": joints})
+    for number in range(1, 13):
+        write_jpeg(tmp_path / place.format(number), 64, 96)
+    (tmp_path / "README.png").write_bytes(b"")
+    if place.startswith("im{"):
+        (tmp_path / "README.png").unlink()
+    records, left_out = _read(read_lspet, tmp_path, LspetSource(reader="lspet", **RULES))
+    assert left_out == {}
+    assert [record.image for record in records] == [place.format(number) for number in range(1, 13)]
+    for number, record in enumerate(records):
+        np.testing.assert_allclose(record.keypoints[:14, :2], joints[:, :2, number])
+
+
+@pytest.fixture
+def mpii_mat(mpii):
+    """MPII's own structure of the people of `mpii`: b, a, a, b; a test image; and people half annotated."""
+    raw, content = mpii
+    (raw / "train.h5").unlink()
+    boxes = [
+        (x, y - 15 * s / 1.25, s / 1.25)
+        for (x, y), s in zip(content["center"], content["scale"], strict=True)
+    ]
+
+    def person(number):
+        (x, y, scale), part = boxes[number], content["part"][number]
+        points = [
+            {"x": one[0], "y": one[1], "id": float(joint), "is_visible": joint % 2}
+            for joint, one in enumerate(part)
+            if one.min() > 0
+        ]
+        point = np.array(points, dtype=object) if len(points) > 1 else points
+        return {"x1": 1.0, "scale": scale, "objpos": {"x": x, "y": y}, "annopoints": {"point": point}}
+
+    people = {
+        "b.jpg": [person(0), person(3)], "a.jpg": [person(1), person(2), {"x1": 2.0, "scale": 1.0}],
+        "test.jpg": [{"scale": 1.0, "objpos": {"x": 1.0, "y": 2.0}}], "none.jpg": [],
+    }  # fmt: skip
+    annolist = np.array(
+        [
+            {"image": {"name": name}, "annorect": np.array(ones, dtype=object) if len(ones) != 1 else ones[0]}
+            for name, ones in people.items()
+        ],
+        dtype=object,
+    )
+    release = {"annolist": annolist, "img_train": np.array([1, 1, 0, 1]), "version": "12"}
+    savemat(raw / "mpii_human_pose_v1_u12_1.mat", {"RELEASE": release})
+    return raw, content
+
+
+def test_mpiis_own_file_gives_the_same_people_and_boxes(mpii_mat):
+    raw, content = mpii_mat
+    records, left_out = _read(read_mpii, raw, MpiiSource(reader="mpii", **RULES))
+    assert left_out == {"too_few_limb_joints": 1, "no_visible_joint": 1}
+    assert [record.id for record in records] == [
+        f"split/images/{n}" for n in ("a.jpg#2", "b.jpg#0", "b.jpg#1")
+    ]
+    for record, row in zip(records, (1, 0, 3), strict=True):
+        np.testing.assert_allclose(record.center, content["center"][row])
+        assert record.scale == pytest.approx(content["scale"][row])
+        place = [MPII_PLACES[joint] for joint in range(16) if content["part"][row, joint].min() > 0]
+        np.testing.assert_allclose(
+            record.keypoints[place, :2], [one for one in content["part"][row] if one.min() > 0]
+        )
+    with pytest.raises(UserError, match=r"\.mat: --compat official needs train\.h5"):
+        _read(read_mpii, raw, MpiiSource(reader="mpii", **RULES), is_official=True)
+
+
+def test_a_file_of_mpii_without_its_people_is_named(mpii_mat):
+    path = mpii_mat[0] / "mpii_human_pose_v1_u12_1.mat"
+    for release, message in (
+        ({"annolist": 0.0, "img_train": 1.0}, r"RELEASE\.annolist: 0 images and 1 marks"),
+        ({"annolist": {"image": {"name": "a.jpg"}}, "img_train": 0.0}, "nobody in the training images"),
+        (np.zeros(3), "RELEASE: structure missing"),
+    ):
+        savemat(path, {"RELEASE": release})
+        with pytest.raises(UserError, match=message):
+            _read(read_mpii, mpii_mat[0], MpiiSource(reader="mpii", **RULES))
+
+
 def test_wrong_files_are_named(lspet, mpii):
     raw = lspet[0]
     (raw / "im00010.png").unlink()
-    with pytest.raises(UserError, match=r"4 people in joints\.mat, but 3 images"):
+    with pytest.raises(UserError, match=r"4 people in joints\.mat, but 3 \*\.png, 2 images/"):
         _read(read_lspet, raw, LspetSource(reader="lspet", **RULES))
     with pytest.raises(UserError, match=r"joints\.mat: joints: expected 3 × 14 × people, found 14 × 3 × 4"):
         _read(read_lsp, raw, LspSource(reader="lsp", subset="train", masks=None, **RULES))

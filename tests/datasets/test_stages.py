@@ -113,9 +113,14 @@ def test_an_absent_dataset_is_named(params, tmp_path):
         _preprocess(tmp_path / "nowhere", params, tmp_path / "out")
 
 
-def test_a_failure_in_the_middle_leaves_no_file(coco_tree, params, tmp_path):
-    (coco_tree / "train2014" / "COCO_train2014_000000000007.jpg").unlink()
-    with _fails("no such image"):
+def test_a_failure_in_the_middle_leaves_no_file(coco_tree, params, tmp_path, monkeypatch):
+    def fail_at_the_second(path):
+        if path.name.endswith("7.jpg"):
+            raise UserError(f"{path}: the disk is gone")
+        return 240, 320
+
+    monkeypatch.setattr("spinloop.datasets.coco.read_size_or_none", fail_at_the_second)
+    with _fails("the disk is gone"):
         _preprocess(coco_tree, params, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

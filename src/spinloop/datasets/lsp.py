@@ -2,13 +2,15 @@
 
 Expected trees, as distributed: LSP `joints.mat` (`joints`, 3 × 14 × 2000) and `images/im0001.jpg` …
 `im2000.jpg`, whose first thousand are for training (of these the images in original size) and the others for
-testing; LSPET `joints.mat` (`joints`, 14 × 3 × N) and N `*.png` beside it, paired by sorted name. The third
+testing; LSPET `joints.mat` (`joints`, 14 × 3 × N) and N images, `*.png` beside it (high resolution) or
+`images/im00001.jpg` … (the ordinary release), paired by the number that ends the name. The third
 number of a joint is its visibility; LSP annotates hidden joints too, LSPET leaves joints without a place at
 visibility 0. The masks of LSP's test images are those of UPi-S1h (Unite the People), unpacked or linked into
 the dataset's folder: `data/lsp/im1001_segmentation.png`, `im1001_part_segmentation.png` … in it.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +25,9 @@ from spinloop.params.datasets import LspetSource, LspSource
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, common_joints, make_id, record_of_joints
 
-_FIX = "download the dataset again"
+_FIX = "give the joints.mat of the images that lie beside it"
+# Where LSPET's images lie: in high resolution, in the ordinary release, and as others unpack these.
+_LSPET_IMAGES = ("*.png", "images/*.jpg", "images/*.png", "*.jpg")
 _N_TRAIN = 1000
 _N_LSP = 2000
 
@@ -70,19 +74,28 @@ def read_lspet(
         counts: what is left out: see `records.record_of_joints`.
 
     Raises:
-        UserError: `joints.mat` is absent or of another shape, or the number of images is another.
+        UserError: `joints.mat` is absent or of another shape, or as many images as people are in no place.
     """
     joints = _read_joints(raw / "joints.mat", (len(LSP14), 3, None)).transpose(2, 0, 1)
-    images = sorted(path.name for path in raw.glob("*.png"))
-    if len(images) != len(joints):
-        raise UserError(
-            f"{raw}: {len(joints)} people in joints.mat, but {len(images)} images (*.png); {_FIX}"
-        )
+    images = _lspet_images(raw, len(joints))
     places = joints[..., :2]
     is_annotated = np.isfinite(places[..., 0]) & np.isfinite(places[..., 1])
     if not is_official:
         is_annotated &= joints[..., 2] > 0
     yield from _read_people(raw, split, images, places, is_annotated, source, is_official, counts)
+
+
+def _lspet_images(raw: Path, count: int) -> list[str]:
+    """The images in the order of the people, of the first place that has as many as there are people."""
+    found = {
+        pattern: [path.relative_to(raw).as_posix() for path in raw.glob(pattern)] for pattern in _LSPET_IMAGES
+    }
+    images = next((names for names in found.values() if len(names) == count), None)
+    if images is None:
+        counts = ", ".join(f"{len(names)} {pattern}" for pattern, names in found.items() if names)
+        wanted = f"{count} people in joints.mat, but {counts or 'no'} images"
+        raise UserError(f"{raw}: {wanted} ({' or '.join(_LSPET_IMAGES[:2])}); {_FIX}")
+    return sorted(images, key=lambda name: (int(re.sub(r"\D", "", Path(name).stem) or 0), name))
 
 
 def _read_people(

@@ -7,6 +7,7 @@ same content.
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -32,6 +33,27 @@ def read_mat5(path: Path, keys: Sequence[str], fix: str) -> dict[str, np.ndarray
     with reading(path, "a readable MATLAB file up to 7.2", fix):
         content = loadmat(path, variable_names=list(keys))
     return {key: content[key] for key in keys if isinstance(content.get(key), np.ndarray)}
+
+
+def read_struct(path: Path, key: str, fix: str) -> Any:
+    """A structure of a file up to version 7.2: structures as dicts, arrays of them as lists.
+
+    Args:
+        path: the file.
+        key: its name.
+        fix: what the user should do if the file is absent or damaged.
+
+    Raises:
+        UserError: the file is absent, damaged, of another version, or has no such structure.
+    """
+    with reading(path, "a readable MATLAB file up to 7.2", fix):
+        try:
+            content = loadmat(path, variable_names=[key], simplify_cells=True)
+        except MatReadError as error:
+            raise ValueError(reason_of(error)) from None
+    if not isinstance(content.get(key), dict):
+        raise UserError(f"{path}: {key}: structure missing; {fix}")
+    return content[key]
 
 
 def read_cells(

@@ -1,17 +1,21 @@
 """MPII Human Pose → records.
 
-Expected tree: `images/` as distributed, and beside it `train.h5`, the training annotation of the stacked
-hourglass networks (`imgname`, `center`, `scale`, `part`: N × 16 × 2), whose center and scale already hold
-that project's shift and enlargement of the box and are used as they are.
+Expected tree: `images/` as distributed, and beside it either annotation:
+
+* `train.h5` of the stacked hourglass networks (`imgname`, `center`, `scale`, `part`: N × 16 × 2), whose
+  center and scale already hold that project's shift and enlargement of the box and are used as they are;
+* MPII's own `mpii_human_pose_v1_u12_1.mat`, whose boxes get the same shift and enlargement. All people of the
+  training images are read, also those that the other file leaves out.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from spinloop.datasets.matlab import read_struct
 from spinloop.errors import UserError, shape_fault
 from spinloop.files import parsing
 from spinloop.files.hdf5 import Hdf5, open_hdf5
@@ -25,7 +29,9 @@ MPII16: JointSet = (
     "thorax_mpii", "neck_lsp", "head_top_lsp", "right_wrist", "right_elbow", "right_shoulder",
     "left_shoulder", "left_elbow", "left_wrist",
 )  # fmt: skip
-_FIX = "get train.h5 of the stacked hourglass networks again"
+_FIX = "give train.h5 of the stacked hourglass networks, or MPII's own mpii_human_pose_v1_u12_1.mat"
+# The stacked hourglass networks move the box down and enlarge it, so that feet stay inside.
+_SHIFT, _ENLARGEMENT = 15.0, 1.25
 
 
 class _Rows(NamedTuple):
@@ -48,9 +54,12 @@ def read_mpii(
         counts: what is left out: `joint_missing` (official only), and see `records.record_of_joints`.
 
     Raises:
-        UserError: `train.h5` is absent or of another shape, or an image is absent.
+        UserError: there is neither annotation, it is of another shape, or an image is absent.
     """
-    rows = _read(raw / "train.h5")
+    path = _annotation_file(raw)
+    if path.suffix == ".mat" and is_official:
+        raise UserError(f"{path}: --compat official needs train.h5, as the published code; put it beside")
+    rows = _read(path) if path.suffix == ".h5" else _read_mat(path)
     # A joint that nobody annotated stands at (0, 0) or below.
     is_annotated = rows.joints.min(axis=2) > 0
     keypoints = common_joints(rows.joints, is_annotated, MPII16)
@@ -69,6 +78,68 @@ def read_mpii(
             continue
         counts.keep()
         yield record
+
+
+def _annotation_file(raw: Path) -> Path:
+    """`train.h5` if it is there, else MPII's own file."""
+    own = sorted(raw.glob("*.mat"))
+    return own[0] if own and not (raw / "train.h5").is_file() else raw / "train.h5"
+
+
+def _read_mat(path: Path) -> _Rows:
+    """The people of the training images of MPII's own file."""
+    release = read_struct(path, "RELEASE", _FIX)
+    images = _structs(release.get("annolist"))
+    is_train = np.atleast_1d(np.asarray(release.get("img_train", 1)))
+    if not images or is_train.shape != (len(images),):
+        fault = f"{len(images)} images and {is_train.size} marks of training images"
+        raise UserError(f"{path}: RELEASE.annolist: {fault}, so this is no full file of MPII's; {_FIX}")
+    names, boxes, joints = list[str](), list[tuple[float, float, float]](), list[np.ndarray]()
+    for image, is_used in zip(images, is_train, strict=True):
+        name = (_structs(image.get("image")) or [{}])[0].get("name")
+        if not is_used or not isinstance(name, str) or not name:
+            continue
+        for person in _structs(image.get("annorect")):
+            names.append(name)
+            boxes.append(_box(person))
+            joints.append(_joints(person))
+    if not names:
+        raise UserError(f"{path}: RELEASE.annolist: nobody in the training images; {_FIX}")
+    sides = np.array(boxes)
+    return _Rows(names, sides[:, :2], sides[:, 2], np.stack(joints))
+
+
+def _structs(value: Any) -> list[dict[str, Any]]:
+    """Structures of a field: MATLAB has one, an array of them, or something empty."""
+    values = value if isinstance(value, (list, np.ndarray)) else [value]
+    return [one for one in values if isinstance(one, dict)]
+
+
+def _number(value: Any) -> float:
+    """A finite number, or NaN."""
+    array = np.asarray(value)
+    is_number = array.size == 1 and array.dtype.kind in "fiub"
+    return float(array.reshape(-1)[0]) if is_number and np.isfinite(array).all() else float("nan")
+
+
+def _box(person: dict[str, Any]) -> tuple[float, float, float]:
+    """Center and scale of the box; scale 0 if there is none."""
+    place = (_structs(person.get("objpos")) or [{}])[0]
+    x, y, scale = (_number(value) for value in (place.get("x"), place.get("y"), person.get("scale")))
+    if not np.isfinite([x, y, scale]).all() or scale <= 0:
+        return 0.0, 0.0, 0.0
+    return x, y + _SHIFT * scale, _ENLARGEMENT * scale
+
+
+def _joints(person: dict[str, Any]) -> Float[np.ndarray, "16 2"]:
+    """Places of the annotated joints; zeros where there is none."""
+    joints = np.zeros((len(MPII16), 2))
+    for part in _structs(person.get("annopoints")):
+        for point in _structs(part.get("point")):
+            number, x, y = (_number(point.get(key)) for key in ("id", "x", "y"))
+            if np.isfinite([x, y]).all() and number in range(len(MPII16)):
+                joints[int(number)] = x, y
+    return joints
 
 
 def _read(path: Path) -> _Rows:

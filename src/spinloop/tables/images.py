@@ -8,6 +8,7 @@ through a video decodes it once.
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,28 @@ def is_present(path: Path) -> bool:
     """Whether there is such an image, or a video that should hold such a frame."""
     frame = split_frame(path)
     return (frame[0] if frame else path).is_file()
+
+
+def find_image(folder: Path, name: str) -> tuple[str, bool] | None:
+    """The path below a folder of the image that a file of annotations names.
+
+    Args:
+        folder: the data set's.
+        name: as the file has it. Of an absolute path of another machine the longest end that is there counts.
+
+    Returns:
+        The path, / between its parts, and whether only an end of the name was used; the name itself if
+        nothing is there. None if the name leaves the folder.
+    """
+    name = name.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts or not parts:
+        return None
+    if name.startswith("/") or re.match(r"^[A-Za-z]:/", name):
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        found = next((end for end in ends if is_present(folder / end)), None)
+        return (found, True) if found else ("/".join(parts), False)
+    return "/".join(parts), False
 
 
 def read_size(path: Path) -> tuple[int, int]:
