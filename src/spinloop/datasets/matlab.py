@@ -47,10 +47,7 @@ def read_struct(path: Path, key: str, fix: str) -> Any:
         UserError: the file is absent, damaged, of another version, or has no such structure.
     """
     with reading(path, "a readable MATLAB file up to 7.2", fix):
-        try:
-            content = loadmat(path, variable_names=[key], simplify_cells=True)
-        except MatReadError as error:
-            raise ValueError(reason_of(error)) from None
+        content = loadmat(path, variable_names=[key], simplify_cells=True)
     if not isinstance(content.get(key), dict):
         raise UserError(f"{path}: {key}: structure missing; {fix}")
     return content[key]
