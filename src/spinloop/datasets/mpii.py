@@ -82,7 +82,7 @@ def read_mpii(
 
 def _annotation_file(raw: Path) -> Path:
     """`train.h5` if it is there, else MPII's own file."""
-    own = sorted(raw.glob("*.mat"))
+    own = sorted(raw.glob("mpii*.mat"))
     return own[0] if own and not (raw / "train.h5").is_file() else raw / "train.h5"
 
 
