@@ -150,3 +150,23 @@ def test_a_wrong_content_is_named_with_file_and_key(pw3d_tree, pw3d_source, chan
 def test_an_empty_folder_is_named(tmp_path, pw3d_source):
     with pytest.raises(UserError, match=r"sequenceFiles/test: no sequence files \(\*\.pkl\) there; download"):
         _read(tmp_path, pw3d_source)
+
+
+@pytest.mark.parametrize("camera", [np.zeros((3, 3)), np.diag([1.0, 1, -1]), 2 * np.eye(3), np.ones((3, 3))])
+def test_a_camera_pose_that_is_no_rotation_is_left_out_and_refused_if_there_is_no_other(
+    pw3d_tree, pw3d_source, camera
+):
+    def spoil(frames):
+        def change(content):
+            content["cam_poses"][frames, :3, :3] = camera
+
+        return change
+
+    before = len(_read(pw3d_tree, pw3d_source)[0])
+    _edit(pw3d_tree, spoil(slice(0, 1)))
+    records, counts = _read(pw3d_tree, pw3d_source)
+    assert len(records) < before
+    assert counts.stats()["left_out"]["camera_pose_invalid"] > 0
+    _edit(pw3d_tree, spoil(slice(None)))
+    with pytest.raises(UserError, match=r"walk_00\.pkl: cam_poses: none of them is a rotation"):
+        _read(pw3d_tree, pw3d_source)

@@ -13,6 +13,7 @@ from spinloop.datasets.mpii import read_mpii
 from spinloop.datasets.photos import read_photos
 from spinloop.datasets.pw3d import read_pw3d
 from spinloop.errors import UserError
+from spinloop.files import parsing
 from spinloop.params.datasets import (
     CocoSource,
     H36mSource,
@@ -80,7 +81,14 @@ def read_source(
     """
     if not raw.is_dir():
         raise UserError(f"{raw}: no such folder; unpack the dataset there or correct sources.{split}.raw")
-    yield from reader(name).read(raw, split, source, is_official, counts)
+    records = reader(name).read(raw, split, source, is_official, counts)
+    while True:
+        # Readers name file and key of the faults that they know; this is for all others.
+        with parsing(str(raw), f"a dataset that the reader {name} knows", "unpack the dataset there again"):
+            record = next(records, None)
+        if record is None:
+            break
+        yield record
     if not counts.n_kept:
         raise UserError(
             f"{raw}: {counts.summary()}; check the folder, or loosen the rules in sources.{split}"

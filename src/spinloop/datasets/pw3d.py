@@ -27,6 +27,7 @@ _SHARED_ROWS = list(index_map(OPENPOSE18, _SHARED))
 _FIX = "download 3DPW's sequenceFiles and unpack them there"
 _GENDERS = {"f": "female", "m": "male"}
 _N_BETAS = 10
+_ROTATION_ERROR = 1e-3
 
 
 def read_pw3d(
@@ -52,10 +53,13 @@ def read_pw3d(
         raise UserError(f"{folder}: no sequence files (*.pkl) there; {_FIX}")
     for path in paths:
         people, cameras = _load(path)
+        is_rotation = _is_rotation(cameras[:, :3, :3])
+        if not is_rotation.any() and any(person.is_valid.any() for person in people):
+            raise UserError(f"{path}: cam_poses: none of them is a rotation; {_FIX}")
         if len(list((raw / "imageFiles" / path.stem).glob("image_*.jpg"))) != len(cameras):
             counts.flag("frame_count_differs", path.stem)
         size_of = lru_cache(maxsize=None)(read_size_or_none)
-        annotations = [_annotations(person, cameras) for person in people]
+        annotations = [_annotations(person, cameras, is_rotation) for person in people]
         pairs = [(frame, person) for frame in range(len(cameras)) for person in range(len(people))]
         if is_official:
             pairs = sorted(pairs, key=lambda pair: pair[::-1])
@@ -111,10 +115,20 @@ class _Annotations(NamedTuple):
         return None if self.is_visible[frame] else "no_visible_joint"
 
 
-def _annotations(person: _Person, cameras: Float[np.ndarray, "F 4 4"]) -> _Annotations:
+def _is_rotation(matrices: Float[np.ndarray, "F 3 3"]) -> Bool[np.ndarray, " F"]:
+    """Whether a camera's pose is one: published ones are to seven digits."""
+    product = matrices @ matrices.transpose(0, 2, 1)
+    is_orthogonal = np.abs(product - np.eye(3)).max((1, 2), initial=0.0) < _ROTATION_ERROR
+    return is_orthogonal & (np.linalg.det(np.nan_to_num(matrices)) > 0)
+
+
+def _annotations(
+    person: _Person, cameras: Float[np.ndarray, "F 4 4"], is_rotation: Bool[np.ndarray, " F"]
+) -> _Annotations:
     is_finite = finite_rows(cameras, person.joints, person.poses)
     is_visible: Bool[np.ndarray, " F"] = np.any(person.joints[..., 2] > 0, axis=1)
-    is_used = person.is_valid & is_finite & is_visible
+    is_valid = person.is_valid & (is_rotation | ~is_finite)
+    is_used = is_valid & is_finite & is_visible
     poses = person.poses.copy()
     if is_used.any():
         roots = Rotation.from_matrix(cameras[is_used, :3, :3]) * Rotation.from_rotvec(poses[is_used, :3])
@@ -122,7 +136,7 @@ def _annotations(person: _Person, cameras: Float[np.ndarray, "F 4 4"]) -> _Annot
     confidence = person.joints[:, _SHARED_ROWS, 2]
     keypoints = common_joints(person.joints[:, _SHARED_ROWS, :2], confidence > 0, _SHARED)
     keypoints[..., list(index_map(COMMON24, _SHARED)), 2] = np.where(confidence > 0, confidence, 0.0)
-    return _Annotations(person.is_valid, is_finite, is_visible, person.joints, keypoints, poses)
+    return _Annotations(is_valid, is_finite, is_visible, person.joints, keypoints, poses)
 
 
 def _load(path: Path) -> tuple[list[_Person], Float[np.ndarray, "F 4 4"]]:

@@ -70,7 +70,12 @@ def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -
     """
     text = read_text(path, "check the path")
     with reading(path, "valid JSON", "restore or remake the file"):
-        value = json.loads(text, object_hook=keep)
+        try:
+            value = json.loads(text, object_hook=keep)
+        except ValueError as error:
+            if "integer string" in str(error):
+                raise ValueError("a number of thousands of digits") from None
+            raise
         if "\\u0000" in text:
             raise ValueError("a word with the letter 0")
         if _HALF.search(text):  # half a pair of letters cannot be written or be a file's name

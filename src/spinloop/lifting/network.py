@@ -195,11 +195,19 @@ def load_lifter(path: Path) -> Lifter:
         raise UserError(f"{path}: not a lifter's file; {_FIX}")
     try:
         params = LifterNetworkParams.model_validate(saved["network"])
+        if params.n_blocks > len(saved["lifter"]):
+            raise RuntimeError(f"{params.n_blocks} blocks")
+        with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+            plan = Lifter(params, torch.zeros(N_OUTPUTS), torch.Generator("cpu")).state_dict()
+        for name, wanted in plan.items():
+            found = saved["lifter"][name]
+            if found.shape != wanted.shape or not bool(found.isfinite().all()):
+                raise RuntimeError(f"{name}: another shape, or not finite")
         lifter = Lifter(params, torch.zeros(N_OUTPUTS), torch.Generator())
         lifter.load_state_dict(saved["lifter"])
     except ValidationError as error:
         raise UserError(f"{path}: network: {error.errors()[0]['msg']}; {_FIX}") from None
-    except (RuntimeError, AttributeError, TypeError) as error:
+    except (RuntimeError, AttributeError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: weights do not fit the sizes ({reason}); {_FIX}") from None
     return lifter.eval()

@@ -178,6 +178,8 @@ def check_mixture(path: Path, arrays: Mapping[str, np.ndarray]) -> Mixture:
         values = arrays[key]
         if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not np.isfinite(values).all():
             raise UserError(f"{path}: {key}: not all entries are finite numbers; {_FIX}")
+    if arrays["weights"].ndim != 1 or not arrays["weights"].size or not arrays["covars"].ndim:
+        raise UserError(f"{path}: weights: expected a list, found {arrays['weights'].shape}; {_FIX}")
     means, weights = (np.asarray(arrays[key], dtype=np.float64) for key in ("means", "weights"))
     covars = _full(np.asarray(arrays["covars"], dtype=np.float64))
     n = len(weights)

@@ -20,9 +20,9 @@ class NetworkParams(Section):
     Below 8, PyTorch 2.13's convolutions in channels-last memory write outside their arrays (CPU)."""
     head_width: Count
     """Units of the head's two layers; 1024 in the published network."""
-    image_px: Annotated[int, Field(ge=32)]
+    image_px: Annotated[int, Field(ge=32, le=2048)]
     """Side of the network's square input image."""
-    n_iterations: Count
+    n_iterations: Annotated[int, Field(gt=0, le=100)]
     """Iterations of the head."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Dropout rate of the head in training, also of the estimates that start the fits."""

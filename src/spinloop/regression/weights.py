@@ -87,8 +87,9 @@ def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -
         UserError: an entry is missing, superfluous or of another shape.
     """
     zeros = MeanParameters(*(np.zeros(size, np.float32) for size in (144, 10, 3)))
+    with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+        check_entries(state, Hmr(params, zeros, torch.Generator("cpu")).state_dict(), path)
     network = Hmr(params, zeros, torch.Generator())
-    check_entries(state, network.state_dict(), path)
     network.load_state_dict(dict(state))
     return network.eval()
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from spinloop.errors import UserError
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.joints import COMMON24, LIMB12, JointSet, index_map
 from spinloop.tables.images import read_size_or_none
@@ -108,7 +109,12 @@ def make_id(split: str, image: str, person: int) -> str:
         image: path of the image relative to the dataset's folder.
         person: the source's own number of the person (COCO: the annotation's id; 3DPW: the place in its
             list).
+
+    Raises:
+        UserError: the path leads out of the dataset's folder.
     """
+    if image.startswith("/") or ".." in image.split("/") or "\0" in image:
+        raise UserError(f"{image!r}: this image is not below the dataset's folder; correct its name")
     return f"{split}/{image}#{person}"
 
 
