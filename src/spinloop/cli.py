@@ -12,7 +12,8 @@ import os
 import pkgutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -85,17 +86,50 @@ def add_command(name: str) -> None:
 
     @functools.wraps(run)
     def command(**options: Any) -> None:
-        limit_threads(options.get("params", Path("params.yaml")))
+        params = options.get("params", Path("params.yaml"))
         try:
-            outputs = [path for name in written if (path := options[name]) is not None]
-            with hold_outputs(outputs if _speaks_for_all() else []):
-                run(**options)
+            with _parameters_kept(params):
+                limit_threads(params)
+                outputs = [path for name in written if (path := options[name]) is not None]
+                with hold_outputs(outputs if _speaks_for_all() else []):
+                    run(**options)
         except KeyboardInterrupt:
             print("spinloop: interrupted; the same command resumes", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
     summary = (run.__doc__ or "").partition("\n\n")[0]
     app.command(name, short_help=summary)(command)
+
+
+@contextmanager
+def _parameters_kept(params: Path) -> Iterator[None]:
+    """What runs is what is recorded: an edit of the parameter file meanwhile does not reach the command.
+
+    Raises:
+        UserError: the file is no longer the one whose values the job of this stage records; or DVC, which
+            reads it again when the command has ended, would record other values.
+    """
+    if not params.is_file():
+        yield
+        return
+    from spinloop.params.loader import PARAMETERS_VARIABLE, digest_read, edits_ignored, load_yaml
+
+    recorded, stage = os.environ.get(PARAMETERS_VARIABLE), os.environ.get("DVC_STAGE")
+    with edits_ignored():
+        before, values = digest_read(params), load_yaml(params)
+        if recorded not in (None, before) and params == Path("params.yaml"):
+            raise UserError(f"{params}: edited while {stage} started; run the same command again")
+        yield
+    if recorded is None and stage is not None and digest_read(params) != before:
+        from spinloop.pipeline.job import recorded_values
+
+        edited = recorded_values(stage, values, load_yaml(params))
+        if edited:
+            raise UserError(
+                f"{params}: {', '.join(edited)}: edited while {stage} ran; its outputs are whole and are "
+                "those of the old values, but DVC would record the new ones: set them back and run "
+                f"`dvc commit -f {stage}`, or run `dvc repro` to make it anew"
+            )
 
 
 def _speaks_for_all() -> bool:

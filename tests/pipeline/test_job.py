@@ -1,5 +1,6 @@
 """A job of Snakemake: what ran is what is recorded, and what was finished is not made again."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import pytest
 from dvc.repo import Repo
 
 from spinloop.pipeline.dag import read_state
-from spinloop.pipeline.record import record_all
+from spinloop.pipeline.record import lines_of, record_all
 
 UP_TO_DATE = "Data and pipelines are up to date."
 
@@ -94,6 +95,82 @@ def test_an_edit_of_parameters_after_the_command_read_them_does_not_undo_its_wor
     edit = (edited / "params.yaml").read_text().replace("value: 41", "value: 40")
     (edited / "params.yaml").write_text(edit)
     assert "each@b" not in read_state(edited)[1]
+
+
+# A command of ours during which somebody edits params.yaml.
+OWN_COMMAND = """
+import pathlib, sys
+from spinloop import cli, files
+write = files.write_json
+def edit_then_write(path, value):
+    params = pathlib.Path("params.yaml")
+    params.write_text(params.read_text().replace(old, new))
+    write(path, value)
+files.write_json = edit_then_write
+*sys.argv, old, new = sys.argv
+cli.main()
+"""
+
+
+@pytest.fixture
+def own_command(edited) -> Path:
+    """A project whose `last` is a command of ours, during which the first value becomes the second."""
+    (edited / "spinloop").write_text(OWN_COMMAND)
+    path = edited / "dvc.yaml"
+    before, _ = path.read_text().split("  last:")
+    command = "python ./spinloop list_training --crops a.txt --annotations b.txt --out last.json"
+    path.write_text(
+        f"{before}  last:\n    cmd: >-\n      {command} 'value: 5' 'value: 6'\n    deps: [a.txt, b.txt]\n"
+        "    params: [last, runtime]\n    metrics: [last.json: {cache: false}]\n"
+    )
+    with (edited / "params.yaml").open("a") as file:
+        file.write("runtime: {threads: 1}\nother: {value: 7}\n")
+    return edited
+
+
+def test_what_ran_is_what_a_job_records_whoever_edits_the_parameters(own_command, run):
+    assert job(run, own_command, "each@b").returncode == 0
+    done = job(run, own_command, "last")
+    assert done.returncode == 0, done.stdout
+    recorded = lines_of((own_command / "dvc.lock").read_text(), "last")
+    assert re.search(r"params\.yaml:\s+last:\s+value: 5\n", recorded), recorded
+    assert read_state(own_command)[1] == {"last"}
+    path = own_command / "params.yaml"
+    path.write_text(path.read_text().replace("value: 6", "value: 5"))
+    assert read_state(own_command)[1] == set()
+
+
+def test_what_dvc_would_record_wrongly_is_refused_with_the_cure(own_command, run):
+    done = run("dvc", "repro", cwd=own_command, check=False)
+    assert done.returncode != 0
+    assert "params.yaml: last: edited while last ran; its outputs are whole" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (own_command / "last.json").exists()
+    path = own_command / "params.yaml"
+    path.write_text(path.read_text().replace("value: 6", "value: 5"))
+    run("dvc", "commit", "-f", "last", cwd=own_command)
+    assert UP_TO_DATE in run("dvc", "status", cwd=own_command).stdout
+    assert (own_command / "ran.log").read_text().split() == ["each@b"]
+
+
+def test_an_edit_of_what_the_stage_does_not_read_is_no_matter_to_dvc(own_command, run):
+    path = own_command / "dvc.yaml"
+    path.write_text(path.read_text().replace("'value: 5' 'value: 6'", "'value: 7' 'value: 8'"))
+    run("dvc", "repro", cwd=own_command)
+    assert "value: 8" in (own_command / "params.yaml").read_text()
+    assert UP_TO_DATE in run("dvc", "status", cwd=own_command).stdout
+
+
+def test_a_command_whose_parameters_are_not_those_that_its_job_records_does_not_start(
+    own_command, run, monkeypatch
+):
+    monkeypatch.setitem(run.environment, "SPINLOOP_PARAMETERS", "0123456789abcdef")
+    monkeypatch.setitem(run.environment, "DVC_STAGE", "last")
+    options = ("--crops", "a.txt", "--annotations", "b.txt", "--out", "new.json")
+    done = run("spinloop", "list_training", *options, cwd=own_command, check=False)
+    assert done.returncode == 2
+    assert "params.yaml: edited while last started; run the same command again" in done.stdout
+    assert not (own_command / "new.json").exists()
 
 
 def test_what_was_made_before_is_fetched(edited, run):

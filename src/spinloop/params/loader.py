@@ -7,6 +7,7 @@ import copy
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +23,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
 
 
+PARAMETERS_VARIABLE = "SPINLOOP_PARAMETERS"
+"""Environment variable: the `digest_read` of params.yaml whose values a job records for the command."""
+
+
 class Section(BaseModel):
     """Base of all sections: unknown, missing and mistyped keys are errors; values cannot be changed."""
 
@@ -33,18 +38,51 @@ class Section(BaseModel):
 S = TypeVar("S", bound=BaseModel)
 
 
+_first_read: dict[Path, tuple[str, Any]] | None = None
+"""In a block of `edits_ignored`: digest and content of each file that was read in it."""
+
+
+@contextmanager
+def edits_ignored() -> Iterator[None]:
+    """In the block a parameter file stays what it was when it was first read there, whoever edits it."""
+    global _first_read
+    _first_read = {}
+    try:
+        yield
+    finally:
+        _first_read = None
+
+
+def digest_read(path: Path) -> str:
+    """Digest (16 digits of SHA-256) of a parameter file as `load_yaml` reads it."""
+    return _read(path)[0]
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Parse a YAML 1.2 mapping, as DVC does (`5e-5` is a number).
 
     Raises:
         UserError: the file is absent, is not YAML, or is not a mapping.
     """
-    fix = "run in the project's folder or give --params"
-    # Stages read many sections of one file, and parsing takes as long as the rest of their start.
-    value = copy.deepcopy(_parse(path, sha256_of(require_file(path, fix)), fix))
+    value = copy.deepcopy(_read(path)[1])
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    key, fix = path.resolve(), "run in the project's folder or give --params"
+    if _first_read is not None and key in _first_read:
+        return _first_read[key]
+    content = sha256_of(require_file(path, fix))
+    # Stages read many sections of one file, and parsing takes as long as the rest of their start.
+    found = content, _parse(path, content, fix)
+    if sha256_of(path) != content:  # edited between the two
+        _parse.cache_clear()
+        return _read(path)
+    if _first_read is not None:
+        _first_read[key] = found
+    return found
 
 
 @functools.lru_cache(maxsize=64)

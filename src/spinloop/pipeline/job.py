@@ -5,11 +5,13 @@ command, hashes and keeps its outputs; no other stage is looked at. Meanwhile th
 list of paths in use, but DVC's lock of the whole project is free.
 """
 
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from dvc.dependency import ParamsDependency
 from dvc.dvcfile import ProjectFile
@@ -23,9 +25,11 @@ from dvc.stage.loader import StageLoader
 from dvc.stage.run import cmd_run
 
 from spinloop.locks import hold, one_at_a_time, stages_running
+from spinloop.params.loader import PARAMETERS_VARIABLE, digest_read
 from spinloop.pipeline.record import leave_record, one_line, read_record, record_finished, stages_to_keep
 
-# A command has read its parameters, and imported its code, this long after its start.
+PARAMETERS = "params.yaml"
+# Another command than ours has read its parameters, and ours imported its code, this long after its start.
 _SECONDS_TO_READ_PARAMETERS = 60
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -114,14 +118,45 @@ def _make(stage: PipelineStage) -> None:
     for out in stage.outs:
         out.remove(ignore_remove=False)
     stage.cmd_changed = stage.cmd_changed or any(dep.status() for dep in stage.deps)
-    stage.save_deps()
+    parameters = _save_inputs(stage)
     if not _fetch(stage):
         start = time.time()
-        cmd_run(stage)
-        changed = [str(dep) for dep in stage.deps if dep.status() and not _was_read_before(dep, start)]
+        cmd_run(stage, run_env={PARAMETERS_VARIABLE: parameters} if parameters else None)
+        changed = [str(dep) for dep in stage.deps if dep.status() and not _was_read_before(dep, stage, start)]
         if changed:
             raise DvcException(f"{', '.join(changed)}: changed while it ran; not recorded, run it again")
         leave_record(stage, is_kept=False)
+
+
+def _save_inputs(stage: PipelineStage) -> str:
+    """Hash the inputs; digest of the parameter file from which DVC took values, empty without one."""
+    path = Path(stage.repo.root_dir) / PARAMETERS
+    while path.is_file():
+        before = digest_read(path)
+        stage.save_deps()
+        if digest_read(path) == before:
+            return before
+    stage.save_deps()
+    return ""
+
+
+def recorded_values(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the parameters of a stage in `dvc.yaml` that differ between two contents of params.yaml."""
+    with Repo() as repo:
+        deps = load_stage(repo, name).deps
+    return [
+        key
+        for dep in deps
+        if isinstance(dep, ParamsDependency) and Path(dep.fs_path).name == PARAMETERS
+        for key in dep.params
+        if _value(before, key) != _value(after, key)
+    ]
+
+
+def _value(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
 def _keep(stage: PipelineStage) -> None:
@@ -152,10 +187,12 @@ def _fetch(stage: PipelineStage) -> bool:
     return True
 
 
-def _was_read_before(dep: object, start: float) -> bool:
+def _was_read_before(dep: object, stage: PipelineStage, start: float) -> bool:
     """Whether a parameter file was edited after the command had read it; what it read is recorded."""
     if not isinstance(dep, ParamsDependency) or not Path(dep.fs_path).exists():
         return False
+    if Path(dep.fs_path).name == PARAMETERS and re.search(r"\bspinloop \w", str(stage.cmd)):
+        return True  # else the command had refused it
     return Path(dep.fs_path).stat().st_mtime > start + _SECONDS_TO_READ_PARAMETERS
 
 
