@@ -1,9 +1,13 @@
 """SPIN's dataset_extras: read as its documentation has them, written so, and there and back."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from spinloop.datasets.spin import Extras
 from spinloop.errors import UserError
@@ -162,7 +166,7 @@ def test_there_and_back_is_the_same_table(tables, tmp_path, raw):
     ("change", "message"),
     [
         ({"part": np.zeros((4, 14, 3))}, r"part: expected shape \(4, 24, 3\), found \(4, 14, 3\)"),
-        ({"scale": np.ones(3)}, r"scale: expected shape \(4,\), found \(3,\)"),
+        ({"scale": np.ones(3)}, r"scale: expected numbers of 4 people, found float64 of shape \(3,\)"),
         ({"id": np.array(["other/a#0"] * 4)}, "id: 'other/a#0' is not of split coco_train; give its --split"),
     ],
 )
@@ -173,7 +177,7 @@ def test_a_file_that_is_not_spins_is_one_line_with_the_cure(tmp_path, change, me
 
 
 def test_absent_damaged_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"x\.npz: no such file; download SPIN's dataset_extras again"):
+    with pytest.raises(UserError, match=r"x\.npz: no such file; docs/formats\.md shows"):
         Extras(tmp_path / "x.npz", "s")
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     with pytest.raises(UserError, match=r"x\.npz: imgname: array missing"):
@@ -189,3 +193,73 @@ def test_an_absent_image_stops_and_leaves_no_table(tmp_path, raw):
     with pytest.raises(UserError, match=r"train/b\.jpg: no such image"):
         _import(tmp_path, raw, _extras())
     assert list((tmp_path / "imported").iterdir()) == []
+
+
+def _as_prohmr(arrays, data):
+    """The same people as ProHMR and 4D-Humans write them, in one of their ways."""
+    part, openpose = arrays["part"][:, :19], arrays["openpose"]
+    joined = data.draw(st.sampled_from(["apart", "44", "49"]))
+    more = {"pose": arrays["pose"], "shape": arrays["shape"], "has_smpl": arrays["has_smpl"]}
+    if joined == "apart":
+        more |= {"body_keypoints_2d": openpose, "extra_keypoints_2d": part}
+    else:
+        rest = arrays["part"] if joined == "49" else part
+        more |= {"part": np.concatenate([openpose, rest], axis=1)}
+    if data.draw(st.booleans()):
+        more["betas"], more["has_body_pose"] = more.pop("shape"), more.pop("has_smpl")
+        pose = more.pop("pose")
+        rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(4, 24, 3, 3)
+        more |= data.draw(
+            st.sampled_from(
+                [
+                    {"body_pose": pose},
+                    {"body_pose": pose[:, 3:], "global_orient": pose[:, :3]},
+                    {"body_pose": rotations[:, 1:], "global_orient": rotations[:, :1]},
+                ]
+            )
+        )
+    first = data.draw(st.sampled_from(["", "/scratch/me/coco/", "D:/coco/"]))
+    images = np.array([f"{first}{name}" for name in IMAGES])
+    more["imgname"] = images.astype("S") if data.draw(st.booleans()) else images
+    scale = arrays["scale"] * data.draw(st.sampled_from([1, 200]))
+    more["scale"] = np.stack([scale, scale / 2], 1) if data.draw(st.booleans()) else scale
+    return more | {"center": arrays["center"], "has_hands": np.zeros(4)}
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_training_files_of_spins_successors_give_the_same_people(tmp_path, raw, data):
+    """Rename: keys, layouts, names and units of ProHMR and 4D-Humans."""
+    rng = np.random.default_rng(1)
+    bodies = {"pose": rng.normal(0, 0.3, (4, 72)), "shape": rng.normal(size=(4, 10))}
+    arrays = _extras(has_smpl=np.array([1.0, 0, 1, 1]), **bodies)
+    arrays["part"][:, 19:] = 0
+    before, keypoints_before = _import(tmp_path, raw, arrays)
+    after, keypoints_after = _import(tmp_path, raw, _as_prohmr(arrays, data))
+    assert after["id"].tolist() == before["id"].tolist()
+    for column in ("center", "scale", "keypoints", "pose", "betas"):
+        for one, other in zip(before[column], after[column], strict=True):
+            assert (one is None) == (other is None), column
+            if one is not None:
+                np.testing.assert_allclose(other, one, atol=1e-5, err_msg=column)
+    for one, other in zip(keypoints_before["keypoints"], keypoints_after["keypoints"], strict=True):
+        np.testing.assert_array_equal(one, other)
+    stats = json.loads((tmp_path / "imported" / "stats").read_text())
+    assert stats["examples"]["array_not_used"] == ["has_hands"]
+
+
+def test_a_file_whose_annotations_have_unknown_names_is_refused_and_they_are_named(tmp_path):
+    arrays = {key: _extras()[key] for key in ("imgname", "center", "scale")}
+    np.savez(tmp_path / "x.npz", **arrays, gtkps=np.zeros((4, 137, 3)), pose_cam=np.zeros((4, 165)))
+    with pytest.raises(
+        UserError, match="neither joints nor bodies under a known name, but gtkps, pose_cam; "
+    ):
+        Extras(tmp_path / "x.npz", "coco_train")
+
+
+def test_people_without_a_box_are_left_out_and_joints_that_are_no_numbers_are_not_seen(tmp_path, raw):
+    arrays = _extras()
+    arrays["scale"][1], arrays["part"][0, 0] = 0.0, np.nan
+    records, _ = _import(tmp_path, raw, arrays)
+    assert len(records) == 3
+    assert not records["keypoints"][0][0].any()

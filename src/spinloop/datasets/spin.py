@@ -1,4 +1,4 @@
-"""SPIN's own files of annotations, `dataset_extras/*.npz`, to and from our tables.
+"""SPIN's files of annotations, `dataset_extras/*.npz`, and its successors' ones, to and from our tables.
 
 A row of theirs is a person; the image's name is all that identifies it. Ids come from that name and from how
 many rows of the same image came before, unless the file has an array `id`, which ours have beside the
@@ -14,54 +14,44 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from spinloop.datasets.training_arrays import NEEDED, SHAPES, WORDS, gender_of, read_training_arrays
 from spinloop.errors import UserError
-from spinloop.files import output, read_npz
+from spinloop.files import output
 from spinloop.joints import N_OPENPOSE
 from spinloop.keypoints.merge import merge_joints
-from spinloop.tables.images import read_size_or_none
-from spinloop.tables.records import N_COMMON, ReadCounts, Record, make_id
+from spinloop.tables.images import find_image, read_size_or_none
+from spinloop.tables.records import ReadCounts, Record, make_id
 
-_FIX = "download SPIN's dataset_extras again, or write it with `spinloop export_official`"
 _MASKS = "data/lsp/"
-_LETTERS = {"m": "male", "f": "female", "n": "neutral"}
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "imgname": (), "center": (2,), "scale": (), "part": (N_COMMON, 3), "openpose": (N_OPENPOSE, 3),
-    "S": (N_COMMON, 4), "pose": (72,), "shape": (10,), "has_smpl": (), "gender": (), "maskname": (),
-    "partname": (), "id": (),
-}  # fmt: skip
-_NEEDED = ("imgname", "center", "scale")
-_WORDS = {"imgname", "gender", "maskname", "partname", "id"}
 
 
 class Extras:
     """One file of SPIN's, checked."""
 
-    def __init__(self, path: Path, split: str) -> None:
+    def __init__(self, path: Path, split: str, raw: Path | None = None) -> None:
         """Read it.
 
         Args:
             path: the npz.
             split: the split's key, first part of the ids.
+            raw: the dataset's folder, in which absolute names are looked for by their ends.
 
         Raises:
             UserError: the file is absent, damaged or no such file, or its ids are another split's.
         """
-        arrays = read_npz(path, _FIX, keys=_SHAPES)
-        for key in _NEEDED:
-            if key not in arrays:
-                raise UserError(f"{path}: {key}: array missing, so this is no file of SPIN's; {_FIX}")
-        count = len(np.atleast_1d(arrays["imgname"]))
-        for key, array in arrays.items():
-            # `has_smpl` and `scale` are columns in some files.
-            flat = array.reshape(len(array), -1)[:, 0] if array.ndim == 2 and not _SHAPES[key] else array
-            if flat.shape != (count, *_SHAPES[key]):
-                wanted = (count, *_SHAPES[key])
-                raise UserError(f"{path}: {key}: expected shape {wanted}, found {array.shape}; {_FIX}")
-            arrays[key] = flat
-        self.path, self._arrays = path, arrays
-        self.images = [str(name) for name in arrays["imgname"]]
+        self.path = path
+        self._arrays, self.unused, self.notes = read_training_arrays(path)
+        self.images = [self._image(str(name), raw) for name in self._arrays["imgname"]]
         self.occurrences = _occurrences(self.images)
         self.ids = self._ids(split)
+
+    def _image(self, name: str, raw: Path | None) -> str:
+        found = find_image(raw, name) if raw is not None else (name, False)
+        if found is None:
+            raise UserError(f"{self.path}: imgname: {name!r} leaves the dataset's folder; correct it")
+        if found[1] and "image_found_by_end_of_path" not in self.notes:
+            self.notes.append("image_found_by_end_of_path")
+        return found[0]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,21 +80,29 @@ def read_people(
         extras: the file.
         raw: the dataset's folder, for the sizes of the images.
         masks: folder of UPi-S1h below it.
-        counts: what is left out: `unreadable_image`.
+        counts: what is left out: `unreadable_image`, `empty_box`. Notes arrays that are not used
+            (`array_not_used`) or stand under another name than SPIN's (`…_as_…`).
 
     Raises:
         UserError: an image is absent.
     """
+    for name in extras.unused:
+        counts.flag("array_not_used", name)
+    for note in extras.notes:
+        counts.flag(note, extras.path.name)
     size_of = lru_cache(maxsize=1)(read_size_or_none)
     for index, image in enumerate(extras.images):
         name, size = extras.ids[index], size_of(raw / image)
         if size is None:
             counts.leave_out("unreadable_image", name)
             continue
-        counts.keep()
         row = extras.row(index)
-        fields = {**_annotation(row), **_body(row), **_masks(row, masks)}
         center, scale = np.asarray(row["center"], np.float64), float(row["scale"])
+        if not np.isfinite([*center, scale]).all() or scale <= 0:
+            counts.leave_out("empty_box", name)
+            continue
+        counts.keep()
+        fields = {**_annotation(row), **_body(row), **_masks(row, masks)}
         detected = _clean(row["openpose"]) if "openpose" in row else np.zeros((N_OPENPOSE, 3))
         yield Record(name, image, *size, center, scale, person=extras.occurrences[index], **fields), detected
 
@@ -134,25 +132,24 @@ def save_extras(
         detections: detected joints by id; people who are not in it get zeros. None leaves `openpose` out.
     """
     rows = [_official_row(record, detections) for record in records]
-    arrays = {key: _array(key, rows) for key in _SHAPES if _is_needed(key, rows)}
+    arrays = {key: _array(key, rows) for key in SHAPES if _is_needed(key, rows)}
     with output(path) as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     return len(rows)
 
 
 def _array(key: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    return np.array([row[key] for row in rows], dtype=np.str_ if key in _WORDS else np.float64)
+    return np.array([row[key] for row in rows], dtype=np.str_ if key in WORDS else np.float64)
 
 
 def _official_row(
     record: Record, detections: Mapping[str, Float[np.ndarray, "25 3"]] | None
 ) -> dict[str, Any]:
-    letters = {name: letter for letter, name in _LETTERS.items()}
     values: dict[str, Any] = {
         "imgname": record.image, "center": record.center, "scale": record.scale, "part": record.keypoints,
         "openpose": None if detections is None else detections.get(record.id), "S": record.joints_3d,
         "pose": record.pose, "shape": record.betas, "has_smpl": None if record.pose is None else 1.0,
-        "gender": None if record.gender is None else letters[record.gender],
+        "gender": None if record.gender is None else record.gender[0],
         "maskname": record.mask and _MASKS + record.mask.rpartition(_MASKS)[2],
         "partname": record.parts and _MASKS + record.parts.rpartition(_MASKS)[2], "id": record.id,
     }  # fmt: skip
@@ -161,15 +158,15 @@ def _official_row(
 
 def _blank(key: str) -> Any:
     """What stands for "not annotated"."""
-    return "" if key in _WORDS else np.zeros(_SHAPES[key])
+    return "" if key in WORDS else np.zeros(SHAPES[key])
 
 
 def _is_needed(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether any row says something under a key; of `has_smpl`, whether the rows say different things."""
-    has = [bool(row[key]) if key in _WORDS else bool(np.any(row[key])) for row in rows]
+    has = [bool(row[key]) if key in WORDS else bool(np.any(row[key])) for row in rows]
     if key == "has_smpl":
         return any(has) and not all(has)
-    return key in _NEEDED or any(has)
+    return key in NEEDED or any(has)
 
 
 def _occurrences(images: Sequence[str]) -> list[int]:
@@ -188,8 +185,8 @@ def _annotation(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:
-    gender = _LETTERS.get(str(row.get("gender", "")))
-    if "pose" not in row or not row.get("has_smpl", 1):
+    gender = gender_of(str(row.get("gender", "")))
+    if "pose" not in row or not row.get("has_smpl", 1) or not np.isfinite(row["pose"]).all():
         return {"gender": gender}
     return {"pose": row["pose"], "betas": row.get("shape"), "gender": gender}
 
@@ -201,5 +198,6 @@ def _masks(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 def _clean(joints: Float[np.ndarray, "J C"]) -> Float[np.ndarray, "J C"]:
     """Confidences in [0, 1], and zeros where there is none."""
-    confidence = np.clip(np.nan_to_num(joints[:, -1:].astype(np.float64)), 0.0, 1.0)
+    joints = np.where(np.isfinite(joints).all(axis=1, keepdims=True), joints, 0.0)
+    confidence = np.clip(joints[:, -1:], 0.0, 1.0)
     return np.concatenate([np.where(confidence > 0, joints[:, :-1], 0.0), confidence], axis=1)

@@ -51,6 +51,16 @@ def read_npz(path: Path, fix: str, keys: Collection[str] | None = None) -> dict[
         return arrays
 
 
+def npz_names(path: Path, fix: str) -> list[str]:
+    """Names of the arrays of an npz file; none is read.
+
+    Raises:
+        UserError: the file is absent or no npz.
+    """
+    with reading(path, "a readable npz", fix), path.open("rb") as stream:
+        return [name.removesuffix(".npy") for name in Archive(stream, path.stat().st_size).names]
+
+
 def read_npy(path: Path, fix: str) -> np.ndarray:
     """The array of an npy file; nothing in it is unpickled.
 

@@ -37,7 +37,7 @@ def run(
 
     if not raw.is_dir():
         raise UserError(f"{raw}: no such folder; unpack the dataset there or correct --raw")
-    extras, counts = Extras(file, split), ReadCounts()
+    extras, counts = Extras(file, split, raw), ReadCounts()
     with open_writer(out, RECORD) as people, open_writer(keypoints, KEYPOINTS) as joints:
         for record, detected in progress(
             read_people(extras, raw, masks, counts), f"import {split}", len(extras)
