@@ -61,7 +61,7 @@ def test_more_steps_and_other_rounding_go_on(folder, capfd):
     assert "other rounding: train.device: cpu → cuda" in "".join(capfd.readouterr())
 
 
-def test_other_values_are_named_and_the_state_is_moved_aside(folder):
+def test_other_values_are_named_and_the_state_is_moved_aside(folder, capfd):
     with pytest.raises(UserError) as caught:
         restored(folder, changed(seed=1, learning_rate=0.001))
     message = str(caught.value)
@@ -69,6 +69,8 @@ def test_other_values_are_named_and_the_state_is_moved_aside(folder):
     assert "augmentation" not in message
     assert siblings(folder) == ["run.old-1"]
     assert restored(folder, changed(seed=1)) is None
+    told = f"starts anew; states that were moved aside are still there: rm -r {folder}.old-1"
+    assert told in "".join(capfd.readouterr())
     with pytest.raises(UserError, match=r"now .*run\.old-2"):
         restored(folder, MADE_FROM)
     # What the message says to do is what helps.
@@ -101,10 +103,10 @@ def test_a_finished_run_goes_on_with_more_steps_or_is_kept_aside(folder):
     assert siblings(folder) == ["run", "run.old-1"]
 
 
-def test_the_same_finished_run_is_made_again(folder, capfd):
+def test_the_same_finished_run_ends_where_it_ended(folder, capfd):
     State(folder, MADE_FROM, "train").finish(keep=True)
-    assert restored(folder, MADE_FROM) is None
-    assert "the same run again" in "".join(capfd.readouterr())
+    assert restored(folder, MADE_FROM)["step"] == 60
+    assert f"goes on from the finished run; to start anew: rm -r {folder}" in "".join(capfd.readouterr())
     State(folder, MADE_FROM, "train").finish(keep=False)
     assert siblings(folder) == []
 
@@ -142,7 +144,7 @@ def test_damaged_notes_of_the_values_are_told_and_moved_aside(folder, text):
 def test_a_state_without_notes_is_moved_aside(folder):
     """As versions before this one left it."""
     (folder / "values.json").unlink()
-    with pytest.raises(UserError, match=r"values\.json: damaged \(no such file.*run\.damaged-1"):
+    with pytest.raises(UserError, match=r"values\.json: damaged \(missing, so what .*run\.damaged-1"):
         restored(folder, MADE_FROM)
 
 

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +98,9 @@ class State:
         with hold_outputs([self.folder]):
             if self._is_begun():
                 self._compare(self._noted())
+            elif aside := sorted(self.folder.parent.glob(f"{escape(self.folder.name)}.[od]*-[0-9]*")):
+                drop = shlex.join(["rm", "-r", *map(str, aside)])
+                say(f"{self._name}: starts anew; states that were moved aside are still there: {drop}")
             self._note(is_finished=False)
             yield
 
@@ -129,6 +133,8 @@ class State:
 
     def _noted(self) -> dict[str, Any]:
         path = self.folder / _VALUES
+        if not path.is_file():
+            raise self._damage(path, "missing, so what the state was made from is not known")
         try:
             noted = read_json(path)
             if not isinstance(noted, dict) or not all(
@@ -142,29 +148,23 @@ class State:
     def _compare(self, noted: Mapping[str, Any]) -> None:
         made_from = self._made_from
         changes = _changes(noted["past"], made_from.past)
-        longer = {
-            name for name in made_from.lengths if _is_more(made_from.past[name], noted["past"].get(name))
-        }
         refused = {name: text for name, text in changes.items() if name not in made_from.lengths}
         other_code = self._other_code()
-        if noted.get("is_finished") and (refused or other_code or not longer):
-            self._leave_finished(bool(changes or other_code))
+        is_shorter = any(
+            not _is_at_least(made_from.past[name], noted["past"].get(name)) for name in made_from.lengths
+        )
+        if noted.get("is_finished") and (refused or other_code or is_shorter):
+            aside = self.set_aside("old")
+            say(f"{self._name}: the state of the finished run before is now {aside}; drop it: {_rm(aside)}")
             return
         if refused or other_code:
             reasons = {name: f" ({reason})" for name, reason in made_from.reasons.items()}
             raise self.refusal([text + reasons.get(name, "") for name, text in refused.items()], other_code)
+        if noted.get("is_finished"):
+            say(f"{self._name}: goes on from the finished run; to start anew: {_rm(self.folder)}")
         if rounding := _changes(noted["rounding"], made_from.rounding):
             listed = "; ".join(rounding.values())
             say(f"{self._name}: goes on from {self.folder} with other rounding: {listed}")
-
-    def _leave_finished(self, is_other: bool) -> None:
-        """Make room for a run that does not continue the finished one."""
-        if not is_other:
-            say(f"{self._name}: the same run again; what {self.folder} keeps of the last one is replaced")
-            self._delete()
-            return
-        aside = self.set_aside("old")
-        say(f"{self._name}: the last state of the finished run before is now {aside}; drop it: {_rm(aside)}")
 
     def refusal(self, found: Collection[str], other_code: str = "") -> UserError:
         """Move the state aside; returns the error that says why, and how to go on from it or drop it.
@@ -281,8 +281,8 @@ def _shown(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _is_more(new: Any, old: Any) -> bool:
-    return isinstance(old, int) and new > old
+def _is_at_least(new: Any, old: Any) -> bool:
+    return isinstance(old, int) and new >= old
 
 
 def _rm(folder: Path) -> str:

@@ -64,7 +64,7 @@ def started(run, root: Path, *command: str) -> subprocess.Popen[bytes]:
 
 def wait_for_a_checkpoint(process: subprocess.Popen[bytes], root: Path) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not any(path.is_file() for path in (root / TRAINING_STATE).rglob("[!.]*")):
+    while not any((root / TRAINING_STATE).rglob("checkpoint.pt")):
         assert process.poll() is None, (root / LOG).read_text()[-3000:]
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.02)
