@@ -8,6 +8,7 @@ import ctypes
 import errno
 import functools
 import importlib
+import inspect
 import os
 import pkgutil
 import signal
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -23,7 +24,7 @@ from typer.core import TyperGroup
 import spinloop.stages
 from spinloop.errors import UserError
 from spinloop.locks import hold_outputs
-from spinloop.options import WRITTEN
+from spinloop.options import MAIN, WRITTEN
 
 # The numerical libraries read these when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -42,6 +43,8 @@ USER_ERRNOS = {
 }
 
 INTERRUPTED = 130
+
+_ARGUMENT = "main_file"
 
 # Linux's prctl: the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
@@ -82,10 +85,12 @@ app = typer.Typer(
 def add_command(name: str) -> None:
     """Make a command of a stage's `run`: its signature gives the options, its docstring the help."""
     run = importlib.import_module(f"spinloop.stages.{name}").run
-    written = written_by(run)
+    written, main = written_by(run), marked_by(run, MAIN)
 
     @functools.wraps(run)
     def command(**options: Any) -> None:
+        if main:
+            _take_argument(name, main[0], options)
         params = options.get("params", Path("params.yaml"))
         try:
             with _parameters_kept(params):
@@ -97,8 +102,47 @@ def add_command(name: str) -> None:
             print("spinloop: interrupted; the same command resumes", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
+    if main:
+        _add_argument(command, main[0])
     summary = (run.__doc__ or "").partition("\n\n")[0]
     app.command(name, short_help=summary)(command)
+
+
+def _add_argument(command: Callable[..., None], main: str) -> None:
+    """Let the file of an option also be named without it: `spinloop validate TABLE` or `--table TABLE`."""
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    help_text = f"The file of --{main.replace('_', '-')}."
+    argument = Annotated[Path | None, typer.Argument(metavar="FILE", help=help_text, show_default=False)]
+    kinds = inspect.Parameter
+    default = signature.parameters[main].default
+    option = signature.parameters[main].replace(
+        default=None if default is kinds.empty else default, kind=kinds.KEYWORD_ONLY
+    )
+    first = kinds(_ARGUMENT, kinds.POSITIONAL_OR_KEYWORD, default=None, annotation=argument)
+    others = [parameter for key, parameter in signature.parameters.items() if key != main]
+    command.__signature__ = signature.replace(parameters=[first, option, *others])  # pyright: ignore
+    info = next(part for part in hints[main].__metadata__ if part != MAIN)
+    command.__annotations__ = {**hints, main: Annotated[Path | None, info], _ARGUMENT: argument}
+
+
+def _take_argument(name: str, main: str, options: dict[str, Any]) -> None:
+    """Put the file that was named without its option in the place of the option.
+
+    Raises:
+        UserError: it is named twice, or not at all.
+    """
+    file, option = options.pop(_ARGUMENT), f"--{main.replace('_', '-')}"
+    if file is not None and options[main] is not None and options[main] != _default(name, main):
+        raise UserError(f"{name}: the file is named twice, {file} and {option} {options[main]}; name it once")
+    if file is not None:
+        options[main] = file
+    if options[main] is None:
+        raise UserError(f"{name}: no file named; write `spinloop {name} FILE` or `{option} FILE`")
+
+
+def _default(name: str, option: str) -> Any:
+    run = importlib.import_module(f"spinloop.stages.{name}").run
+    return inspect.signature(run).parameters[option].default
 
 
 @contextmanager
@@ -140,12 +184,17 @@ def _speaks_for_all() -> bool:
 
 def written_by(run: Callable[..., None]) -> list[str]:
     """Names of the options whose files and folders a command writes."""
+    return marked_by(run, WRITTEN)
+
+
+def marked_by(run: Callable[..., None], mark: str) -> list[str]:
+    """Names of the options of a command whose types have a mark."""
     hints = get_type_hints(run, include_extras=True).items()
-    return [name for name, hint in hints if _is_written(hint)]
+    return [name for name, hint in hints if _is_marked(hint, mark)]
 
 
-def _is_written(hint: Any) -> bool:
-    return hint == WRITTEN or any(map(_is_written, get_args(hint)))
+def _is_marked(hint: Any, mark: str) -> bool:
+    return hint == mark or any(_is_marked(part, mark) for part in get_args(hint))
 
 
 def limit_threads(params: Path) -> None:

@@ -13,6 +13,9 @@ WRITTEN = "written"
 Out = Annotated[Path, WRITTEN]
 """A file or folder that the command writes; meanwhile no other command can (`locks.hold_outputs`)."""
 
+MAIN = "main"
+"""Marks the option of the file that a command is about; the file may also be named without the option."""
+
 ParamsFile = Annotated[Path, Option(help="Parameter file.")]
 SettingName = Annotated[
     str, Option(help="Name of the training's setting, a key of `settings` in params.yaml.")

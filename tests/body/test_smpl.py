@@ -93,7 +93,8 @@ def test_files_are_found_in_subfolders_and_smplx_names_come_first(tmp_path):
     ("changes", "message"),
     [
         ({"weights": None}, "weights: missing or not an array"),
-        ({"v_template": np.zeros((10475, 3))}, r"v_template: expected shape \(6890, 3\).* other models"),
+        ({"v_template": np.zeros((10475, 3))}, r"a file of SMPL-X, another model than SMPL"),
+        ({"v_template": np.zeros((6891, 3))}, r"v_template: expected shape \(6890, 3\).* other models"),
         ({"J_regressor": np.zeros((55, 6890))}, "J_regressor: expected shape"),
         ({"posedirs": np.zeros((6890, 3, 9))}, "posedirs: expected shape"),
         ({"v_template": "text"}, "v_template: missing or not an array"),
@@ -148,6 +149,62 @@ def test_the_command_writes_the_body(write, smpl_folder, tmp_path):
     assert load_body(out).gender == "neutral"
     with pytest.raises(UserError, match="--gender: expected one of"):
         convert_body.run(write(), out=out, regressors=smpl_folder.regressors, gender="robot")
+
+
+def test_a_lone_file_is_converted_and_fitted_but_not_scored(write, smpl_folder, tmp_path, capsys):
+    out = tmp_path / "body.npz"
+    convert_body.run(write(), out=out)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "J_regressor_h36m.npy: not there; it would give the 17 joints of Human3.6M" in said
+    fittable = load_fittable_body(out)
+    assert not fittable.has_regressed_joints
+    np.testing.assert_allclose(fittable.body.v_template, smpl_folder.arrays["v_template"], rtol=1e-6)
+    with pytest.raises(
+        UserError, match=r"J_regressor_extra: missing; without J_regressor_extra\.npy .* fitted only"
+    ):
+        load_body(out)
+    with pytest.raises(UserError, match=r"J_regressor_extra\.npy: no such file; unpack"):
+        convert_body.run(write(), out=out, regressors=tmp_path)
+    for name in ("J_regressor_extra.npy", "J_regressor_h36m.npy"):
+        (tmp_path / name).symlink_to(smpl_folder.regressors / name)
+    convert_body.run(write(), out=out)
+    assert "vertex_texture.npy: not there; it would give body parts" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert load_fittable_body(out).has_regressed_joints
+    with pytest.raises(UserError, match="part_labels: missing; without vertex_texture"):
+        load_body(out)
+
+
+def test_objects_beside_the_arrays_of_an_npz_are_not_opened(write, smpl_folder):
+    beside = {
+        "J": np.array({}, dtype=object),
+        "bs_style": np.array("lbs", dtype=object),
+        "gender": np.array(None),
+    }
+    body = convert_smpl(write("SMPL_MALE.npz", **beside), None, smpl_folder.regressors)
+    assert body.gender == "male"
+    regressor = np.array(sparse.csc_matrix(smpl_folder.arrays["J_regressor"]), dtype=object)
+    path = write("SMPL_MALE.npz", J_regressor=regressor)
+    with pytest.raises(UserError, match=r"J_regressor.*save its arrays alone, e\.g\. np\.savez"):
+        convert_smpl(path, None, smpl_folder.regressors)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"v_template": np.zeros((10475, 3)), "posedirs": None}, "SMPL-X"),
+        ({"weights": np.zeros((6890, 52)), "J_regressor": np.zeros((52, 6890))}, "SMPL-H"),
+        ({"v_template": np.zeros((778, 3))}, "MANO"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["pkl", "npz"])
+def test_files_of_other_models_are_named(write, smpl_folder, changes, kind, suffix):
+    path = write(f"SMPL_NEUTRAL.{suffix}", **changes)
+    with pytest.raises(
+        UserError, match=f"this is a file of {kind}, another model than SMPL; get SMPL_NEUTRAL"
+    ):
+        convert_smpl(path, None, smpl_folder.regressors)
 
 
 BODY_PARAMS = """body:

@@ -132,3 +132,21 @@ def test_threads_come_from_the_parameters_whatever_the_environment_says(run, rep
         "assert 'torch' not in sys.modules\nimport torch\nprint('threads:', torch.get_num_threads())"
     )
     assert "threads: 2" in run(sys.executable, "-c", code, cwd=repository).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("import_checkpoint", "--checkpoint"),
+        ("convert_body", "--file"),
+    ],
+)
+def test_the_main_file_is_an_argument_or_an_option(call, tmp_path, command, option):
+    """The message names the absent file, so the command got it; both at once and neither are refused."""
+    rest = ["--out", str(tmp_path / "out.npz")]
+    for words in (["absent.npz"], [option, "absent.npz"]):
+        done = call(command, *words, *rest, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "absent.npz: no such file" in done.stdout
+    assert "the file is named twice" in call(command, "a.npz", option, "b.npz", *rest, cwd=tmp_path).stdout
+    assert f"write `spinloop {command} FILE`" in call(command, *rest, cwd=tmp_path).stdout

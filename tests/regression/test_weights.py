@@ -44,6 +44,39 @@ def test_official_form_round_trips(official, tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
+        lambda state: state,
+        lambda state: {"state_dict": {f"model.{k}": v for k, v in state.items()}, "hyper_parameters": {}},
+        lambda state: {"state_dict": {_mmhuman3d(k): v for k, v in state.items()}, "meta": {}},
+        lambda state: {"model": state, "dataset_perm": np.arange(5), "epoch": np.int64(3)},
+        lambda state: {"model": {**state, "smpl.faces_tensor": torch.zeros(3)}, "epoch": 1},
+    ],
+    ids=["data_parallel", "bare", "lightning", "mmhuman3d", "numpy_beside", "body_beside"],
+)
+def test_layouts_of_other_programs_give_the_same_weights(layout, official, tmp_path):
+    torch.save(layout(dict(official.state_dict())), tmp_path / "theirs.pt")
+    read = read_official(tmp_path / "theirs.pt")
+    assert set(read) == set(official.state_dict())
+    assert all(torch.equal(read[name], tensor) for name, tensor in official.state_dict().items())
+
+
+def _mmhuman3d(name):
+    return ("head." if name.startswith(("fc", "dec", "init")) else "backbone.") + name
+
+
+def test_the_object_in_the_way_is_named_and_two_networks_are_not_mixed(official, tmp_path):
+    torch.save(official, tmp_path / "whole.pt")
+    with pytest.raises(UserError, match=r"whole\.pt: .*spinloop\.regression\.hmr\.Hmr.*save the state dict"):
+        read_official(tmp_path / "whole.pt")
+    state = dict(official.state_dict())
+    torch.save({"model": {**state, "module.fc1.bias": state["fc1.bias"]}}, tmp_path / "two.pt")
+    with pytest.raises(UserError, match=r"two\.pt: module\.fc1\.bias: a second fc1\.bias"):
+        read_official(tmp_path / "two.pt")
+
+
 def test_checkpoint_of_another_network_is_refused_by_name(tiny, tmp_path):
     torch.save({"model": tiny.state_dict()}, tmp_path / "small.pt")
     with pytest.raises(UserError, match=r"small\.pt: conv1\.weight: expected \(64, 3, 7, 7\)"):

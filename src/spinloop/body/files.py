@@ -4,8 +4,10 @@ Keys, shapes and axes are those of SMPL's own files, for real SMPL and the free 
 body faces +z, its left arm points to +x; the root's parent is −1 (or 2³²−1, its unsigned form).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -22,6 +24,12 @@ PART_NAMES = ("left_arm", "right_arm", "head", "left_leg", "right_leg", "torso")
 GENDERS = ("neutral", "female", "male")
 
 _FIX = "remake it with `spinloop prepare_body` or `spinloop convert_body`"
+_WITH = "convert again with `spinloop convert_body --regressors FOLDER`, SPIN's files are in its data.tar.gz"
+_OF_SPIN = {
+    "J_regressor_extra": f"without J_regressor_extra.npy a body can be fitted only; {_WITH}",
+    "J_regressor_h36m": f"without J_regressor_h36m.npy nothing can be scored; {_WITH}",
+    "part_labels": f"without vertex_texture.npy and cube_parts.npy there are no parts; {_WITH}",
+}
 
 
 @dataclass(frozen=True)
@@ -68,14 +76,20 @@ def load_body(path: Path) -> BodyFile:
     arrays = read_npz(path, _FIX, wanted)
     for key in wanted:
         if key not in arrays:
-            raise UserError(f"{path}: {key}: missing; {_FIX}")
+            fix = _OF_SPIN.get(key, _FIX)
+            raise UserError(f"{path}: {key}: missing; {fix}")
     return check_body(path, arrays)
 
 
-def save_body(path: Path, body: BodyFile) -> None:
-    """Write a body file, atomically and with reproducible bytes."""
+def save_body(path: Path, body: BodyFile | Mapping[str, np.ndarray]) -> None:
+    """Write a body file, atomically, with reproducible bytes; a mapping may lack arrays of SPIN's files."""
+    arrays: dict[str, Any] = {}
+    if isinstance(body, BodyFile):
+        arrays = {field.name: getattr(body, field.name) for field in fields(body)}
+    else:
+        arrays |= body
     with output(path) as stream:
-        np.savez_compressed(stream, **{field.name: getattr(body, field.name) for field in fields(body)})
+        np.savez_compressed(stream, **arrays)
 
 
 def check_body(path: Path, arrays: dict[str, np.ndarray]) -> BodyFile:

@@ -1,11 +1,13 @@
 """Real SMPL files: finding, reading, and converting them with SPIN's regressors to body files."""
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from spinloop.body.files import GENDERS, N_VERTICES, BodyFile, check_body
 from spinloop.body.regressors import load_part_labels, load_regressor
@@ -32,6 +34,10 @@ _NEAREST = (
 )  # fmt: skip
 
 _FIX = "download it again from smpl.is.tue.mpg.de or smplify.is.tue.mpg.de"
+_FIX_NPZ = "save its arrays alone, e.g. np.savez(path, J_regressor=matrix.toarray(), …), or name SMPL's .pkl"
+_READ = (*SMPL_KEYS, "J_regressor_extra")
+_BY_VERTICES = {10475: "SMPL-X", 778: "MANO", 5023: "FLAME"}
+_BY_JOINTS = {52: "SMPL-H", 55: "SMPL-X", 51: "SMPL-H"}
 _LETTERS = {
     "neutral": "neutral",
     "n": "neutral",
@@ -78,17 +84,38 @@ def read_smpl(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is absent or damaged, names a class that is not an array, or lacks a key.
     """
-    arrays = read_npz(path, _FIX) if path.suffix == ".npz" else load_arrays(path)
+    # Of files that `np.savez` wrote from a dictionary, only these keys are opened; others may be objects.
+    arrays: dict[str, Any] = read_npz(path, _FIX_NPZ, _READ) if path.suffix == ".npz" else load_arrays(path)
+    if path.suffix == ".npz":
+        with suppress(UserError):  # a gender that is no word is as if it were not there
+            arrays |= read_npz(path, _FIX_NPZ, ("gender",))
+    _check_kind(path, arrays)
     for key in SMPL_KEYS:
         if not isinstance(arrays.get(key), np.ndarray):
             raise UserError(f"{path}: {key}: missing or not an array; is this an SMPL file?")
-    shape = arrays["v_template"].shape
-    if shape != (N_VERTICES, 3):
+    return arrays
+
+
+def _check_kind(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Name the other models whose files look alike.
+
+    Raises:
+        UserError: it is one of them.
+    """
+    shape, weights = (getattr(arrays.get(key), "shape", ()) for key in ("v_template", "weights"))
+    kind = _BY_VERTICES.get(shape[0] if len(shape) == 2 else 0)
+    if shape[:1] == (N_VERTICES,) and len(weights) == 2:
+        kind = _BY_JOINTS.get(weights[1])
+    if kind is not None:
+        raise UserError(
+            f"{path}: this is a file of {kind}, another model than SMPL; get SMPL_NEUTRAL.pkl (SMPLify) or "
+            "SMPL_MALE.pkl and SMPL_FEMALE.pkl from smpl.is.tue.mpg.de"
+        )
+    if shape and shape != (N_VERTICES, 3):
         raise UserError(
             f"{path}: v_template: expected shape ({N_VERTICES}, 3), found {shape}; SMPL-H, SMPL-X and MANO "
             "files are other models"
         )
-    return arrays
 
 
 def convert_smpl(path: Path, gender: str | None, regressors: Path) -> BodyFile:
@@ -104,6 +131,48 @@ def convert_smpl(path: Path, gender: str | None, regressors: Path) -> BodyFile:
         UserError: a file is absent or damaged, has the wrong shape or order of rows, or the gender is
             unknown or contradicts the file.
     """
+    arrays, template, joints = _converted(path, gender)
+    added = {
+        "J_regressor_extra": load_regressor(regressors / REGRESSOR_EXTRA, EXTRA9, template, joints),
+        "J_regressor_h36m": load_regressor(regressors / REGRESSOR_H36M, H36M17, template, joints),
+        "part_labels": load_part_labels(regressors / PART_TEXTURE, regressors / PART_CUBE, len(arrays["f"])),
+    }
+    return check_body(path, arrays | added)
+
+
+def convert_lone(path: Path, gender: str | None, regressors: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of a body file without those of SPIN's files that are absent.
+
+    Args:
+        path: as in `convert_smpl`.
+        gender: as in `convert_smpl`.
+        regressors: folder in which SPIN's files are looked for.
+
+    Returns:
+        Checked arrays by the keys of the body file, and the absent files of `SPIN_FILES`.
+
+    Raises:
+        UserError: as `convert_smpl`, but not if one of SPIN's files is absent.
+    """
+    arrays, template, joints = _converted(path, gender)
+    absent = [name for name in SPIN_FILES if not (regressors / name).is_file()]
+    known: dict[str, np.ndarray] = {}
+    for key, name, rows in (
+        ("J_regressor_extra", REGRESSOR_EXTRA, EXTRA9), ("J_regressor_h36m", REGRESSOR_H36M, H36M17)
+    ):  # fmt: skip
+        if name not in absent:
+            known[key] = load_regressor(regressors / name, rows, template, joints)
+    if PART_TEXTURE not in absent and PART_CUBE not in absent:
+        paths = regressors / PART_TEXTURE, regressors / PART_CUBE
+        known["part_labels"] = load_part_labels(*paths, len(arrays["f"]))
+    body = check_body(path, _stand_ins(arrays) | arrays | known)
+    return {key: np.asarray(getattr(body, key)) for key in (*arrays, *known)}, absent
+
+
+def _converted(
+    path: Path, gender: str | None
+) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "V 3"], Float[np.ndarray, "24 3"]]:
+    """SMPL's arrays and the gender; the template and its joints, metres."""
     arrays = read_smpl(path)
     gender = _gender(path, gender, arrays.get("gender"))
     template = np.asarray(arrays["v_template"], dtype=np.float64)
@@ -111,13 +180,16 @@ def convert_smpl(path: Path, gender: str | None, regressors: Path) -> BodyFile:
         found = arrays["J_regressor"].shape
         raise UserError(f"{path}: J_regressor: expected shape (24, {N_VERTICES}), found {found}; {_FIX}")
     joints = np.asarray(arrays["J_regressor"], dtype=np.float64) @ template
-    added = {
-        "J_regressor_extra": load_regressor(regressors / REGRESSOR_EXTRA, EXTRA9, template, joints),
-        "J_regressor_h36m": load_regressor(regressors / REGRESSOR_H36M, H36M17, template, joints),
-        "part_labels": load_part_labels(regressors / PART_TEXTURE, regressors / PART_CUBE, len(arrays["f"])),
-        "gender": np.array(gender),
+    return {key: arrays[key] for key in SMPL_KEYS} | {"gender": np.array(gender)}, template, joints
+
+
+def _stand_ins(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of SPIN that a fit or a check needs but does not use; they are never written."""
+    return {
+        "J_regressor_extra": arrays["J_regressor"][list(index_map(SMPL24, _NEAREST))],
+        "J_regressor_h36m": arrays["J_regressor"][: len(H36M17)],
+        "part_labels": np.ones(len(arrays["f"]), np.uint8),
     }
-    return check_body(path, {key: arrays[key] for key in SMPL_KEYS} | added)
 
 
 def convert_folder(folder: Path, regressors: Path) -> dict[str, BodyFile]:
@@ -185,12 +257,7 @@ def load_fittable_body(path: Path) -> FittableBody:
         template = arrays["v_template"].astype(np.float64)
         joints = arrays["J_regressor"].astype(np.float64) @ template
         arrays["J_regressor_extra"] = load_regressor(beside, EXTRA9, template, joints)
-    elif not has_own:
-        arrays["J_regressor_extra"] = arrays["J_regressor"][list(index_map(SMPL24, _NEAREST))]
-    # Required by the body file; not used by a fit.
-    arrays["J_regressor_h36m"] = arrays["J_regressor"][: len(H36M17)]
-    arrays["part_labels"] = np.ones(len(arrays["f"]), np.uint8)
-    arrays["gender"] = np.array(gender_of(path) or GENDERS[0])
+    arrays = _stand_ins(arrays) | arrays | {"gender": np.array(gender_of(path) or GENDERS[0])}
     return FittableBody(check_body(path, arrays), has_own or beside.is_file())
 
 

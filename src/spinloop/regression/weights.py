@@ -4,6 +4,7 @@ A file of spinloop is `{"model": state dict, "network": sizes}`. All files are r
 file that would run code is refused.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from spinloop.errors import UserError
 from spinloop.files import output, read_weights
 from spinloop.params.training import NetworkParams
+from spinloop.progress import say
 from spinloop.regression.hmr import Hmr, MeanParameters
 
 # The network of the published checkpoint.
@@ -31,6 +33,9 @@ OFFICIAL = NetworkParams(
 _FIX = "name a network of `spinloop train`"
 _FIX_OFFICIAL = "fetch SPIN's model_checkpoint.pt, or name another file"
 _FIX_IMAGENET = "fetch torchvision's weights of this backbone, or leave them out"
+_STATES = ("model", "state_dict", "model_state_dict", "network")
+_PREFIXES = re.compile(r"^(?:(?:module|model|_orig_mod|network|hmr|regressor|backbone|head)\.)+")
+_BESIDE = {"smpl", "body_model", "body_model_train", "body_model_test", "discriminator"}
 _HEAD = ("init_", "fc1.", "fc2.", "decpose.", "decshape.", "deccam.")
 
 
@@ -95,15 +100,35 @@ def build_network(params: NetworkParams, state: Mapping[str, Any], path: Path) -
 
 
 def read_official(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of SPIN's `model_checkpoint.pt` and check its 331 entries.
+    """Read the state dict of SPIN's network and check its 331 entries.
+
+    It may stand alone or under one of `_STATES`, and its names may have prefixes: of `DataParallel`
+    (`module.`), of Lightning (`model.`), of mmhuman3d (`backbone.`, `head.`). Arrays of a body beside the
+    network are left out with a word.
 
     Raises:
         UserError: the file is absent, damaged, holds more than tensors, or is of another network.
     """
     saved = read_weights(path, _FIX_OFFICIAL)
-    if not isinstance(saved, dict) or not isinstance(saved.get("model"), Mapping):
+    held = next(
+        (key for key in _STATES if isinstance(saved, dict) and isinstance(saved.get(key), Mapping)), None
+    )
+    entries: Any = saved if held is None else saved[held]
+    is_bare = isinstance(entries, Mapping) and any(isinstance(value, Tensor) for value in entries.values())
+    if held is None and not is_bare:
         raise UserError(f"{path}: no key 'model', so this is no checkpoint of SPIN; {_FIX_OFFICIAL}")
-    state = dict(saved["model"])
+    state: dict[str, Any] = {}
+    beside = []
+    for name, value in entries.items():
+        plain = _PREFIXES.sub("", str(name))
+        if plain.partition(".")[0] in _BESIDE:
+            beside.append(str(name))
+        elif plain in state:
+            raise UserError(f"{path}: {name}: a second {plain}; save one network alone")
+        else:
+            state[plain] = value
+    if beside:
+        say(f"{path}: {len(beside)} entries are no part of the network and left out: {beside[0]}, …")
     build_network(OFFICIAL, state, path)
     return state
 

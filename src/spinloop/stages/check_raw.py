@@ -7,13 +7,14 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
+from spinloop.options import MAIN
 
 _MAX_MESSAGES = 10
 
 
 def run(
     *,
-    raw: Annotated[Path, Option(help="Folder of the dataset.")],
+    raw: Annotated[Path, MAIN, Option(help="Folder of the dataset.")],
     manifest: Annotated[Path, Option(help="List of the files (CSV), of `list_raw`.")],
 ) -> None:
     """Compare raw data with a list of their files.

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import Out
+from spinloop.options import MAIN, Out
 
 
 def run(
     file: Annotated[
-        Path, Argument(help="`SMPL_NEUTRAL.pkl`, `basicModel_…_lbs_….pkl`, or an npz with the same keys.")
+        Path, MAIN, Option(help="`SMPL_NEUTRAL.pkl`, `basicModel_…_lbs_….pkl`, or an npz with the same keys.")
     ],
     *,
     out: Annotated[
@@ -31,11 +31,21 @@ def run(
 ) -> None:
     """Convert an SMPL file, pickled or not, to a body file of plain arrays.
 
-    The arrays are read without chumpy and without running the pickle, and are checked.
+    The arrays are read without chumpy and without running the pickle, and are checked. Without SPIN's files
+    the body can be fitted to keypoints; a line says what each absent file would enable.
     """
     from spinloop.body.files import GENDERS, save_body
-    from spinloop.body.smpl import convert_smpl
+    from spinloop.body.licensed import body_files
+    from spinloop.body.smpl import convert_lone
+    from spinloop.progress import say
 
     if gender is not None and gender not in GENDERS:
         raise UserError(f"--gender: expected one of {', '.join(GENDERS)}, got {gender!r}")
-    save_body(out, convert_smpl(file, gender, regressors or file.parent))
+    folder = regressors or file.parent
+    arrays, absent = convert_lone(file, gender, folder)
+    if absent and regressors is not None:
+        raise UserError(f"{regressors / absent[0]}: no such file; unpack SPIN's data.tar.gz there")
+    save_body(out, arrays)
+    enables = {licensed.name: licensed.enables for licensed in body_files()}
+    for name in absent:
+        say(f"{folder / name}: not there; it would give {enables[name]}")

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import AnnotationsTable, Out
+from spinloop.options import MAIN, AnnotationsTable, Out
 
 
 def run(
     *,
-    annotations: AnnotationsTable,
+    annotations: Annotated[AnnotationsTable, MAIN],
     out: Annotated[Out, Option(help="Annotation file (npz).")],
     keypoints: Annotated[
         Path | None, Option(help="Table of merged keypoints (Parquet), written as `openpose`.")

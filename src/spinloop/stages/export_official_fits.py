@@ -6,12 +6,12 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import AnnotationsTable, Out
+from spinloop.options import MAIN, AnnotationsTable, Out
 
 
 def run(
     *,
-    fits: Annotated[Path, Option(help="Fits (HDF5), of `collect_fits` or `train`.")],
+    fits: Annotated[Path, MAIN, Option(help="Fits (HDF5), of `collect_fits` or `train`.")],
     annotations: AnnotationsTable,
     out: Annotated[
         Out,

@@ -6,14 +6,14 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import AnnotationsTable, Out, RawFolder
+from spinloop.options import MAIN, AnnotationsTable, Out, RawFolder
 
 _FIX = "make it with `spinloop preprocess`"
 
 
 def run(
     *,
-    annotations: AnnotationsTable,
+    annotations: Annotated[AnnotationsTable, MAIN],
     raw: RawFolder,
     out: Annotated[Out, Option(help="New folder; detectors and `pack_crops --raw` can read it.")],
 ) -> None:

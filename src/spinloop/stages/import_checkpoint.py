@@ -5,13 +5,14 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import Out
+from spinloop.options import MAIN, Out
 
 
 def run(
     *,
     checkpoint: Annotated[
         Path,
+        MAIN,
         Option(
             help="SPIN's `model_checkpoint.pt`, or any file with the same state dict under the key `model`."
         ),

@@ -6,12 +6,12 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import Out, RawFolder, SplitName, StatisticsFile
+from spinloop.options import MAIN, Out, RawFolder, SplitName, StatisticsFile
 
 
 def run(
     *,
-    file: Annotated[Path, Option(help="Annotation file, e.g. coco_2014_train.npz.")],
+    file: Annotated[Path, MAIN, Option(help="Annotation file, e.g. coco_2014_train.npz.")],
     split: SplitName,
     raw: RawFolder,
     out: Annotated[Out, Option(help="Table of annotated people (Parquet), as of `preprocess`.")],

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from typer import Option
 
-from spinloop.options import KeypointsTable, Out, ParamsFile, PriorFile, SplitName
+from spinloop.options import MAIN, KeypointsTable, Out, ParamsFile, PriorFile, SplitName
 
 
 def run(
     *,
-    file: Annotated[Path, Option(help="File of fits, e.g. coco_fits.npy or coco.npz.")],
+    file: Annotated[Path, MAIN, Option(help="File of fits, e.g. coco_fits.npy or coco.npz.")],
     extras: Annotated[Path, Option(help="Annotation file with the same rows, e.g. coco_2014_train.npz.")],
     split: SplitName,
     keypoints: KeypointsTable,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from spinloop.options import Out, ParamsFile
+from spinloop.options import MAIN, Out, ParamsFile
 
 
 def run(
@@ -14,7 +14,7 @@ def run(
     protocol: Annotated[
         list[str], Option(help="Name and version, e.g. `pw3d@1`; may be given several times.")
     ],
-    predictions: Annotated[Path, Option(help="Predictions (npz or HDF5).")],
+    predictions: Annotated[Path, MAIN, Option(help="Predictions (npz or HDF5).")],
     truth: Annotated[
         Path,
         Option(

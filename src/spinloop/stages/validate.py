@@ -7,14 +7,14 @@ from typing import Annotated
 from typer import Option
 
 from spinloop.errors import UserError
-from spinloop.options import Out, ParamsFile
+from spinloop.options import MAIN, Out, ParamsFile
 
 _FIX = "make it with `spinloop preprocess`"
 
 
 def run(
     *,
-    table: Annotated[Path, Option(help="Table of annotated people (Parquet).")],
+    table: Annotated[Path, MAIN, Option(help="Table of annotated people (Parquet).")],
     out: Annotated[Out, Option(help="Findings, with examples (JSON).")],
     raw: Annotated[
         Path | None, Option(help="Folder of the dataset; with it, every image is looked for.")
