@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from spinloop.errors import UserError
 from spinloop.keypoints.merge import load_keypoints
 from spinloop.stages import merge, pack_crops, preprocess
 from spinloop.tables.crops import CropReader
+from spinloop.tables.images import read_image
 from spinloop.tables.records import load_records
 
 PARAMS = """
@@ -169,3 +172,91 @@ def test_a_broken_detection_file_stops_the_merge_and_leaves_no_file(coco_tree, p
             params=params,
         )  # fmt: skip
     assert not (out / "k.parquet").exists()
+
+
+@pytest.fixture
+def own_labels(tmp_path, write_jpeg) -> Path:
+    """Three images whose ids are not the numbers in their names, one person in each."""
+    raw, names = tmp_path / "own", ["cam_0003.jpg", "cam_0001.jpg", "cam_0002.jpg"]
+    rng = np.random.default_rng(0)
+    people = np.concatenate([rng.uniform(20, 200, (3, 17, 2)), np.full((3, 17, 1), 2.0)], axis=-1)
+    content = {
+        "images": [
+            {"id": n + 1, "file_name": name, "width": 320, "height": 240} for n, name in enumerate(names)
+        ],
+        "annotations": [
+            {"id": 101 + n, "image_id": n + 1, "category_id": 1, "keypoints": one.reshape(-1).tolist()}
+            for n, one in enumerate(people)
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    (raw / "annotations").mkdir(parents=True)
+    (raw / "annotations" / "person_keypoints_train2014.json").write_text(json.dumps(content))
+    for name in names:
+        write_jpeg(raw / "train2014" / name, 240, 320)
+    results = [
+        {"image_id": n + 1, "category_id": 1, "keypoints": np.add(one, [1, 1, -1.1]).reshape(-1).tolist()}
+        for n, one in enumerate(people)
+    ]
+    (raw / "results.json").write_text(json.dumps(results))
+    return raw
+
+
+def test_a_detection_joins_the_image_of_its_id_through_all_stages(own_labels, params, tmp_path):
+    out = tmp_path / "out"
+    table = _preprocess(own_labels, params, out)
+    stats = out / "merge.json"
+    openpose = own_labels / "results.json"
+    merge.run(annotations=table, out=out / "k.parquet", stats=stats, openpose=openpose, params=params)
+    keypoints = load_keypoints(out / "k.parquet")
+    assert sorted(keypoints["id"].str.rpartition("#")[2]) == ["101", "102", "103"]
+    assert keypoints["provenance"].tolist() == ["matched"] * 3
+    for joints in keypoints["keypoints"]:
+        seen = [(a, b) for a, b in ((5, 34), (2, 33), (10, 26), (13, 29)) if joints[b, 2] > 0]
+        assert len(seen) == 4
+        for detected, annotated in seen:
+            np.testing.assert_allclose(joints[detected, :2] - joints[annotated, :2], 1.0, atol=1e-4)
+    found = json.loads(stats.read_text())["detections"]
+    assert found["read_as"] == {"COCO results, COCO 17": 1}
+    assert found["joined_by"] == {"id": 3}
+
+
+def test_tables_of_before_that_lack_the_images_ids_are_read(own_labels, params, tmp_path):
+    table = _preprocess(own_labels, params, tmp_path / "out")
+    whole = pq.read_table(table)
+    pq.write_table(whole.drop_columns(["image_id"]), table)
+    records = load_records(table)
+    assert records["image_id"].isna().all()
+    assert len(records) == 3
+
+
+def test_photographs_on_their_side_show_their_people_where_the_detector_saw_them(params, tmp_path):
+    """Red squares at the joints of an upright picture that is stored on its side."""
+    rng = np.random.default_rng(1)
+    joints = np.concatenate([rng.uniform(30, 200, (25, 2)).round() + 0.5, np.full((25, 1), 0.8)], axis=1)
+    upright = np.zeros((320, 240, 3), np.uint8)
+    for x, y in joints[:, :2].astype(int):
+        upright[y - 4 : y + 5, x - 4 : x + 5, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = tmp_path / "photos"
+    raw.mkdir()
+    stored = Image.fromarray(upright).transpose(Image.Transpose.ROTATE_90)
+    stored.save(raw / "phone.jpg", exif=exif, quality=95)
+    people = {"people": [{"pose_keypoints_2d": joints.reshape(-1).tolist()}]}
+    (raw / "phone_keypoints.json").write_text(json.dumps(people))
+    snap = "  snap: {reader: photos, raw: x, box_factor: 1.2, min_limb_joints: 6}"
+    params.write_text(
+        PARAMS.replace("sources:\n", f"sources:\n{snap}\n").replace("size_px: 32", "size_px: 256")
+    )
+    out = tmp_path / "out"
+    table = _preprocess(raw, params, out, split="snap", source="photos")
+    more = {"annotations": table, "params": params}
+    merge.run(out=out / "k.parquet", stats=out / "m.json", openpose=raw, **more)
+    pack_crops.run(raw=raw, out=out / "crops.h5", stats=out / "c.json", **more)
+    (record,) = load_records(table).itertuples()
+    assert (record.image_height, record.image_width) == (320, 240)
+    (keypoints,) = load_keypoints(out / "k.parquet")["keypoints"]
+    pixels = read_image(raw / "phone.jpg")
+    assert all(pixels[int(y), int(x), 0] > 150 for x, y in keypoints[:25, :2])
+    assert CropReader(out / "crops.h5").ids == [record.id]

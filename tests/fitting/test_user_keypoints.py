@@ -12,6 +12,8 @@ from spinloop.errors import UserError
 from spinloop.fitting.user_detections import read_detected_people
 from spinloop.fitting.user_keypoints import read_keypoint_file, read_start
 from spinloop.geometry.crop import crop_affine, transform_points
+from spinloop.joints import COCO17, OPENPOSE25
+from spinloop.keypoints.layouts import LAYOUTS
 
 
 @pytest.fixture
@@ -36,6 +38,53 @@ def test_openpose_alone_leaves_the_annotated_joints_unseen(tmp_path, arrays):
     people = read_keypoint_file(_save(tmp_path, {"keypoints": arrays["keypoints"][:, :25]}))
     assert people.keypoints.shape == (12, 49, 3)
     assert (people.keypoints[:, 25:] == 0).all()
+
+
+@pytest.mark.parametrize("word", ["coco_17", "body_25b", "coco_18", "halpe_26", "mpi_15"])
+def test_joints_of_any_detector_are_taken_by_name(tmp_path, arrays, word):
+    """The same people in another set: what the set shares with OpenPose's 25 is where they have it."""
+    keypoints, names = arrays["keypoints"][:, :25], LAYOUTS[word].joints
+    # Eyes and ears lie beside the nose, heels beside the ankles, as in people.
+    for joint in (15, 16, 17, 18):
+        keypoints[:, joint, :2] = keypoints[:, 0, :2] + joint / 8
+    keypoints[:, (21, 24), :2] = keypoints[:, (14, 11), :2] + 2
+    keypoints *= keypoints[..., 2:] > 0
+    places = [OPENPOSE25.index(name) if name in OPENPOSE25 else 0 for name in names]
+    for given in ("auto", word):
+        people = read_keypoint_file(_save(tmp_path, {"keypoints": keypoints[:, places]}), given)
+        shared = [OPENPOSE25.index(name) for name in names if name in OPENPOSE25]
+        np.testing.assert_allclose(people.keypoints[:, shared], keypoints[:, shared], rtol=1e-5)
+        assert people.about.endswith(f"read as {LAYOUTS[word].title}")
+
+
+def test_44_joints_are_the_first_of_the_49(tmp_path, arrays):
+    people = read_keypoint_file(_save(tmp_path, {"keypoints": arrays["keypoints"][:, :44]}))
+    np.testing.assert_allclose(people.keypoints[:, :44], arrays["keypoints"][:, :44], rtol=1e-6)
+    assert not people.keypoints[:, 44:].any()
+
+
+def test_a_list_of_detections_is_fitted_with_its_photographs(folders, person):
+    """AlphaPose's and MMPose's files: by file name, by stem, and without the photographs."""
+    coco = person[[OPENPOSE25.index(name) for name in COCO17]]
+    entry = {"keypoints": coco.reshape(-1).tolist(), "score": 1.0}
+    path = folders[0].parent / "list.json"
+    expected = read_detected_people(*folders).keypoints[0]
+    shared = [OPENPOSE25.index(name) for name in COCO17]
+    for key in ("a.jpg", "a", "day/b"):
+        path.write_text(json.dumps([{"image_id": key, **entry}]))
+        people = read_detected_people(path, folders[1])
+        assert people.ids == [f"{key.removesuffix('.jpg')}#0"]
+        assert people.photographs[0].path.stem == key.rpartition("/")[2].removesuffix(".jpg")
+        assert not people.is_outside.any()
+        size = people.keypoints[0, shared, :2] - people.keypoints[0, shared[:1], :2]
+        wanted = expected[shared, :2] - expected[shared[:1], :2]
+        ratio = np.linalg.norm(size) / np.linalg.norm(wanted)
+        np.testing.assert_allclose(size, ratio * wanted, atol=1e-3)
+    path.write_text(json.dumps([{"image_id": "a.jpg", **entry}, {"image_id": "gone.jpg", **entry}]))
+    people = read_detected_people(path, folders[1])
+    assert [photograph is None for photograph in people.photographs] == [False, True]
+    assert "1 images without their photograph" in people.about
+    assert read_detected_people(path, None).ids == ["a#0", "gone#0"]
 
 
 def test_a_start_is_read_from_the_same_file(tmp_path, arrays, crowd):

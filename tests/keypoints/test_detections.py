@@ -398,6 +398,14 @@ def test_a_path_with_nothing_there_is_named(tmp_path):
         open_detections(tmp_path / "nothing")
 
 
+def test_ultralytics_text_labels_get_the_line_that_is_for_them(tmp_path):
+    (tmp_path / "README.txt").write_text("no detections yet\n")
+    assert open_detections(tmp_path).keys == []
+    (tmp_path / "README.txt").write_text(" ".join(["0"] + ["0.512345"] * 55) + "\n")
+    with pytest.raises(UserError, match=r"README\.txt: Ultralytics' label, .*; write `result\.to_json\(\)`"):
+        open_detections(tmp_path)
+
+
 def test_merging_takes_any_detector_as_it_takes_openpose(tmp_path, make_record, merge_params):
     limbs = [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9]  # the first twelve of the 24 by COCO's numbers
     places = {1: (10.0, 20.0), 2: (200.0, 20.0)}

@@ -4,6 +4,7 @@
 `joints.OPENPOSE25` by image. Files of OpenPose's `--write_json` are read one by one, as they are wanted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -121,6 +122,10 @@ class Detections:
     def _open_folder(self) -> None:
         files = sorted(file for file in self.path.rglob("*") if file.suffix in (".json", ".npz"))
         own = [file for file in files if file.name.endswith(ENDING)]
+        labels = None if files else next(iter(sorted(self.path.rglob("*.txt"))), None)
+        if labels is not None and _is_label(labels):
+            cure = "write `result.to_json()` of each image as <image>.json"
+            raise UserError(f"{labels}: Ultralytics' label, which has no pixels; {cure}")
         for file in own:
             self._of_key[Key(self._name(file))] = (file, None)
         if own:
@@ -251,6 +256,13 @@ def count_limbs(detected: Float[np.ndarray, "25 3"]) -> int:
 
 def _taken_for(content: FileContent) -> str:
     return ", ".join([content.program, *content.titles])
+
+
+def _is_label(path: Path) -> bool:
+    """Whether a text file begins with a class, a box and joints, relative to the image."""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        words = stream.readline(10_000).split()
+    return len(words) > 5 and all(re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", word) for word in words)
 
 
 def _stem(name: str) -> str:
