@@ -8,7 +8,7 @@ from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter
 from spinloop.geometry.camera import project
 from spinloop.motion.mixture import Mixture
-from spinloop.params.fitting import FittingParams, MeanStage, MeanStartParams, StageWeights
+from spinloop.params.fitting import FitStage, FittingParams, MeanStartParams, StageWeights
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +16,9 @@ def params() -> FittingParams:
     """The objective of the published code, with the solver's defaults."""
     weights = StageWeights(pose=4.78, angle=15.2, shape=5.0)
     stages = [
-        MeanStage(pose=404.0, angle=1280.68, shape=100.0, n_iterations=10),
-        MeanStage(pose=57.4, angle=181.958, shape=10.0, n_iterations=10),
-        MeanStage(pose=4.78, angle=15.2, shape=5.0, n_iterations=10),
+        FitStage(pose=404.0, angle=1280.68, shape=100.0, n_iterations=10),
+        FitStage(pose=57.4, angle=181.958, shape=10.0, n_iterations=10),
+        FitStage(pose=4.78, angle=15.2, shape=5.0, n_iterations=10),
     ]
     start = MeanStartParams(
         n_camera_iterations=10, damping=0.1, stages=stages, n_stages_both_ways=2, side_view_px=25.0

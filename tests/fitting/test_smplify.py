@@ -9,6 +9,7 @@ from spinloop.body.pose import BodyState
 from spinloop.fitting.smplify import Fitter, keep_better, solve_in_chunks
 from spinloop.geometry.camera import project
 from spinloop.joints import FIT_IGNORED
+from spinloop.params.fitting import FitStage
 from spinloop.tables.fits import FitResult, StoredFit
 
 
@@ -152,6 +153,18 @@ def test_a_strong_anchor_keeps_the_pose_and_none_lets_it_move(golden, prior, par
         result = Fitter(golden.body, prior, fixed).fit(begin, keypoints)
         moved[weight] = (result.state.pose - begin.pose).abs().max().item()
     assert moved[1e7] < 0.01 < moved[100.0] < moved[0.0]
+
+
+def test_stages_are_anchored_at_their_own_starts(golden, prior, params, crowd):
+    begin, keypoints = crowd
+    fixed = params.model_copy(update={"anchor": "fixed", "anchor_weight": 100.0, "n_iterations": 3})
+    fitter = Fitter(golden.body, prior, fixed)
+    stage = FitStage(**params.weights.model_dump(), n_iterations=3, anchor_weight=100.0)
+    once = fitter.fit(begin, keypoints)
+    assert torch.equal(fitter.fit_in_stages(begin, keypoints, [stage]).state.pose, once.state.pose)
+    twice = fitter.fit_in_stages(begin, keypoints, [stage, stage])
+    assert torch.equal(twice.state.pose, fitter.fit(once.state, keypoints).state.pose)
+    assert (twice.iterations >= once.iterations).all()
 
 
 def test_an_adaptive_anchor_ties_each_joint_by_its_weight(golden, prior, params, crowd):

@@ -120,9 +120,8 @@ _EXACT_PX, _NOISE_PX = Range(low=0.0, high=0.0), Range(low=1.0, high=4.0)
 
 def file_params(noise_px: Range = _EXACT_PX, **changes: float) -> LifterKeypointsParams:
     """No mistakes but those given."""
-    nothing = dict.fromkeys(
-        ("outlier", "swap", "only_openpose", "only_annotated", "miss", "lost_limb", "cut_off"), 0.0
-    )
+    mistakes = ("outlier", "swap", "only_openpose", "only_annotated", "miss", "lost_limb", "cut_off")
+    nothing = dict.fromkeys((*mistakes, "uneven_noise", "midpoints", "no_feet"), 0.0)
     return LifterKeypointsParams(noise_px=noise_px, loose_noise=3.0, **(nothing | changes))
 
 
@@ -148,6 +147,16 @@ def test_keypoints_without_mistakes_are_the_truth(crops):
     known = keypoints[..., 2] > 0
     assert known[:, :N_OPENPOSE].all()
     np.testing.assert_allclose(keypoints[known][:, :2], crops[known], atol=1e-4)
+
+
+def test_detectors_with_fewer_joints_take_the_middles_from_the_sides(crops):
+    for kind, lacking in (("midpoints", "small_toe"), ("no_feet", "heel")):
+        keypoints = sample_keypoints(crops, file_params(**{kind: 1.0}), np.random.default_rng(1))
+        sides = [MODEL49.index(f"op_{side}_shoulder") for side in ("left", "right")]
+        middle = keypoints[:, MODEL49.index("op_neck"), :2]
+        np.testing.assert_allclose(middle, crops[:, sides].mean(1), atol=1e-4)
+        assert (keypoints[:, MODEL49.index(f"op_left_{lacking}")] == 0).all()
+    assert (keypoints[:, MODEL49.index("op_left_ankle"), 2] > 0).all()
 
 
 def test_swapped_arms_of_keypoints_change_sides_and_nothing_else(crops):

@@ -87,3 +87,22 @@ def test_people_stand_upright_in_the_image_and_face_every_direction(people):
     up, ahead = root[:, :, 1], root[:, :, 2]
     assert (up[:, 1] < -0.5).float().mean() > 0.9
     assert 0.4 < (ahead[:, 2] < 0).float().mean() < 0.6
+
+
+def test_limbs_are_those_of_other_people_and_stay_whole(skeleton, still, lifter_params):
+    def poses(**changes):
+        params = lifter_params.people.model_copy(update={"seated": 0.0, "other_limbs": 0.0} | changes)
+        people = sample_people(skeleton, still, params, 50, np.random.default_rng(0))
+        return people.state.pose.view(50, 24, 3)
+
+    own, mixed = poses(), poses(other_limbs=1.0)
+    leg, spine = [1, 4, 7, 10], [3, 6, 9]
+    assert torch.equal(own[:, spine], mixed[:, spine])
+    giver = torch.cdist(mixed[:, leg].flatten(1), own[:, leg].flatten(1)).argmin(1)
+    assert torch.equal(mixed[:, leg], own[giver][:, leg])
+    assert len(giver.unique()) == 50
+    assert not torch.equal(giver, torch.arange(50))
+    seated = poses(seated=1.0)
+    assert (seated[:, [1, 2], 0] < 0).all()  # thighs forwards
+    assert (seated[:, [4, 5], 0] >= 0).all()
+    assert torch.equal(own[:, spine], seated[:, spine])

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from spinloop.errors import UserError
+from spinloop.lifting.network import PACKAGED_LIFTER
+from spinloop.motion.mixture import PACKAGED_MIXTURE
 from spinloop.stages import fit
 from spinloop.tables.fits import STATUSES
 
@@ -77,11 +79,25 @@ def test_a_start_in_the_keypoints_file_is_taken_unless_another_is_named(world, t
 @pytest.mark.parametrize("solver", ["lm", "adam"])
 def test_lifted_keypoints_are_fitted(world, tmp_path, solver):
     out = tmp_path / "fits.npz"
-    more = {"start": "lifted", "lifter": world / "lifter.pt", "solver": solver, "iterations": 2}
+    more = {"lifter": world / "lifter.pt", "solver": solver, "iterations": 2}
     fit.run(**_inputs(world), keypoints=world / "own.npz", out=out, **more)
     with np.load(out) as fits:
         assert all(np.isfinite(fits[key]).all() for key in PROMISED - {"ids", "status"})
         assert set(fits["status"]) <= set(STATUSES)
+
+
+def test_the_lifter_and_the_prior_of_the_package_are_the_default(world, tmp_path):
+    inputs = {"body": world / "body.npz", "params": world / "params.yaml", "keypoints": world / "own.npz"}
+    given = {"prior": PACKAGED_MIXTURE, "lifter": PACKAGED_LIFTER, "objective": "detections"}
+    found = []
+    for more in ({}, given, given | {"lifter": world / "lifter.pt"}, {"objective": "published"}):
+        fit.run(**inputs, out=tmp_path / "fits.npz", **more)
+        with np.load(tmp_path / "fits.npz") as fits:
+            found.append(fits["pose"])
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(found[0] - found[2]).max() > 0.1
+    assert np.abs(found[0] - found[3]).max() > 0.1
+    assert PACKAGED_LIFTER.stat().st_size + PACKAGED_MIXTURE.stat().st_size < 5e6
 
 
 def test_openpose_folders_are_fitted_and_rendered(world, openpose, tmp_path):
@@ -129,14 +145,14 @@ def test_commands_that_contradict_themselves_are_refused(world, openpose, tmp_pa
     inputs = {**_inputs(world), "out": tmp_path / "a.npz"}
     own = {**inputs, "keypoints": world / "own.npz"}
     for message, wrong in {
-        "--solver adam": {**own, "solver": "adam"},
+        "--solver adam": {**own, "solver": "adam", "start": "mean"},
+        "--objective detections": {**own, "solver": "adam", "objective": "detections"},
         r"none\.npz": {**own, "start": str(tmp_path / "none.npz")},
         "--start men: no such file; give mean, lifted or an npz": {**own, "start": "men"},
         "--device gpu: expected cpu or cuda": {**own, "device": "gpu"},
         "--device meta: expected cpu or cuda": {**own, "device": "meta"},
         "--device cuda:x: expected cpu or cuda": {**own, "device": "cuda:x"},
         "--device cuda:99: no such device here, .*; use --device cpu": {**own, "device": "cuda:99"},
-        "--lifter": {**own, "start": "lifted"},
         "--keypoints FILE, or --openpose": {**own, **openpose},
         "give --keypoints": inputs,
         "--iterations": {**own, "iterations": -1},

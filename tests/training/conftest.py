@@ -17,7 +17,7 @@ from spinloop.geometry.camera import project
 from spinloop.geometry.crop import crop_affine
 from spinloop.joints import SMPL24, SMPL_PARENTS, VERTEX_JOINTS
 from spinloop.motion.mixture import Mixture
-from spinloop.params.fitting import FittingParams, MeanStage, MeanStartParams, StageWeights
+from spinloop.params.fitting import FitStage, FittingParams, MeanStartParams, StageWeights
 from spinloop.params.training import (
     AugmentationParams,
     InitialWeights,
@@ -179,7 +179,7 @@ def fitter(stick_body: BodyFile, prior: Mixture) -> Fitter:
             damping=1e-3,
             side_view_px=25.0,
             n_stages_both_ways=1,
-            stages=[MeanStage(pose=1.0, angle=1.0, shape=1.0, n_iterations=5)],
+            stages=[FitStage(pose=1.0, angle=1.0, shape=1.0, n_iterations=5)],
         ),
     )
     return Fitter(stick_body, prior, params)

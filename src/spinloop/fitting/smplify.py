@@ -27,7 +27,7 @@ from spinloop.fitting.problems import BodyProblem, TorsoProblem, TranslationProb
 from spinloop.fitting.solvers import Minimum, fit_adam, minimize
 from spinloop.geometry.camera import estimate_translation
 from spinloop.motion.mixture import Mixture
-from spinloop.params.fitting import FittingParams, MeanStage, StageWeights
+from spinloop.params.fitting import FitStage, FittingParams, StageWeights
 from spinloop.tables.fits import BestFit, FitResult, StoredFit, join_results
 
 _PLACING_ITERATIONS, _PLACING_DAMPING, _PLACING_TOLERANCE = 8, 1e-3, 1e-3
@@ -93,6 +93,25 @@ class Fitter:
             keypoints: as in `fit`.
         """
         return self._in_chunks(self._fit_from_mean, keypoints)
+
+    @torch.no_grad()
+    def fit_in_stages(
+        self, start: BodyState, keypoints: Float[Tensor, "B 49 3"], stages: Sequence[FitStage]
+    ) -> FitResult:
+        """Fit from a given start in stages, each anchored at its own start; the camera is free.
+
+        Args:
+            start: as in `fit`.
+            keypoints: as in `fit`.
+            stages: weights of the terms and of the anchor.
+        """
+
+        def solve(*rows: Tensor) -> FitResult:
+            side_view_px = self.params.mean_start.side_view_px
+            first = replace_invalid(self.objective, BodyState(*rows[:3]), rows[3], side_view_px)
+            return self._stages(stages, first, rows[3], self.params.damping)
+
+        return self._in_chunks(solve, *start, keypoints)
 
     @torch.no_grad()
     def mean_pose(self, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
@@ -165,7 +184,7 @@ class Fitter:
         rest = params.stages[params.n_stages_both_ways :]
         if not rest:
             return best
-        found = self._stages(rest, best.state, keypoints)
+        found = self._stages(rest, best.state, keypoints, params.damping)
         return found._replace(iterations=best.iterations + found.iterations)
 
     def _first_stages(self, start: BodyState, keypoints: Float[Tensor, "B 49 3"]) -> FitResult:
@@ -177,17 +196,21 @@ class Fitter:
         params = self.params.mean_start
         if self.params.camera == "staged":
             start = self._camera_stage(start, keypoints, params.n_camera_iterations, params.damping)
-        return self._stages(params.stages[: params.n_stages_both_ways], start, keypoints)
+        return self._stages(params.stages[: params.n_stages_both_ways], start, keypoints, params.damping)
 
     def _stages(
-        self, stages: Sequence[MeanStage], start: BodyState, keypoints: Float[Tensor, "B 49 3"]
+        self,
+        stages: Sequence[FitStage],
+        start: BodyState,
+        keypoints: Float[Tensor, "B 49 3"],
+        damping: float,
     ) -> FitResult:
-        state, no_anchor = start, start.pose.new_zeros(72)
-        iterations = torch.zeros_like(start.pose[:, 0], dtype=torch.long)
-        converged, damping = iterations < 0, self.params.mean_start.damping
+        state, iterations = start, torch.zeros_like(start.pose[:, 0], dtype=torch.long)
+        converged = iterations < 0
         for stage in stages:
+            anchor_weight = start.pose.new_full((72,), stage.anchor_weight)
             state, found = self._body_stage(
-                state, state.pose, keypoints, stage, stage.n_iterations, damping, no_anchor
+                state, state.pose, keypoints, stage, stage.n_iterations, damping, anchor_weight
             )
             iterations, converged = iterations + found.iterations, found.converged
         return self._result(state, start, keypoints, iterations, converged)

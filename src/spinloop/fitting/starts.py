@@ -20,9 +20,9 @@ from spinloop.errors import UserError
 from spinloop.fitting.smplify import Fitter
 from spinloop.fitting.user_keypoints import PeopleToFit, read_start
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from spinloop.lifting.network import lift, load_lifter
+from spinloop.lifting.network import PACKAGED_LIFTER, lift, load_lifter
 from spinloop.motion.mixture import Mixture
-from spinloop.params.fitting import FitInitialParams, FittingParams
+from spinloop.params.fitting import FitInitialParams, FitParams, FittingParams
 from spinloop.tables.fits import FitResult
 
 STARTS = ("mean", "lifted")
@@ -39,6 +39,8 @@ class Start(NamedTuple):
     """Keypoints to the bodies that the fit starts from."""
     fit: Callable[[Keypoints], FitResult]
     """Keypoints to fits."""
+    is_far: bool = False
+    """Whether it is far from the pose, so that fits need strong priors first."""
 
 
 class FittingSetup(NamedTuple):
@@ -77,20 +79,18 @@ def start_named(name: str, setup: FittingSetup, lifter: Path | None) -> Start:
     Args:
         name: one of `STARTS`.
         setup: body, prior and parameters.
-        lifter: file of the lifter; needed for `lifted`.
+        lifter: file of the lifter, for `lifted`; the one of the package if none is given.
 
     Raises:
-        UserError: the start has another name, or there is no lifter.
+        UserError: the start has another name.
     """
     if name not in STARTS:
         raise UserError(f"--start {name}: expected {' or '.join(STARTS)}; change the call")
     if name == "mean":
         fitter = setup.fitter(anchor="none")
-        return Start(fitter, fitter.mean_pose, fitter.fit_from_mean)
-    if lifter is None:
-        raise UserError("--start lifted: needs --lifter, a file of `spinloop train_lifter`; add it")
+        return Start(fitter, fitter.mean_pose, fitter.fit_from_mean, is_far=True)
     fitter = setup.fitter(**_lifted_settings(setup))
-    network = load_lifter(lifter).to(setup.device)
+    network = load_lifter(lifter or PACKAGED_LIFTER).to(setup.device)
 
     def estimate(keypoints: Keypoints) -> BodyState:
         return lift(network, keypoints.to(setup.device, torch.float32))
@@ -104,15 +104,32 @@ def start_from(state: BodyState, setup: FittingSetup) -> Start:
     return Start(fitter, lambda _: state, lambda keypoints: fitter.fit(state, keypoints))
 
 
+def fitted_in_stages(start: Start, setup: FittingSetup, params: FitParams) -> Start:
+    """The same start, fitted to a detector's keypoints in stages (see `docs/fitting.md`).
+
+    Args:
+        start: where the first stage begins; from the mean pose it begins at the published fit.
+        setup: body, prior and parameters.
+        params: the stages.
+    """
+    fitter = setup.fitter(anchor="none", camera="free", weights=params.weights)
+
+    def fit(keypoints: Keypoints) -> FitResult:
+        first = start.fit(keypoints).state if start.is_far else start.estimate(keypoints)
+        return fitter.fit_in_stages(first, keypoints, params.stages)
+
+    return start._replace(fitter=fitter, fit=fit)
+
+
 def choose_start(start: str, people: PeopleToFit, setup: FittingSetup, lifter: Path | None) -> Start:
     """The start that a user asks for.
 
     Args:
         start: one of `STARTS`, a file as of `read_start`, or empty: the start in the people's own file, else
-            the mean pose.
+            `lifted`.
         people: who is fitted.
         setup: body, prior and parameters.
-        lifter: file of the lifter; needed for `lifted`.
+        lifter: as for `start_named`.
 
     Raises:
         UserError: there is no such file, or Adam has no start near enough.
@@ -124,11 +141,11 @@ def choose_start(start: str, people: PeopleToFit, setup: FittingSetup, lifter: P
         given = read_start(Path(start), len(people.ids))
     if given is not None:
         return start_from(given, setup)
-    if start != "lifted" and setup.fitting.solver == "adam":
+    if start == "mean" and setup.fitting.solver == "adam":
         raise UserError(
             "--solver adam: needs a start, the mean pose is too far; give --start lifted or a file"
         )
-    return start_named(start or "mean", setup, lifter)
+    return start_named(start or "lifted", setup, lifter)
 
 
 def _lifted_settings(setup: FittingSetup) -> dict[str, Any]:

@@ -90,6 +90,15 @@ _LIMBS = np.stack(
         )
     ]
 )
+# BODY_25's joints that detectors with fewer joints lack or take from others.
+_MIDDLES = tuple(
+    (MODEL49.index(f"op_{name}"), list(index_map(MODEL49, [f"op_left_{of}", f"op_right_{of}"])))
+    for name, of in (("neck", "shoulder"), ("mid_hip", "hip"))
+)
+_SMALL_TOES = _joints_named(MODEL49, ("small_toe",))
+_FEET = _joints_named(MODEL49, ("toe", "heel"))
+# Noise of each joint where it differs, relative to the mean.
+_UNEVEN = np.concatenate([OPENPOSE_SIGMA, list(_COMMON_SIGMA.values())]) / OPENPOSE_SIGMA.mean()
 # Which of the 49 annotators give: LSP's, COCO's, or all.
 _ANNOTATED = np.array(
     [[name in names for name in MODEL49] for names in (set(LSP14), set(COCO17), set(COMMON24))]
@@ -189,17 +198,35 @@ def sample_keypoints(
     shape = pixels.shape[:2]
     spread = rng.uniform(*params.noise_px.bounds, (shape[0], 1)) * np.ones(shape)
     spread[:, list(FIT_IGNORED)] *= params.loose_noise
+    spread[rng.random(shape[0]) < params.uneven_noise] *= _UNEVEN
     is_outlier = rng.random(shape) < params.outlier
     spread[is_outlier] = _OUTLIER_PX
     error = rng.standard_normal((*shape, 2)) * spread[..., None]
     places = pixels + error
     is_known = _sample_known(places, params, rng)
+    _find_less(places, is_known, params, rng)
+    error = places - pixels
     # The score falls with the error, but not reliably; annotators give no score.
     score = rng.uniform(0.4, 0.95, shape) - rng.random(shape) * np.linalg.norm(error, axis=-1) / _OUTLIER_PX
     score = np.where(_IS_OPENPOSE, score.clip(0.05, 0.95), 1.0) * is_known
     keypoints = np.concatenate([places * is_known[..., None], score[..., None]], axis=-1)
     _swap_sides(keypoints, params.swap, rng)
     return keypoints
+
+
+def _find_less(
+    places: Float[np.ndarray, "B 49 2"],
+    is_known: Bool[np.ndarray, "B 49"],
+    params: LifterKeypointsParams,
+    rng: np.random.Generator,
+) -> None:
+    """Make some detections those of detectors with fewer joints than BODY_25, in place."""
+    kind = rng.random(len(places))
+    has_no_feet, has_midpoints = kind < params.no_feet, kind < params.no_feet + params.midpoints
+    for middle, sides in _MIDDLES:
+        places[has_midpoints, middle] = places[has_midpoints][:, sides].mean(1)
+        is_known[has_midpoints, middle] = is_known[has_midpoints][:, sides].all(1)
+    is_known &= ~(has_midpoints[:, None] & _SMALL_TOES) & ~(has_no_feet[:, None] & _FEET)
 
 
 def _swap_sides(keypoints: Float[np.ndarray, "B J 3"], share: float, rng: np.random.Generator) -> None:

@@ -159,6 +159,8 @@ def _initialize(network: Lifter, generator: torch.Generator) -> None:
     network.leave.weight.mul_(0.01)
 
 
+PACKAGED_LIFTER = Path(__file__).parents[1] / "assets" / "lifter.pt"
+"""The lifter that comes with the package (`assets/README.md`)."""
 _FIX = "make it with `spinloop train_lifter`"
 
 
@@ -177,11 +179,27 @@ def lift(lifter: Lifter, keypoints: Float[Tensor, "B 49 3"]) -> BodyState:
     return BodyState(pose, found.betas, decode_camera(found.camera, frame))
 
 
-def save_lifter(path: Path, lifter: Lifter, params: LifterNetworkParams) -> None:
-    """Write weights and sizes, atomically; the same network gives the same bytes."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in lifter.state_dict().items()}
+def save_lifter(
+    path: Path, lifter: Lifter, params: LifterNetworkParams, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write weights and sizes, atomically; the same network gives the same bytes.
+
+    Args:
+        path: the file.
+        lifter: a trained network.
+        params: its sizes.
+        dtype: of the weights in the file.
+    """
+    state = {
+        name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in lifter.state_dict().items()
+    }
     with output(path) as stream:
         torch.save({"lifter": state, "network": params.model_dump()}, stream)
+
+
+def load_shipped() -> Lifter:
+    """The lifter that comes with the package."""
+    return load_lifter(PACKAGED_LIFTER)
 
 
 def load_lifter(path: Path) -> Lifter:

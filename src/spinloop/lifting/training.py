@@ -20,7 +20,7 @@ from spinloop.geometry.camera import estimate_translation
 from spinloop.geometry.crop import CENTER_PX, CROP_PX
 from spinloop.geometry.procrustes import procrustes_align
 from spinloop.geometry.rotations import axis_angle_to_matrix, matrix_to_rot6d
-from spinloop.joints import COMMON24_TO_J14, N_OPENPOSE
+from spinloop.joints import COMMON24_TO_J14, N_OPENPOSE, SMPL24
 from spinloop.keypoints.noise import sample_keypoints
 from spinloop.lifting.network import Lifted, Lifter, encode_camera, encode_keypoints, frame_of
 from spinloop.motion.mixture import Mixture
@@ -31,6 +31,16 @@ from spinloop.resume import MadeFrom, named_values
 _FILL = 1 / 1.2
 # Neither changes a step of the training.
 _IGNORED = ("lifter.checkpoint_every", "lifter.n_held_out")
+_SIDES = ("left", "right")
+# Joints of SMPL, without the root, that make a limb.
+_LIMBS = [
+    np.array([SMPL24[1:].index(name) for name in names])
+    for names in (
+        *([f"{side}_{part}" for part in ("collar", "shoulder", "elbow", "wrist", "hand")] for side in _SIDES),
+        *([f"{side}_{part}" for part in ("hip", "knee", "ankle", "foot")] for side in _SIDES),
+        ("neck", "head"),
+    )
+]
 
 
 class SimulatedPeople(NamedTuple):
@@ -59,7 +69,8 @@ def sample_people(
         n: how many people.
         rng: random numbers.
     """
-    body = mixture.sample(n, rng)
+    body = _seated(mixture.sample(n, rng), params.seated, rng)
+    body = _with_other_limbs(body, params.other_limbs, rng)
     pose = torch.from_numpy(np.concatenate([_roots(params, n, rng).as_rotvec(), body], axis=1)).float()
     betas = rng.normal(0, params.betas_std, (n, 10)).clip(-params.betas_limit, params.betas_limit)
     betas = torch.from_numpy(betas).float()
@@ -72,6 +83,35 @@ def sample_people(
     pixels = _in_crop(moved[..., :2] / depth)
     translation = estimate_translation(joints, pixels, torch.ones_like(pixels[..., 0]))
     return SimulatedPeople(BodyState(pose, betas, translation), joints, pixels)
+
+
+def _seated(
+    poses: Float[np.ndarray, "N 69"], share: float, rng: np.random.Generator
+) -> Float[np.ndarray, "N 69"]:
+    """Poses of which a share bends hips and knees as people do who sit, squat or kneel."""
+    joints = poses.reshape(len(poses), -1, 3).copy()
+    people = np.flatnonzero(rng.random(len(poses)) < share)
+    hips, knees = rng.uniform(0.8, 2.0, len(people)), rng.uniform(0.3, 2.3, len(people))
+    for side, outwards in zip(_SIDES, (1.0, -1.0), strict=True):
+        noise = rng.standard_normal((2, len(people))) * 0.2
+        turn, spread = rng.normal(0, 0.2, len(people)), outwards * rng.normal(0.15, 0.2, len(people))
+        hip = np.stack([-(hips + noise[0]), turn, spread], axis=1)
+        joints[people, SMPL24.index(f"{side}_hip") - 1] = hip
+        joints[people, SMPL24.index(f"{side}_knee") - 1, 0] = (knees + noise[1]).clip(0, 2.6)
+    return joints.reshape(poses.shape)
+
+
+def _with_other_limbs(
+    poses: Float[np.ndarray, "N 69"], share: float, rng: np.random.Generator
+) -> Float[np.ndarray, "N 69"]:
+    """Poses of which some limbs are those of other people in the batch, so that any limb meets any other."""
+    joints = poses.reshape(len(poses), -1, 3)
+    mixed = joints.copy()
+    for limb in _LIMBS:
+        other = rng.permutation(len(poses))
+        people = np.flatnonzero(rng.random(len(poses)) < share)
+        mixed[np.ix_(people, limb)] = joints[np.ix_(other[people], limb)]
+    return mixed.reshape(poses.shape)
 
 
 def _roots(params: LifterPeopleParams, n: int, rng: np.random.Generator) -> Rotation:

@@ -77,11 +77,13 @@ class StageWeights(Section):
     """Of the squared shape coefficients."""
 
 
-class MeanStage(StageWeights):
-    """One stage of the fit from the mean pose."""
+class FitStage(StageWeights):
+    """One of several stages of a fit; each starts where the one before ended."""
 
     n_iterations: Count
     """Maximum of iterations."""
+    anchor_weight: NotNegative = 0.0
+    """Pull of the pose to the start of the stage, px² per rad² (see `fitting.anchor_weight`)."""
 
 
 class MeanStartParams(Section):
@@ -95,7 +97,7 @@ class MeanStartParams(Section):
     """People whose shoulders are nearer to each other (pixels of the crop) are tried facing both ways."""
     n_stages_both_ways: Count
     """Number of first stages that are done both ways; the one with the lower objective is continued."""
-    stages: Annotated[list[MeanStage], Field(min_length=1)]
+    stages: Annotated[list[FitStage], Field(min_length=1)]
     """From strong to weak priors; the weights of the last are those of `fitting.weights`."""
 
 
@@ -135,10 +137,28 @@ class FittingParams(Section):
     @classmethod
     def _ends_at_the_objective(cls, start: MeanStartParams, info: Any) -> MeanStartParams:
         """The reported objective is the one that the last stage minimises."""
-        last = start.stages[-1].model_dump(exclude={"n_iterations"})
+        last = start.stages[-1].model_dump(exclude={"n_iterations", "anchor_weight"})
         if "weights" in info.data and last != (wanted := info.data["weights"].model_dump()):
             raise ValueError(f"the last of stages has {last}, fitting.weights is {wanted}; make them equal")
         return start
+
+
+class FitParams(Section):
+    """The fits of `spinloop fit`, whose keypoints come from a detector."""
+
+    stages: Annotated[list[FitStage], Field(min_length=1)]
+    """From the start to the fit. Anchors hold what a picture does not show, so priors may be weak."""
+
+    def with_iterations(self, n_iterations: int) -> "FitParams":
+        """The same with a number of iterations for each stage; 0 changes nothing."""
+        update = {"n_iterations": n_iterations} if n_iterations else {}
+        return FitParams(stages=[stage.model_copy(update=update) for stage in self.stages])
+
+    @property
+    def weights(self) -> StageWeights:
+        """Those of the last stage, which the reported objective has."""
+        last = self.stages[-1]
+        return StageWeights(pose=last.pose, angle=last.angle, shape=last.shape)
 
 
 class LiftedStartParams(Section):
@@ -189,6 +209,10 @@ class LifterNetworkParams(Section):
 class LifterPeopleParams(Section):
     """Bodies, their orientations and their cameras."""
 
+    seated: Share
+    """Share of people with hips and knees bent as those who sit, squat or kneel have them."""
+    other_limbs: Share
+    """Chance, each for both arms, both legs and the head, that a person has those of another pose."""
     betas_std: NotNegative
     """Standard deviation of the shape coefficients, in units of the body's own standard deviations."""
     betas_limit: Positive
@@ -216,8 +240,15 @@ class LifterKeypointsParams(Section):
     """Share of keypoints with an error of a quarter of the person."""
     swap: Share
     """Chance, each for arms and for legs, that OpenPose exchanges left and right."""
+    uneven_noise: Share
+    """Share of people whose noise differs by joint, as COCO's annotators do: hips are worse than eyes."""
     only_openpose: Share
     """Share of people without annotated joints."""
+    midpoints: Share
+    """Share of people whose detector finds neither neck, middle of the hips nor small toes: the first two are
+    midpoints of shoulders and of hips."""
+    no_feet: Share
+    """Share of people whose detector, in addition, finds no toes and heels, as those for COCO."""
     only_annotated: Share
     """Share of people without detections."""
     miss: Share
@@ -256,6 +287,8 @@ class LifterParams(Section):
     """Steps between two checkpoints."""
     n_held_out: Count
     """Held-out people on which the finished network is measured."""
+    stored_as: Literal["float32", "float16"]
+    """Type of the weights in the network's file."""
     network: LifterNetworkParams
     """Sizes of the network."""
     people: LifterPeopleParams

@@ -15,7 +15,14 @@ from spinloop.errors import UserError
 from spinloop.evaluation.protocols import MaskProtocol, protocol_of_dictionary, protocol_of_split
 from spinloop.params.datasets import CropsParams, MergeParams, RawParams, SourcesParams, ValidateParams
 from spinloop.params.evaluation import EvaluateParams, ReportParams
-from spinloop.params.fitting import BodyParams, FitInitialParams, FittingParams, LifterParams, PriorParams
+from spinloop.params.fitting import (
+    BodyParams,
+    FitInitialParams,
+    FitParams,
+    FittingParams,
+    LifterParams,
+    PriorParams,
+)
 from spinloop.params.loader import NeedsParams, RuntimeParams, load_yaml, parse_section
 from spinloop.params.mirror import (
     CocoParams,
@@ -47,6 +54,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "crops": CropsParams,
     "fitting": FittingParams,
     "lifter": LifterParams,
+    "fit": FitParams,
     "fit_initial": FitInitialParams,
     "evaluate": EvaluateParams,
     "report": ReportParams,

@@ -53,10 +53,20 @@ def run(
         str,
         Option(
             help="`mean`, `lifted`, or an npz with `pose` (N, 72) and optionally `betas` (N, 10) and "
-            "`cam_t` (N, 3). Default: the start in the file of keypoints, else the mean pose."
+            "`cam_t` (N, 3). Default: the start in the file of keypoints, else `lifted`."
         ),
     ] = "",
-    lifter: Annotated[Path | None, Option(help="Network of `train_lifter`, for `--start lifted`.")] = None,
+    lifter: Annotated[
+        Path | None,
+        Option(help="Network of `train_lifter`, for `--start lifted`. Default: the one in the package."),
+    ] = None,
+    objective: Annotated[
+        Literal["detections", "published", ""],
+        Option(
+            help="`detections`: fits that hug confident keypoints, in the stages of `fit.stages`; "
+            "`published`: the paper's. Default: `detections`, with `--solver adam` `published`."
+        ),
+    ] = "",
     solver: Annotated[
         Literal["lm", "adam", ""], Option(help="`lm` or `adam`. Default: as the parameter file says.")
     ] = "",
@@ -77,10 +87,10 @@ def run(
     from spinloop.body.smpl import load_fittable_body, require_regressed_joints
     from spinloop.fitting.offline import count_statuses, describe_statuses, fit_status
     from spinloop.fitting.results import save_fits, save_overlays
-    from spinloop.fitting.starts import FittingSetup, choose_start, require_device
+    from spinloop.fitting.starts import FittingSetup, choose_start, fitted_in_stages, require_device
     from spinloop.fitting.user_detections import read_people
     from spinloop.motion.mixture import PACKAGED_MIXTURE, load_mixture
-    from spinloop.params.fitting import FitInitialParams, FittingParams, PosingParams
+    from spinloop.params.fitting import FitInitialParams, FitParams, FittingParams, PosingParams
     from spinloop.params.loader import load_section
     from spinloop.progress import say
     from spinloop.tables.fits import STATUSES
@@ -101,7 +111,13 @@ def run(
         setup = setup.with_solver(solver)
     if iterations:
         setup = setup.with_iterations(iterations)
+    is_adam = setup.fitting.solver == "adam"
+    if is_adam and objective == "detections":
+        raise UserError("--objective detections: needs the solver lm, adam has no anchor; give --solver lm")
     chosen = choose_start(start, people, setup, lifter)
+    if objective != "published" and not is_adam:
+        params_of_fit = load_section(params, "fit", FitParams).with_iterations(iterations)
+        chosen = fitted_in_stages(chosen, setup, params_of_fit)
 
     began = time.perf_counter()
     result = chosen.fit(observed)

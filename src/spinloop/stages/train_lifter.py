@@ -21,6 +21,8 @@ def run(
 
     It is trained on simulated people only. After a stop, the same command resumes from the last checkpoint.
     """
+    import torch
+
     from spinloop.body.files import load_body
     from spinloop.files import sha256_of, write_json
     from spinloop.lifting.network import save_lifter
@@ -44,7 +46,7 @@ def run(
             if training.n_done % lifter.checkpoint_every == 0 and training.n_done < lifter.n_steps:
                 checkpoint.save(training.state_dict())
         errors = training.held_out_errors()
-        save_lifter(out, training.network, lifter.network)
+        save_lifter(out, training.network, lifter.network, getattr(torch, lifter.stored_as))
         write_json(metrics, {"n": lifter.n_held_out, "n_steps": lifter.n_steps, **errors})
         checkpoint.finish(keep=False)
     say(f"train_lifter: {lifter.n_steps} steps; PA-MPJPE of held-out people {errors['pa_mpjpe_mm']:.0f} mm")
