@@ -32,7 +32,7 @@ from spinloop.params.loader import load_section
 from spinloop.tables.fits import FitResult
 from spinloop.tables.records import bounding_square
 
-_LIMBS = [N_OPENPOSE + joint for joint in index_map(COMMON24, LIMB12)]
+LIMBS = [N_OPENPOSE + joint for joint in index_map(COMMON24, LIMB12)]
 _HIPS = list(index_map(LIMB12, ["right_hip", "left_hip"]))
 
 
@@ -95,7 +95,7 @@ def report(
 ) -> None:
     """Print the row of some bodies."""
     error = fitter.reprojection(fitter.place(state, views.keypoints), views.keypoints).mean(-1)
-    found = joints[:, _LIMBS].double().numpy()
+    found = joints[:, LIMBS].double().numpy()
     rotated = np.stack([each.apply(points) for each, points in zip(views.from_crop, found, strict=True)])
     rotated, truth = (each - each[:, _HIPS].mean(1, keepdims=True) for each in (rotated, views.truth))
     direct = 1e3 * np.linalg.norm(rotated - truth, axis=-1).mean(-1)
