@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,32 @@ def test_a_record_per_detected_person_with_its_box(folder, source):
     assert counts.stats()["left_out"] == {
         "too_few_limb_joints": 1, "no_person": 2, "no_file": 1, "unreadable_image": 1,
     }  # fmt: skip
+
+
+def test_another_detectors_files_are_read_and_what_is_not_read_is_counted(folder, source):
+    """A list of AlphaPose's beside the photographs; a phone's HEIC; a person of another photograph."""
+    raw, people = folder
+    for path in raw.rglob("*_keypoints.json"):
+        path.unlink()
+    coco = people[:, [0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11]]
+    entries = [
+        {"image_id": name, "keypoints": one.reshape(-1).tolist(), "score": 1.0}
+        for name, one in (
+            ("x.jpg", coco[0]),
+            ("b.jpg", coco[2] + [400, 0, 0]),
+            ("b.jpg", coco[2]),
+            ("c.jpg", coco[2]),
+        )
+    ]
+    (raw / "alphapose-results.json").write_text(json.dumps(entries))
+    (raw / "phone.HEIC").write_bytes(b"heic")
+    counts = ReadCounts()
+    records = list(read_photos(raw, "mine", source, False, counts))
+    assert [record.id for record in records] == ["mine/a/x.jpg#0", "mine/b.jpg#1"]
+    stats = counts.stats()
+    assert stats["left_out"] == {"joints_outside_image": 1, "no_file": 3}
+    assert stats["noted"] == {"file_not_read": 1, "detections_for_nobody": 1}
+    assert stats["examples"]["file_not_read"] == ["phone.HEIC"]
 
 
 def test_a_folder_without_photographs_is_named(tmp_path, source):

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from spinloop.errors import UserError
 from spinloop.keypoints.detections import count_limbs, open_detections
-from spinloop.keypoints.joining import Named
+from spinloop.keypoints.joining import IMAGE_SUFFIXES, Named
 from spinloop.params.datasets import PhotosSource
 from spinloop.tables.images import read_size_or_none
 from spinloop.tables.records import ReadCounts, Record, bounding_square, make_id
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+# Pictures that people have beside the photographs and that are not read.
+_NOT_READ = {".avif", ".dng", ".gif", ".heic", ".heif", ".mov", ".mp4", ".avi"}
+# Of so many joints beside the photograph, it is not the one that the detector saw.
+_MOST = 0.5
 
 
 def read_photos(
@@ -29,8 +32,9 @@ def read_photos(
         source: the rules.
         is_official: must be False: the published code has no such reader.
         counts: what is left out: images with `no_file`, `no_person` or `unreadable_image`; people with
-            `too_few_limb_joints` or `empty_box`. Notes what of the detector's files was left out, and those
-            that are of no image (`detections_for_nobody`).
+            `too_few_limb_joints`, `empty_box` or `joints_outside_image` (most are: another photograph's).
+            Notes pictures in formats that are not read (`file_not_read`), what of the detector's files was
+            left out, and those that are of no image (`detections_for_nobody`).
 
     Raises:
         UserError: there is no image, or of the detector's files none can be used.
@@ -39,7 +43,11 @@ def read_photos(
         raise UserError(
             "--compat official: the published code reads no photos without annotation; leave it out"
         )
-    images = sorted(path for path in raw.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in raw.rglob("*") if path.is_file())
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    for path in files:
+        if path.suffix.lower() in _NOT_READ:
+            counts.flag("file_not_read", path.relative_to(raw).as_posix())
     if not images:
         raise UserError(f"{raw}: no photographs (*.jpg, *.png) there; correct sources.{split}.raw")
     names = [path.relative_to(raw).as_posix() for path in images]
@@ -55,9 +63,13 @@ def read_photos(
             continue
         for person, joints in enumerate(people):
             name = make_id(split, image, person)
-            box = bounding_square(joints[joints[:, 2] > 0, :2], source.box_factor) if joints.any() else None
+            seen = joints[joints[:, 2] > 0, :2]
+            box = bounding_square(seen, source.box_factor) if len(seen) else None
             if count_limbs(joints) < source.min_limb_joints or box is None:
                 counts.leave_out("empty_box" if box is None else "too_few_limb_joints", name)
+                continue
+            if (seen > size[::-1]).any(axis=1).mean() > _MOST:
+                counts.leave_out("joints_outside_image", name)
                 continue
             counts.keep()
             yield Record(name, image, *size, box.center, box.scale, person=person)
