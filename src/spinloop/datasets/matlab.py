@@ -16,7 +16,7 @@ from scipy.io import loadmat, savemat
 
 from spinloop.errors import UserError, shape_fault
 from spinloop.files import parsing, reading
-from spinloop.files.hdf5 import Hdf5
+from spinloop.files.hdf5 import Hdf5, hdf5_output
 
 
 def read_mat5(path: Path, keys: Sequence[str], fix: str) -> dict[str, np.ndarray]:
@@ -97,7 +97,7 @@ class Hdf5Mat:
         """
         self.path, self._fix = path, fix
         with reading(path, "a readable MATLAB 7.3 file", fix):
-            self._file = Hdf5(path, h5py.File(path, "r"), fix)
+            self._file = Hdf5.open(path, fix)
 
     def __enter__(self) -> "Hdf5Mat":
         return self
@@ -193,7 +193,7 @@ def write_mat73(path: Path, arrays: Mapping[str, Content]) -> None:
         path: the file.
         arrays: by name, in MATLAB's order of axes; a sequence of arrays becomes a row of cells.
     """
-    with h5py.File(path, "w", userblock_size=_USERBLOCK) as file:
+    with hdf5_output(path, _USERBLOCK) as file:
         for key, value in arrays.items():
             if isinstance(value, np.ndarray):
                 _write_array(file, key, value)

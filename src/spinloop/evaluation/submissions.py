@@ -44,7 +44,7 @@ _LABELS = ("gender", "sequence")
 _TEXTS = ("ids", "joint_names", *_LABELS)
 _NUMBERS = ("joints", "pose", "rotations", "betas", "camera")
 # No joint is this far from the middle of the person's joints; in millimetres nearly all are.
-_MAX_SPREAD_M = 10.0
+_MAX_SPREAD_M, _MAX_NUMBER = 10.0, 1e9
 _BATCH_SIZE = 256
 
 
@@ -295,7 +295,7 @@ def _to_texts(path: Path, name: str, array: np.ndarray) -> list[str]:
 def _check_numbers(path: Path, name: str, array: np.ndarray, ids: list[str]) -> None:
     if array.dtype.kind not in "iuf" or array.ndim < 2 or len(array) != len(ids):
         raise UserError(f"{path}: {name}: expected a row of numbers for each of {len(ids)} ids; {_FIX}")
-    faulty = ~np.isfinite(array.reshape(len(array), -1)).all(1)
+    faulty = ~(np.abs(array.reshape(len(array), -1)) < _MAX_NUMBER).all(1)  # NaN is not below it either
     if faulty.any():
         first = ids[int(np.flatnonzero(faulty)[0])]
         raise UserError(

@@ -23,6 +23,8 @@ _KIND = "a readable HDF5 array"
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF,
             h5py.h5z.FILTER_SCALEOFFSET, h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_SZIP}  # fmt: skip
 _ROWS = 256
+_MAX_SEARCHED = 1 << 26
+_HEAP = b"GCOL\x01\0\0\0"
 
 
 class Hdf5:
@@ -31,6 +33,12 @@ class Hdf5:
     def __init__(self, path: Path, file: h5py.File, fix: str) -> None:
         self.path, self.fix, self._file = path, fix, file
         self._size, self._read = path.stat().st_size, 0
+
+    @classmethod
+    def open(cls, path: Path, fix: str) -> "Hdf5":
+        """Open a file; call it inside `files.reading`."""
+        _check_heaps(path)
+        return cls(path, h5py.File(path, "r", locking=False), fix)
 
     def close(self) -> None:
         """Close it."""
@@ -161,6 +169,31 @@ class Hdf5:
             raise self.fault(f"{key}: with the others far more than the file's size allows")
 
 
+def _check_heaps(path: Path) -> None:
+    """Follow the places of words in a file; a faulty length has HDF5 2.0 search for ever.
+
+    Large files are left out: to look through them would take longer than to read what is wanted.
+    """
+    if path.stat().st_size > _MAX_SEARCHED:
+        return
+    data = path.read_bytes()
+    start = data.find(_HEAP)
+    while start >= 0:
+        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+        place = start + 16
+        while place + 16 <= min(end, len(data)):
+            index, size = (
+                int.from_bytes(data[place : place + 2], "little"),
+                int.from_bytes(data[place + 8 : place + 16], "little"),
+            )
+            if index == 0:  # free, to the end
+                break
+            place += 16 + (size + 7) // 8 * 8
+        if end > len(data) or place > end:
+            raise ValueError("a damaged heap")
+        start = data.find(_HEAP, start + 16)
+
+
 @contextmanager
 def open_hdf5(path: Path, kind: str, fix: str) -> Iterator[Hdf5]:
     """Open a file for reading.
@@ -174,7 +207,7 @@ def open_hdf5(path: Path, kind: str, fix: str) -> Iterator[Hdf5]:
         UserError: there is no such file, it is no HDF5 file, or what the block reads of it is damaged.
     """
     with reading(path, kind, fix):
-        file = Hdf5(path, h5py.File(path, "r", locking=False), fix)
+        file = Hdf5.open(path, fix)
         try:
             yield file
         finally:
@@ -182,13 +215,17 @@ def open_hdf5(path: Path, kind: str, fix: str) -> Iterator[Hdf5]:
 
 
 @contextmanager
-def hdf5_output(path: Path) -> Iterator[h5py.File]:
+def hdf5_output(path: Path, userblock_size: int = 0) -> Iterator[h5py.File]:
     """Write a file; it stands under `path` when the block ends without an error (see `files.output`).
+
+    Args:
+        path: the file.
+        userblock_size: bytes in front that HDF5 leaves free.
 
     Raises:
         OSError: the disk is full.
     """
-    with output(path) as stream, h5py.File(stream, "w") as file:
+    with output(path) as stream, h5py.File(stream, "w", userblock_size=userblock_size) as file:
         yield file
 
 

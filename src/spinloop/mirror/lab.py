@@ -1,5 +1,7 @@
 """A laboratory: static cameras in a ring, and one person who moves in the middle."""
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,7 @@ from spinloop.mirror.scene import (
 )
 from spinloop.mirror.textures import plain
 from spinloop.params.mirror import H36mParams, LabParams, MpiInf3dhpParams, MpiTrainParams
+from spinloop.tables.images import Video
 
 # Third entries of a seed.
 _LAB, _SUBJECT, _SEQUENCE = 0, 1, 2
@@ -184,6 +187,9 @@ def render_videos(
                     view.joints.append(project_joints(scene.people[0], camera, picture))
                     image = picture.image
                 writer.write(np.ascontiguousarray(image[..., ::-1]))
+        # OpenCV says nothing of a write that failed.
+        if Video(path).n_frames != len(sequence.steps):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         views.append(view)
     return views
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
 from spinloop.datasets.mpii import MPII16
+from spinloop.files.hdf5 import hdf5_output
 from spinloop.geometry.crop import BOX_UNIT_PX
 from spinloop.mirror.job import MirrorJob, truth_row
 from spinloop.mirror.people import CameraPerson
@@ -56,7 +56,7 @@ def write_mpii(job: MirrorJob[MpiiParams], root: Path, openpose: Path) -> list[d
     people = [person for picture in pictures for person in picture]
     order = np.random.default_rng([params.seed, _STREAM, _ORDER]).permutation(len(people))
     rows = [people[index] for index in order]
-    with h5py.File(root / "train.h5", "w") as file:
+    with hdf5_output(root / "train.h5") as file:
         file["imgname"] = np.array([row.image.encode() for row in rows])
         file["center"] = np.stack([row.center for row in rows])
         file["scale"] = np.array([row.scale for row in rows])

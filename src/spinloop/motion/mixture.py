@@ -176,7 +176,7 @@ def check_mixture(path: Path, arrays: Mapping[str, np.ndarray]) -> Mixture:
         if key not in arrays:
             raise UserError(f"{path}: {key}: missing; {_FIX}")
         values = arrays[key]
-        if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not np.isfinite(values).all():
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not (np.abs(values) < 1e9).all():
             raise UserError(f"{path}: {key}: not all entries are finite numbers; {_FIX}")
     if arrays["weights"].ndim != 1 or not arrays["weights"].size or not arrays["covars"].ndim:
         raise UserError(f"{path}: weights: expected a list, found {arrays['weights'].shape}; {_FIX}")

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
-from spinloop.files import read_npz
+from spinloop.files import read_npz, reading
 from spinloop.motion.clips import Clip
 from spinloop.motion.recordings import read_amc, read_bvh, skeleton_of
 from spinloop.motion.retarget import to_clip
@@ -147,12 +147,13 @@ def read_file(
         UserError: the file is damaged, or its skeleton is not understood.
     """
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    if kind == "bvh":
-        return [to_clip(read_bvh(path), _stem(path), str(path), named, bind_frame)]
-    if kind == "amc":
-        recording = read_amc(path, skeleton_of(path))
-        return [to_clip(recording, _stem(path), str(path), named, bind_frame)]
-    return _read_npz(path) if kind == "npz" else []
+    with reading(path, "a readable recording", "restore the file"):
+        if kind == "bvh":
+            return [to_clip(read_bvh(path), _stem(path), str(path), named, bind_frame)]
+        if kind == "amc":
+            recording = read_amc(path, skeleton_of(path))
+            return [to_clip(recording, _stem(path), str(path), named, bind_frame)]
+        return _read_npz(path) if kind == "npz" else []
 
 
 def _read_npz(path: Path) -> list[Clip]:

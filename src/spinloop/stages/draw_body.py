@@ -25,7 +25,6 @@ def run(
 
     Each picture is written, and one page with all of them.
     """
-    import cv2
     import numpy as np
 
     from spinloop.body.files import load_body
@@ -44,6 +43,7 @@ def run(
         shapes_sheet,
     )
     from spinloop.reporting.gallery import data_uri, picture_page
+    from spinloop.tables.images import encode_png
 
     options = load_section(params, "body", BodyParams)
     file = load_body(body)
@@ -64,7 +64,7 @@ def run(
     with atomic(pictures) as folder:
         folder.mkdir()
         for name, (_, image) in sheets.items():
-            cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            (folder / f"{name}.png").write_bytes(encode_png(image))
     uris = [(caption, data_uri(image)) for caption, image in sheets.values()]
     with atomic(out) as temporary:
         temporary.write_text(picture_page(f"The {file.gender} body", uris), encoding="utf-8")

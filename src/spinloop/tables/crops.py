@@ -171,7 +171,7 @@ class CropReader:
         # A handle inherited through fork shares its file position with the parent's.
         if self._file is None or self._process != os.getpid():
             with reading(self._path, _KIND, _FIX):
-                file = Hdf5(self._path, h5py.File(self._path, "r", locking=False), _FIX)
+                file = Hdf5.open(self._path, _FIX)
                 self._bytes = {key: file.dataset(key) for key in ("image", *MASKS) if key in file}
                 self._file, self._process = file, os.getpid()
         return self._bytes
