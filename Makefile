@@ -6,7 +6,7 @@ STAMP := $(ENV)/.installed
 # The commands of the stages are found on PATH.
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-fast test-services check format report status lock clean
+.PHONY: help setup browser demo test test-fast test-services test-fuzz check format report status lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test-services: $(STAMP) ## run the tests with Slurm, sshd and an S3 server, whic
 	(command -v slurmctld && command -v sshd) >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm openssh-server openssh-client; }
 	python -m pip install --quiet --no-deps --requirement requirements-services.lock
 	OMP_NUM_THREADS=1 pytest tests/pipeline/services
+
+test-fuzz: $(STAMP) ## read 300 damaged files of each kind; writes docs/hostile_files.md
+	OMP_NUM_THREADS=1 python tests/hostile/fuzz.py --mutants 300 --table docs/hostile_files.md
 
 check: $(STAMP) ## check format, lint, types, layers of imports
 	ruff format --check .

@@ -18,12 +18,20 @@ None of them promises a list. Catch it around the call that parses the file and 
 """
 
 
+_MAX_MESSAGE = 1000
+
+
 class UserError(Exception):
     """A mistake in a user's file, parameter or command.
 
     The message is one line that names the file, the key in it, and how to fix it. The command line prints it
     without a traceback and exits with status 2; every other exception is a bug and keeps its traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        """Keep the beginning and the end of a message that quotes a whole file."""
+        is_long = len(message) > _MAX_MESSAGE
+        super().__init__(f"{message[:700]} … {message[-250:]}" if is_long else message)
 
 
 def shape_fault(found: Sequence[int], wanted: Sequence[int | None], free: str = "frames") -> str | None:

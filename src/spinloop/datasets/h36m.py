@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from spinloop.datasets.matlab import Hdf5Mat
 from spinloop.errors import UserError, shape_fault
 from spinloop.files import reading
+from spinloop.files.gate import within
 from spinloop.files.pickles import load_pickle
 from spinloop.joints import JointSet
 from spinloop.params.datasets import H36mSource
@@ -118,7 +119,8 @@ def read_poses(path: Path, dimensions: int) -> Float[np.ndarray, "F 32 D"]:
     Raises:
         UserError: the file is absent, damaged, of an unknown version, or holds something else.
     """
-    with reading(path, "a readable CDF file with poses", "download Human3.6M's poses again"):
+    fix = "download Human3.6M's poses again"
+    with reading(path, "a readable CDF file with poses", fix), within(3 + path.stat().st_size / 5e6):
         poses = np.asarray(cdflib.CDF(path).varget("Pose"))
     fault = shape_fault(poses.shape, (1, None, N_JOINTS * dimensions))
     if fault or poses.dtype.kind != "f":

@@ -18,17 +18,18 @@ _IS_ENCRYPTED = 1
 class Archive:
     """The members of an open archive; names that occur twice are refused."""
 
-    def __init__(self, stream: io.BufferedIOBase, size: int) -> None:
+    def __init__(self, stream: io.BufferedIOBase, size: int, has_sums: bool = True) -> None:
         """Read the table of members.
 
         Args:
             stream: the archive.
             size: its bytes.
+            has_sums: whether the members' check sums are compared; PyTorch's are not, as PyTorch does not.
 
         Raises:
             ValueError: a name occurs twice. Anything that `zipfile` raises: it is no archive.
         """
-        self._stream, self._size, self._read = stream, size, 0
+        self._stream, self._size, self._has_sums, self._read = stream, size, has_sums, 0
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
         self._members = {member.filename: member for member in members}
@@ -64,7 +65,7 @@ class Archive:
             n_read, data = len(unpacked), np.frombuffer(bytearray(unpacked), np.uint8)
         else:
             raise ValueError(f"{name} is packed by a method that is not read")
-        if n_read != count or zlib.crc32(data.data) != member.CRC:
+        if n_read != count or (self._has_sums and zlib.crc32(data.data) != member.CRC):
             raise ValueError(f"{name} is cut or damaged")
         return data
 

@@ -5,7 +5,9 @@ uses, because no library promises which ones a damaged file raises.
 """
 
 import errno
+import signal
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +114,31 @@ def parsing(where: str, kind: str, fix: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             raise
         raise UserError(f"{where}: not {kind} ({reason_of(error)}); {fix}") from None
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """End a block of Python that follows what a file says in circles.
+
+    Only in the main thread of a process; elsewhere nothing is limited.
+
+    Raises:
+        TimeoutError: the block took longer.
+    """
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("what it says leads in circles")
+
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def may_hold(size: int, claimed: int) -> bool:

@@ -6,6 +6,7 @@ file, or to an error that names it.
 """
 
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ _KIND = "a readable HDF5 array"
 # What HDF5 and h5py have built in; others are loaded from folders that the environment names.
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF,
             h5py.h5z.FILTER_SCALEOFFSET, h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_SZIP}  # fmt: skip
-_ROWS = 256
-_MAX_SEARCHED = 1 << 26
+_ROWS = 4096
+_MAX_SEARCHED = 1 << 20
+_OBJECT = struct.Struct("<H6xQ")
 _HEAP = b"GCOL\x01\0\0\0"
 
 
@@ -119,10 +121,11 @@ class Hdf5:
         words: list[str] = []
         with parsing(f"{self.path}: {key}", "a list of words in UTF-8", self.fix):
             for start in range(0, len(dataset), _ROWS):
-                part = [bytes(word) for word in dataset[start : start + _ROWS]]
+                part = dataset[start : start + _ROWS].tolist()
                 self._charge(key, sum(map(len, part)))
-                words += [word.rstrip(b"\0").decode("utf-8") for word in part]
-        return words
+                words += [word.decode("utf-8") for word in part]
+        # Words of a fixed length are filled up.
+        return words if kind.length is None else [word.rstrip("\0") for word in words]
 
     def values(self, key: str) -> np.ndarray:
         """All of an array of numbers, or of a list of words."""
@@ -182,13 +185,10 @@ def _check_heaps(path: Path) -> None:
         end = start + int.from_bytes(data[start + 8 : start + 16], "little")
         place = start + 16
         while place + 16 <= min(end, len(data)):
-            index, size = (
-                int.from_bytes(data[place : place + 2], "little"),
-                int.from_bytes(data[place + 8 : place + 16], "little"),
-            )
-            if index == 0:  # free, to the end
-                break
-            place += 16 + (size + 7) // 8 * 8
+            index, length = _OBJECT.unpack_from(data, place)
+            if index == 0 and length < 16:  # free, its own header counted
+                raise ValueError("a damaged heap")
+            place += 16 + (length + 7) // 8 * 8 if index else length
         if end > len(data) or place > end:
             raise ValueError("a damaged heap")
         start = data.find(_HEAP, start + 16)

@@ -78,7 +78,8 @@ def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -
             raise
         if "\\u0000" in text:
             raise ValueError("a word with the letter 0")
-        if _HALF.search(text):  # half a pair of letters cannot be written or be a file's name
+        if "\\u" in text and _HALF.search(text):
+            # Half a pair of letters cannot be written, nor be in the name of a file.
             json.dumps(value, ensure_ascii=False).encode()
     return value
 

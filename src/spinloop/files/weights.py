@@ -71,13 +71,12 @@ def read_weights(path: Path, fix: str) -> Any:
                 return (_read_archive if is_archive(path) else _read_old)(stream, size)
             except UnknownName as error:
                 raise UserError(
-                    f"{path}: not readable as plain weights (it asks for {error}; nothing of it was run); "
-                    f"save the state dict alone, or {fix}"
+                    f"{path}: not readable as plain weights (it asks for {str(error)!r:.80}; nothing of it was run); {fix}"
                 ) from None
 
 
 def _read_archive(stream: io.BufferedIOBase, size: int) -> Any:
-    archive = Archive(stream, size)
+    archive = Archive(stream, size, has_sums=False)
     names = [name for name in archive.names if name.endswith("/data.pkl")]
     if len(names) != 1:
         raise ValueError("no data.pkl in the archive")
