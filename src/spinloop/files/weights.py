@@ -70,9 +70,8 @@ def read_weights(path: Path, fix: str) -> Any:
             try:
                 return (_read_archive if is_archive(path) else _read_old)(stream, size)
             except UnknownName as error:
-                raise UserError(
-                    f"{path}: not readable as plain weights (it asks for {str(error)!r:.80}; nothing of it was run); {fix}"
-                ) from None
+                reason = f"it asks for {str(error)!r:.80}; nothing of it was run"
+                raise UserError(f"{path}: not readable as plain weights ({reason}); {fix}") from None
 
 
 def _read_archive(stream: io.BufferedIOBase, size: int) -> Any:
