@@ -70,7 +70,7 @@ def read_weights(path: Path, fix: str) -> Any:
             try:
                 return (_read_archive if is_archive(path) else _read_old)(stream, size)
             except UnknownName as error:
-                reason = f"it asks for {str(error)!r:.80}; nothing of it was run"
+                reason = f"it asks for {error!s:.80}; nothing of it was run, save the state dict alone"
                 raise UserError(f"{path}: not readable as plain weights ({reason}); {fix}") from None
 
 
