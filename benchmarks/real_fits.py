@@ -90,7 +90,7 @@ def _rows(setup: FittingSetup, params: FitParams, lifter: Path | None) -> Iterat
         "one stage": [first],
         "one stage, prior 4.78": [_with(first, pose=4.78)],
         "two stages, prior 4.78": [_with(first, pose=4.78), _with(second, pose=4.78)],
-        "two stages, anchor 100": [_with(first, anchor_weight=100.0), _with(second, anchor_weight=100.0)],
+        "two stages, anchor 300": [_with(first, anchor_weight=300.0), _with(second, anchor_weight=300.0)],
         "two stages, angle 15.2": [_with(first, angle=15.2), _with(second, angle=15.2)],
         "two stages, angle 2": [_with(first, angle=2.0), _with(second, angle=2.0)],
         "three stages": [first, second, second],

@@ -64,7 +64,8 @@ def run(
         Literal["detections", "published", ""],
         Option(
             help="`detections`: fits that hug confident keypoints, in the stages of `fit.stages`; "
-            "`published`: the paper's. Default: `detections`, with `--solver adam` `published`."
+            "`published`: the paper's. Default: `published` with `--start mean` or `--solver adam`, "
+            "else `detections`."
         ),
     ] = "",
     solver: Annotated[
@@ -115,7 +116,7 @@ def run(
     if is_adam and objective == "detections":
         raise UserError("--objective detections: needs the solver lm, adam has no anchor; give --solver lm")
     chosen = choose_start(start, people, setup, lifter)
-    if objective != "published" and not is_adam:
+    if objective == "detections" or not (objective or is_adam or chosen.is_far):
         params_of_fit = load_section(params, "fit", FitParams).with_iterations(iterations)
         chosen = fitted_in_stages(chosen, setup, params_of_fit)
 
