@@ -5,11 +5,13 @@ import json
 import h5py
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from spinloop.errors import UserError
 from spinloop.evaluation.protocols import find_joint_protocol
 from spinloop.evaluation.submissions import load_submission, read_submitted, score_submission
-from spinloop.joints import H36M17, PROTOCOL17
+from spinloop.evaluation.submitted import JOINT_SETS, Declared
+from spinloop.joints import H36M17, PROTOCOL17, SMPL24
 from spinloop.stages import score as stage
 
 IDS = [f"toy/{number}.jpg#0" for number in range(40)]
@@ -100,6 +102,117 @@ def test_bad_files_are_refused_with_the_first_id_and_the_fix(change, message, fi
     _save(files[0], ids=ids, joints=joints)
     with pytest.raises(UserError, match=message):
         load_submission(*files, {})
+
+
+def _camera_bodies(rng):
+    """People as `score` expects them: legs below and arms above, left and right apart."""
+    base = np.zeros((17, 3))
+    for row, name in enumerate(H36M17):
+        side = 1 if name.startswith("left") else -1 if name.startswith("right") else 0
+        height = {"ankle": 0.9, "knee": 0.45, "hip": 0.0, "wrist": -0.1, "elbow": -0.3, "shoulder": -0.5}
+        base[row] = [0.2 * side, height.get(name.rpartition("_")[2], -0.1 * row), 0.0]
+    return base + rng.normal(0, 0.08, (40, 17, 3))
+
+
+def test_swapped_sides_and_other_axes_are_measured_and_cured_by_declaring_them(tmp_path, rng, capsys):
+    true = _camera_bodies(rng)
+    truth = _save(tmp_path / "t.npz", ids=IDS, joints=true)
+    rows = [H36M17.index(n) for n in JOINT_SETS["h36m17_right_leg_first"]]
+    for name, changed, option, declared in (
+        ("legs", true[:, rows], "--joints h36m17_right_leg_first", Declared(joints="h36m17_right_leg_first")),
+        ("up", true * [1, -1, -1], "--axes y-up", Declared(axes="y-up")),
+        ("z", true[..., [0, 2, 1]] * [1, 1, -1], "--axes z-up", Declared(axes="z-up")),
+    ):
+        path = _save(tmp_path / f"{name}.npz", ids=IDS, joints=changed)
+        _scored("pw3d@1", path, truth)
+        assert f"would be 0 mm with `{option}`" in " ".join(capsys.readouterr().err.split())
+        scores = score_submission(
+            find_joint_protocol("pw3d@1"), load_submission(path, truth, {}, declared=declared)
+        )
+        np.testing.assert_allclose(scores.values["mpjpe_mm"], 0, atol=1e-6)
+        assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("unit", "factor", "word"), [("mm", 1000, "milli"), ("cm", 100, "centi")])
+def test_units_are_seen_and_declared(files, people, unit, factor, word, tmp_path):
+    path = _save(tmp_path / "u.npz", ids=IDS, joints=factor * (people[0] - people[0].mean(1, keepdims=True)))
+    with pytest.raises(
+        UserError, match=f"look like {word}metres, divide by {factor} or declare --units {unit}"
+    ):
+        load_submission(path, files[1], {})
+    one, other = (
+        score_submission(
+            find_joint_protocol("pw3d@1"), load_submission(name, files[1], {}, declared=declared)
+        )
+        for name, declared in ((files[0], None), (path, Declared(units=unit)))
+    )
+    np.testing.assert_allclose(one.values["mpjpe_mm"], other.values["mpjpe_mm"])
+    with pytest.raises(UserError, match="--units: 'inch' is unknown; choose one of m, cm, mm"):
+        Declared(units="inch")
+
+
+def test_smpls_joints_have_a_protocol_of_their_own(body_files, bodies, truth, tmp_path):
+    from spinloop.evaluation.truth import chain_joints
+
+    joints = chain_joints(bodies, truth.pose, truth.betas, truth.genders)
+    genders = ["neutral" if gender is None else gender[0] for gender in truth.genders]
+    body = _save(tmp_path / "t.npz", ids=truth.ids, pose=truth.pose, betas=truth.betas, gender=genders)
+    named = _save(tmp_path / "p.npz", ids=truth.ids, joints=joints[:, ::-1], joint_names=SMPL24[::-1])
+    protocol = find_joint_protocol("smpl24@1")
+    scores = score_submission(protocol, load_submission(named, body, body_files))
+    np.testing.assert_allclose(scores.values["mpjpe_mm"], 0, atol=1e-3)
+    with pytest.raises(UserError, match="smpl24@1, or give pose and betas"):
+        score_submission(find_joint_protocol("pw3d@1"), load_submission(named, body, body_files))
+    own = score_submission(protocol, load_submission(body, body, body_files))
+    expected = chain_joints(bodies, truth.pose, truth.betas, [None] * 12)
+    errors = 1000 * np.linalg.norm((expected - expected[:, :1]) - (joints - joints[:, :1]), axis=-1)
+    np.testing.assert_allclose(own.values["mpjpe_mm"], errors.mean(1), rtol=1e-4, atol=1e-2)
+
+
+def test_poses_as_4d_humans_and_prohmr_store_them_are_the_same_bodies(truth, tmp_path):
+    turns = Rotation.from_rotvec(truth.pose.reshape(-1, 3)).as_matrix().reshape(12, 24, 3, 3)
+    for number, (root, rest) in enumerate(
+        ((turns[:, :1], turns[:, 1:]), (truth.pose[:, :3], truth.pose[:, 3:]))
+    ):
+        path = _save(
+            tmp_path / f"{number}.npz", ids=truth.ids, global_orient=root, body_pose=rest, betas=truth.betas
+        )
+        read = read_submitted(path)
+        ours, theirs = (Rotation.from_rotvec(np.reshape(p, (-1, 3))) for p in (read.pose, truth.pose))
+        assert np.degrees((ours.inv() * theirs).magnitude()).max() < 1e-4
+    turns[3, 5] *= 1.2
+    bad = _save(
+        tmp_path / "b.npz",
+        ids=truth.ids,
+        global_orient=turns[:, :1],
+        body_pose=turns[:, 1:],
+        betas=truth.betas,
+    )
+    with pytest.raises(
+        UserError, match=r"toy_test/d\.jpg#0: body_pose: the matrix of joint 4 is no rotation \(1"
+    ):
+        read_submitted(bad)
+    short = _save(
+        tmp_path / "s.npz",
+        ids=truth.ids,
+        global_orient=turns[:, :1],
+        body_pose=turns[:, 1:22],
+        betas=truth.betas,
+    )
+    with pytest.raises(UserError, match="21 joints are SMPL-H's or SMPL-X's"):
+        read_submitted(short)
+
+
+def test_genders_in_all_their_forms_are_one_of_three_words(tmp_path, truth):
+    arrays = {"ids": truth.ids, "pose": truth.pose, "betas": truth.betas}
+    given = ["f", "m", "FEMALE", "Male", "n", "neutral", "0", "1", "-1", "F", "M", "female"]
+    read = read_submitted(_save(tmp_path / "g.npz", **arrays, gender=given))
+    assert read.labels["gender"] == [
+        "female", "male", "female", "male", "neutral", "neutral",
+        "male", "female", "neutral", "female", "male", "female",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"toy_test/a\.jpg#0: gender: expected one of f, female.*found 'x'"):
+        read_submitted(_save(tmp_path / "x.npz", **arrays, gender=["x", *given[1:]]))
 
 
 def test_a_file_that_is_neither_joints_nor_body_is_refused(tmp_path):

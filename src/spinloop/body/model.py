@@ -92,6 +92,10 @@ class BodyModel(nn.Module):
         """Posed vertices only; arguments as in `forward`."""
         return self._pose(pose_to_matrices(pose), betas)[0]
 
+    def joints24(self, pose: Float[Tensor, "B ..."], betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B 24 3"]:
+        """`joints.SMPL24` of the kinematic chain; arguments as in `forward`."""
+        return self._pose(pose_to_matrices(pose), betas)[1]
+
     def regress_h36m(self, vertices: Float[Tensor, "B V 3"]) -> Float[Tensor, "B 17 3"]:
         """`joints.H36M17` of posed vertices, for evaluation."""
         return self.h36m_regressor @ vertices

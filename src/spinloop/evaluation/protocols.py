@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spinloop.errors import UserError
-from spinloop.joints import H36M17, PROTOCOL14, PROTOCOL17, JointSet, index_map
+from spinloop.joints import H36M17, PROTOCOL14, PROTOCOL17, SMPL24, JointSet, index_map
 from spinloop.params.evaluation import EvaluateParams
 
 Metric = Literal["mpjpe_mm", "pa_mpjpe_mm", "pve_mm", "pck_percent", "auc_percent"]
@@ -41,6 +41,8 @@ class JointProtocol:
     """Where the definition comes from."""
     root: str = "pelvis"
     """Joint at which both sides are aligned before MPJPE and PVE."""
+    joint_set: JointSet = H36M17
+    """Set whose rows `joints` and `root` are: of the H36M regressor, or SMPL's chain."""
     pck_joints: JointSet = PROTOCOL14
     """Joints of PCK and AUC."""
     breakdowns: tuple[Breakdown, ...] = ("sequence",)
@@ -53,13 +55,13 @@ class JointProtocol:
 
     @property
     def joint_rows(self) -> tuple[int, ...]:
-        """Rows of the 17 H36M joints that MPJPE and PA-MPJPE use."""
-        return index_map(H36M17, self.joints)
+        """Rows of the joint set that MPJPE and PA-MPJPE use."""
+        return index_map(self.joint_set, self.joints)
 
     @property
     def root_row(self) -> int:
-        """Row of the root among the 17 H36M joints."""
-        return H36M17.index(self.root)
+        """Row of the root in the joint set."""
+        return self.joint_set.index(self.root)
 
     @property
     def pck_columns(self) -> tuple[int, ...]:
@@ -148,6 +150,16 @@ _ALL = (
         frames="TS1–TS6, valid frames",
         source="SPIN eval.py (MPJPE over 17 joints, root included); MPI-INF-3DHP's test tool (PCK, AUC)",
         breakdowns=("scene", "activity", "sequence"),
+    ),
+    JointProtocol(
+        key="smpl24",
+        version=1,
+        joints=SMPL24,
+        joint_set=SMPL24,
+        truth="gendered_body",
+        metrics=("pa_mpjpe_mm", "mpjpe_mm"),
+        frames="those of the file",
+        source="3DPW's challenge: joints of SMPL's chain, aligned at the pelvis",
     ),
     MaskProtocol(
         key="lsp",

@@ -27,10 +27,12 @@ from spinloop.evaluation.truth import (
     TrueBodies,
     annotated_joints,
     batches,
+    chain_joints,
     gendered_vertices,
     true_bodies,
 )
 from spinloop.geometry.camera import camera_to_translation
+from spinloop.joints import SMPL24
 from spinloop.rendering.masks import render_labels, render_labels_as_published
 from spinloop.tables.crops import CropReader
 
@@ -164,17 +166,22 @@ def score_predictions(
         true_joints = annotated_joints(reference.records, protocol, reference.path)
         return score_joints(protocol, predictions.joints, true_joints)
     truth = true_bodies(reference.records, reference.path)
+    if protocol.joint_set == SMPL24:
+        genders = [None] * len(predictions.ids)
+        joints = chain_joints(reference.bodies, predictions.rotations, predictions.betas, genders)
+        true = chain_joints(reference.bodies, truth.pose, truth.betas, truth.genders)
+        return score_joints(protocol, joints, true)
     return score_bodies(protocol, predictions, truth, reference.bodies, batch_size)
 
 
 def joint_errors(
-    protocol: JointProtocol, predicted: Float[np.ndarray, "N 17 3"], true: Float[np.ndarray, "N 17 3"]
-) -> tuple[Float[np.ndarray, "N J"], Float[np.ndarray, "N J"]]:
+    protocol: JointProtocol, predicted: Float[np.ndarray, "N J 3"], true: Float[np.ndarray, "N J 3"]
+) -> tuple[Float[np.ndarray, "N K"], Float[np.ndarray, "N K"]]:
     """Root-aligned and Procrustes-aligned error of each of the protocol's joints; mm.
 
     Args:
         protocol: which joints and root.
-        predicted: the 17 H36M joints; metres, camera axes; the root need not be at the origin.
+        predicted: joints of the protocol's set; metres, camera axes; the root need not be at the origin.
         true: the same of the truth.
     """
     rows = list(protocol.joint_rows)
@@ -185,8 +192,8 @@ def joint_errors(
 
 def score_joints(
     protocol: JointProtocol,
-    predicted: Float[np.ndarray, "N 17 3"],
-    true: Float[np.ndarray, "N 17 3"],
+    predicted: Float[np.ndarray, "N J 3"],
+    true: Float[np.ndarray, "N J 3"],
     vertex_error_mm: Float[np.ndarray, " N"] | None = None,
 ) -> JointScores:
     """Every metric of a protocol for each person.

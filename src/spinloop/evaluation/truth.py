@@ -73,6 +73,23 @@ def gendered_vertices(
     return torch.cat(parts)[np.argsort(np.concatenate(rows))]
 
 
+@torch.no_grad()
+def chain_joints(
+    bodies: Mapping[str, BodyModel],
+    pose: Float[np.ndarray, "N ..."],
+    betas: Float[np.ndarray, "N 10"],
+    genders: Sequence[str | None],
+) -> Float[np.ndarray, "N 24 3"]:
+    """`joints.SMPL24` of each person on its body, metres; arguments as in `gendered_vertices`."""
+    joints = np.empty((len(pose), 24, 3))
+    for gender, chosen in rows_by_gender(genders):
+        for part in batches(len(chosen), 256):
+            rows = chosen[part]
+            arrays = (torch.from_numpy(np.asarray(array[rows], np.float32)) for array in (pose, betas))
+            joints[rows] = bodies[gender].joints24(*arrays).numpy()
+    return joints
+
+
 def rows_by_gender(genders: Sequence[str | None]) -> Iterator[tuple[str, Int[np.ndarray, " N"]]]:
     """Each gender that occurs, with its rows; None is the neutral body."""
     named = np.array([gender or NEUTRAL for gender in genders])

@@ -31,17 +31,30 @@ def run(
     crops: Annotated[
         Path | None, Option(help="Packed crops of the split, for protocols that compare masks.")
     ] = None,
+    units: Annotated[str, Option(help="Of predicted joints: m, cm or mm.")] = "m",
+    axes: Annotated[
+        str,
+        Option(
+            help="Of the predictions: y-down (x right, z away from the camera), y-up (z towards it) or z-up."
+        ),
+    ] = "y-down",
+    joints: Annotated[
+        str | None,
+        Option(help="Set of predicted joints: h36m17, h36m17_right_leg_first, smpl24 or another known one."),
+    ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Score the predictions of any method under one or several protocols.
 
     Predictions and truth must be of the same people. A file of predictions is npz or HDF5 with `ids` and
-    `joints` (N, 17, 3) in metres, or other joints and their `joint_names`, or `pose` and `betas`, and for
-    masks also `camera`. The mean of each metric is printed with its bootstrap interval.
+    `joints` (N, 17, 3) in metres, or other joints and their `joint_names`, or `pose` (or `global_orient` and
+    `body_pose`) and `betas`, and for masks also `camera`. Swapped sides, other axes and units are measured
+    and said. The mean of each metric is printed with its bootstrap interval.
     """
     from spinloop.body.files import load_body
     from spinloop.evaluation.protocols import find_protocol
     from spinloop.evaluation.submissions import load_submission, score_submission
+    from spinloop.evaluation.submitted import Declared
     from spinloop.evaluation.summaries import summarize
     from spinloop.files import write_json
     from spinloop.params.evaluation import EvaluateParams
@@ -51,7 +64,8 @@ def run(
     chosen = [find_protocol(name, "--protocol") for name in protocol]
     paths = {"neutral": body_neutral, "female": body_female, "male": body_male}
     bodies = {gender: load_body(path) for gender, path in paths.items() if path is not None}
-    submission = load_submission(predictions, truth, bodies, crops)
+    declared = Declared(units, axes, joints)
+    submission = load_submission(predictions, truth, bodies, crops, declared)
     results = {}
     for each in chosen:
         scores = score_submission(each, submission)
