@@ -21,6 +21,7 @@ import psutil
 from spinloop.errors import UserError
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_JOB = "python -m spinloop.pipeline.job"
 
 
 def file_of(root: Path, name: str) -> Path:
@@ -119,6 +120,40 @@ def drop_list_of_the_dead(root: Path) -> None:
     pids = {pid for mode in ("write", "read") for _, pid in _paths_in_use(root, mode)}
     if not any(map(_runs_dvc, pids)) and not any(map(is_locked, file_of(root, "").glob("*.lock"))):
         (root / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+
+
+def without_the_dead(root: Path, users: Mapping[str, Any], own: str) -> dict[str, Any]:
+    """DVC's list of paths in use without the entries of ended processes.
+
+    The number of a process says little of it: on another machine of the cluster, or later, it belongs to
+    somebody else. A job lives as long as the lock of its stage is held; `dvc repro` as long as a process of
+    that number runs DVC.
+
+    Args:
+        root: the project's folder.
+        users: the list's content.
+        own: the stage whose lock this process holds; another job of it is dead.
+    """
+
+    def lives(user: Mapping[str, Any]) -> bool:
+        stage = stage_of_job(user["cmd"])
+        if stage is None:
+            return _runs_dvc(user["pid"])
+        return stage != own and is_locked(file_of(root, f"{stage}.lock"))
+
+    writers = {path: user for path, user in users.get("write", {}).items() if lives(user)}
+    readers = {path: list(filter(lives, each)) for path, each in users.get("read", {}).items()}
+    return {"write": writers, "read": {path: each for path, each in readers.items() if each}}
+
+
+def name_of_job(stage: str) -> str:
+    """What a job is called in DVC's list of paths in use."""
+    return f"{_JOB} {stage}"
+
+
+def stage_of_job(name: str) -> str | None:
+    """The stage of a job in DVC's list; None if it is no job."""
+    return name.removeprefix(f"{_JOB} ") if name.startswith(f"{_JOB} ") else None
 
 
 def _paths_in_use(root: Path, mode: str) -> Iterator[tuple[str, int]]:

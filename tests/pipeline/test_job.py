@@ -1,5 +1,7 @@
 """A job of Snakemake: what ran is what is recorded, and what was finished is not made again."""
 
+import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -217,3 +219,17 @@ def test_dvc_and_a_job_do_not_work_on_the_same_paths(edited, run):
             let_it_end(working)
             let_it_end(waiting)
     assert (edited / "ran.log").read_text().split() == ["each@b", "each@b"]
+
+
+@pytest.mark.parametrize("mode", ["write", "read"])
+def test_a_killed_job_does_not_block_though_its_number_is_anothers_now(edited, run, mode):
+    """As on the next machine of a cluster, or where nobody waits for killed processes."""
+    out = str(edited / "b.txt")
+    killed = {"pid": os.getpid(), "cmd": "python -m spinloop.pipeline.job each@b"}
+    users = {"write": {}, "read": {}, mode: {out: killed if mode == "write" else [killed]}}
+    (edited / ".dvc/tmp/rwlock").write_text(json.dumps(users))
+    done = job(run, edited, "each@b")
+    assert done.returncode == 0
+    assert "waits" not in done.stdout
+    assert (edited / "ran.log").read_text().split() == ["each@b"]
+    assert str(os.getpid()) not in (edited / ".dvc/tmp/rwlock").read_text()

@@ -5,6 +5,7 @@ command, hashes and keeps its outputs; no other stage is looked at. Meanwhile th
 list of paths in use, but DVC's lock of the whole project is free.
 """
 
+import json
 import re
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 from dvc.dependency import ParamsDependency
 from dvc.dvcfile import ProjectFile
 from dvc.exceptions import DvcException
-from dvc.lock import LockError
+from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
 from dvc.rwlock import rwlock
 from dvc.stage import PipelineStage
@@ -24,7 +25,7 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.loader import StageLoader
 from dvc.stage.run import cmd_run
 
-from spinloop.locks import hold, one_at_a_time, stages_running
+from spinloop.locks import hold, name_of_job, one_at_a_time, stages_running, without_the_dead
 from spinloop.params.loader import PARAMETERS_VARIABLE, digest_read
 from spinloop.pipeline.record import leave_record, one_line, read_record, record_finished, stages_to_keep
 
@@ -87,13 +88,13 @@ def is_fresh(stage: PipelineStage) -> bool:
 
 @contextmanager
 def _in_use(stage: PipelineStage) -> Iterator[None]:
-    """Put the stage's paths on DVC's list, once no process of this machine reads or writes them for DVC.
+    """Put the stage's paths on DVC's list, once no living process reads or writes them for DVC.
 
     What `dvc repro` would do with them meanwhile it refuses, with the number of this process.
     """
     repo = stage.repo
     paths = [dep.fs_path for dep in stage.deps], [out.fs_path for out in stage.outs]
-    name = " ".join(sys.argv)  # as DVC calls this process in the same list
+    name = name_of_job(stage.name)
     hardlink = repo.config["core"].get("hardlink_lock", False)
     listed = ExitStack()
     said = ""
@@ -102,15 +103,33 @@ def _in_use(stage: PipelineStage) -> Iterator[None]:
             listed.enter_context(rwlock(repo.tmp_dir, repo.fs, name, *paths, hardlink))
             break
         except LockError as error:
-            if "PID" in str(error) and not said:  # else another job writes the list at this moment
-                said = one_line(error)
-                print(f"{stage.name}: waits: {said}", file=sys.stderr, flush=True)
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            if "PID" not in str(error):  # another job writes the list at this moment
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            elif not _drop_the_dead(repo, stage.name, hardlink):
+                if not said:
+                    said = one_line(error)
+                    print(f"{stage.name}: waits: {said}", file=sys.stderr, flush=True)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
     try:
         yield
     finally:
-        with suppress(LockError):  # the list drops ended processes
+        # The list drops ended processes; DVC on another machine may have taken this one for ended.
+        with suppress(LockError, AssertionError, LookupError):
             listed.close()
+
+
+def _drop_the_dead(repo: Repo, own: str, hardlink: bool) -> bool:
+    """Take ended processes off DVC's list; returns whether there were any."""
+    path = Path(repo.tmp_dir) / "rwlock"
+    try:
+        with make_lock(f"{path}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):  # as DVC guards it
+            before = json.loads(path.read_text(encoding="utf-8"))
+            after = without_the_dead(Path(repo.root_dir), before, own)
+            if after != before:
+                path.write_text(json.dumps(after), encoding="utf-8")
+            return after != before
+    except (LockError, FileNotFoundError):
+        return False
 
 
 def _make(stage: PipelineStage) -> None:
