@@ -21,7 +21,7 @@ import psutil
 from spinloop.errors import UserError
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-_JOB = "python -m spinloop.pipeline.job"
+_JOB = "spinloop/pipeline/job.py"
 
 
 def file_of(root: Path, name: str) -> Path:
@@ -146,14 +146,10 @@ def without_the_dead(root: Path, users: Mapping[str, Any], own: str) -> dict[str
     return {"write": writers, "read": {path: each for path, each in readers.items() if each}}
 
 
-def name_of_job(stage: str) -> str:
-    """What a job is called in DVC's list of paths in use."""
-    return f"{_JOB} {stage}"
-
-
-def stage_of_job(name: str) -> str | None:
-    """The stage of a job in DVC's list; None if it is no job."""
-    return name.removeprefix(f"{_JOB} ") if name.startswith(f"{_JOB} ") else None
+def stage_of_job(command: str) -> str | None:
+    """The stage of a job, by its command in DVC's list; None if it is no job."""
+    script, _, stage = command.rpartition(" ")
+    return stage if script.endswith(_JOB) else None
 
 
 def _paths_in_use(root: Path, mode: str) -> Iterator[tuple[str, int]]:
@@ -213,5 +209,7 @@ def _who(path: Path, does: str) -> str:
 def _runs_dvc(pid: int) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         words = psutil.Process(pid).cmdline()
-        return pid != os.getpid() and any("dvc" in word or "spinloop" in word for word in words)
+        return pid != os.getpid() and any(
+            name in word for word in words for name in ("dvc", "spinloop", "snakemake")
+        )
     return False

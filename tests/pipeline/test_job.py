@@ -225,7 +225,7 @@ def test_dvc_and_a_job_do_not_work_on_the_same_paths(edited, run):
 def test_a_killed_job_does_not_block_though_its_number_is_anothers_now(edited, run, mode):
     """As on the next machine of a cluster, or where nobody waits for killed processes."""
     out = str(edited / "b.txt")
-    killed = {"pid": os.getpid(), "cmd": "python -m spinloop.pipeline.job each@b"}
+    killed = {"pid": os.getpid(), "cmd": "/elsewhere/spinloop/pipeline/job.py each@b"}
     users = {"write": {}, "read": {}, mode: {out: killed if mode == "write" else [killed]}}
     (edited / ".dvc/tmp/rwlock").write_text(json.dumps(users))
     done = job(run, edited, "each@b")

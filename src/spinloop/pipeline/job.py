@@ -25,7 +25,7 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.loader import StageLoader
 from dvc.stage.run import cmd_run
 
-from spinloop.locks import hold, name_of_job, one_at_a_time, stages_running, without_the_dead
+from spinloop.locks import hold, one_at_a_time, stages_running, without_the_dead
 from spinloop.params.loader import PARAMETERS_VARIABLE, digest_read
 from spinloop.pipeline.record import leave_record, one_line, read_record, record_finished, stages_to_keep
 
@@ -94,7 +94,7 @@ def _in_use(stage: PipelineStage) -> Iterator[None]:
     """
     repo = stage.repo
     paths = [dep.fs_path for dep in stage.deps], [out.fs_path for out in stage.outs]
-    name = name_of_job(stage.name)
+    name = " ".join(sys.argv)  # as DVC calls this process in the same list
     hardlink = repo.config["core"].get("hardlink_lock", False)
     listed = ExitStack()
     said = ""
@@ -105,7 +105,7 @@ def _in_use(stage: PipelineStage) -> Iterator[None]:
         except LockError as error:
             if "PID" not in str(error):  # another job writes the list at this moment
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
-            elif not _drop_the_dead(repo, stage.name, hardlink):
+            elif not _drop_the_dead(repo, str(stage.name), hardlink):
                 if not said:
                     said = one_line(error)
                     print(f"{stage.name}: waits: {said}", file=sys.stderr, flush=True)
@@ -120,7 +120,7 @@ def _in_use(stage: PipelineStage) -> Iterator[None]:
 
 def _drop_the_dead(repo: Repo, own: str, hardlink: bool) -> bool:
     """Take ended processes off DVC's list; returns whether there were any."""
-    path = Path(repo.tmp_dir) / "rwlock"
+    path = Path(str(repo.tmp_dir)) / "rwlock"
     try:
         with make_lock(f"{path}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):  # as DVC guards it
             before = json.loads(path.read_text(encoding="utf-8"))
