@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +22,10 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real photographs, detections and motion that lie beside the checkout where they are available."""
-    folder = REPOSITORY.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the real sample data (../shared/data) is not beside this checkout")
+    """Real photographs, detections and motion, in the folder that `SPINLOOP_SAMPLES` names."""
+    folder = Path(os.environ.get("SPINLOOP_SAMPLES", ""))
+    if not os.environ.get("SPINLOOP_SAMPLES") or not folder.is_dir():
+        pytest.skip("SPINLOOP_SAMPLES names no folder of real samples")
     return folder
 
 

@@ -128,7 +128,7 @@ def _without_seams(parts: UInt8[np.ndarray, "H W"], seam_px: int) -> UInt8[np.nd
     """The part mask with 255 where two parts meet, as annotators cannot tell where an arm begins."""
     body = parts > 0
     window = np.ones((seam_px + 1, seam_px + 1), np.uint8)
-    # Beside the body the neighbors' own label stands in, so that the outline is no seam.
+    # Background takes the neighbor's label, so that the outline of the body is not a seam.
     highest = cv2.dilate(parts, window)
     lowest = cv2.erode(np.where(body, parts, np.uint8(_UNLABELED)), window)
     return np.where(body & (highest != lowest), np.uint8(_UNLABELED), parts)
