@@ -127,7 +127,7 @@ def _add_horse(content) -> None:
         (lambda content: content["annotations"][0].update(keypoints=[float("inf")] * 51), "wrong_keypoints"),
         (lambda content: content["annotations"][0].update(bbox=[1, 2, 3]), "wrong_bbox"),
         (lambda content: content["annotations"][0].update(bbox="a"), "wrong_bbox"),
-        (lambda content: content["annotations"][0].update(id=10**12), "wrong_id"),
+        (lambda content: content["annotations"][0].update(id=10**18), "wrong_id"),
         (lambda content: content["annotations"][0].update(id=None), "wrong_id"),
         (lambda content: content["annotations"][0].update(image_id=404), "image_not_listed"),
         (lambda content: content["annotations"][0].pop("image_id"), "wrong_image_id"),

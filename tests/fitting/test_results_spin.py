@@ -145,7 +145,8 @@ def test_the_import_keeps_fits_by_id(pixels, golden, prior, params, tmp_path, mo
         (tmp_path / image).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / image), np.zeros((224, 224, 3), np.uint8))
     scale, center = np.full(12, 224 / 200), np.full((12, 2), 112.0)
-    np.savez(tmp_path / "extras.npz", imgname=np.array(images), center=center, scale=scale)
+    part = np.zeros((12, 24, 3))
+    np.savez(tmp_path / "extras.npz", imgname=np.array(images), center=center, scale=scale, part=part)
     rows = []
     for row in (3, 1, 6):
         joints = keypoints[row].double().numpy() * (keypoints[row][:, 2:] > 0).numpy()

@@ -38,7 +38,9 @@ def distributions_imported(folder: str) -> frozenset[frozenset[str]]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(str(node.module).split(".")[0])
-    own = {"spinloop", *(path.stem for path in (REPOSITORY / folder).glob("*.py"))}
+    own = {"spinloop"}  # and modules outside packages, beside which a script runs
+    for path in (REPOSITORY / folder).rglob("*.py"):
+        own |= set() if (path.parent / "__init__.py").exists() else {path.stem}
     provided = metadata.packages_distributions()
     elsewhere = names - own - sys.stdlib_module_names
     return frozenset(frozenset(map(canonicalize_name, provided.get(name, [name]))) for name in elsewhere)

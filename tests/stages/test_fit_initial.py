@@ -100,7 +100,5 @@ def test_parts_of_two_starts_are_made_side_by_side(world, tmp_path):
 
 
 def test_a_start_that_is_not_there_is_refused(world, tmp_path):
-    with pytest.raises(UserError, match="--lifter"):
-        _fit_part(world, 0, tmp_path / "0.h5", start="lifted")
     with pytest.raises(UserError, match="mean or lifted"):
         _fit_part(world, 0, tmp_path / "0.h5", start="best")

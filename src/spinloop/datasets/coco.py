@@ -24,7 +24,7 @@ from spinloop.tables.records import Box, ReadCounts, Record, bounding_square, co
 
 _FIX = "docs/formats.md shows the layout"
 _PEOPLE = ("person", "human", "people", "pedestrian")
-_MAX_ID = 2**31 - 1
+_MAX_ID = 2**53  # crowds of the published files have numbers of twelve digits
 _FAR_PX = 1e5
 
 

@@ -29,8 +29,7 @@ def _train_until_a_checkpoint_is_half_written(arguments: dict[str, Any], number:
         count[0] += 1
         save(content, stream)
         if count[0] == number:
-            stream.flush()
-            os.ftruncate(stream.fileno(), stream.tell() // 2)
+            stream.truncate(stream.tell() // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = save_half
